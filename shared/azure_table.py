@@ -1,0 +1,133 @@
+"""Table Storage behind the :class:`shared.ports.Table` port.
+
+The SDK's own retries are off for transactions: a retried ``$batch`` whose first answer was lost makes an outcome
+that nobody can tell. Only a decoded 4xx is a known outcome; everything else, also what azure-core calls "never
+sent" (it says so of a server that hung up on a reused connection), is :class:`OutcomeUnknown`.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from azure.core import MatchConditions
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.data.tables import EdmType, EntityProperty, TableTransactionError, UpdateMode
+
+from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected, StorageError
+from shared.ports import Entity
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from azure.data.tables.aio import TableClient
+
+    from shared.ledger import Properties
+    from shared.ports import Write
+
+#: What answers of storage mean for a transaction, by status; other 4xx are :class:`Refused`.
+_CONFLICTS: Final = {404, 409, 412}
+_REJECTIONS: Final = {400, 413}
+_TIMEOUT_SECONDS: Final = 10
+
+
+class AzureTable:
+    """One table of the Table service (or of Azurite).
+
+    Args:
+        client: The SDK's client; closed by whoever made it.
+    """
+
+    def __init__(self, client: TableClient) -> None:
+        self._client = client
+
+    async def create(self) -> None:
+        """Make the table if there is none."""
+        async with _translated():
+            try:
+                await self._client.create_table()
+            except HttpResponseError as error:
+                if error.status_code != 409:  # noqa: PLR2004 - it is there already
+                    raise
+
+    async def read(self, partition: str, row_key: str) -> Entity | None:
+        """Read one entity, or None."""
+        async with _translated():
+            try:
+                return _entity(await self._client.get_entity(partition, row_key))
+            except ResourceNotFoundError as error:
+                if _code(error) == "TableNotFound":
+                    raise
+                return None
+
+    async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
+        """Do all of the writes or none."""
+        operations = [_operation(partition, write) for write in writes]
+        async with _translated():
+            results = await self._client.submit_transaction(operations, retry_total=0, read_timeout=_TIMEOUT_SECONDS)
+        return [str(result["etag"]) for result in results]
+
+    async def scan(self, partition: str, select: Sequence[str] | None = None) -> AsyncIterator[list[Entity]]:
+        """Iterate over a partition, page by page."""
+        columns = ["PartitionKey", "RowKey", *select] if select is not None else None
+        async with _translated():
+            pages = self._client.query_entities(
+                "PartitionKey eq @partition", parameters={"partition": partition}, select=columns
+            ).by_page()
+            async for page in pages:
+                yield [_entity(entity) async for entity in page]
+
+
+def _operation(partition: str, write: Write) -> tuple[Any, ...]:
+    entity: dict[str, Any] = {"PartitionKey": partition, "RowKey": write.row_key, **_typed(write.properties)}
+    if write.etag is None:
+        return ("create", entity)
+    condition = {"mode": UpdateMode.REPLACE, "etag": write.etag, "match_condition": MatchConditions.IfNotModified}
+    return ("update", entity, condition)
+
+
+def _typed(properties: Properties) -> dict[str, Any]:
+    return {
+        name: EntityProperty(value, EdmType.INT64) if isinstance(value, int) and not isinstance(value, bool) else value
+        for name, value in properties.items()
+    }
+
+
+def _entity(found: Mapping[str, Any]) -> Entity:
+    properties: Properties = {
+        name: value.value if isinstance(value, EntityProperty) else value
+        for name, value in found.items()
+        if name not in {"PartitionKey", "RowKey"}
+    }
+    metadata: Mapping[str, Any] = getattr(found, "metadata", {})
+    return Entity(str(found["RowKey"]), properties, str(metadata.get("etag", "")))
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    """Turn the SDK's exceptions into the app's."""
+    try:
+        yield
+    except AzureError as error:
+        raise _translate(error) from error
+    except (OSError, TimeoutError, ValueError) as error:
+        # A cut connection in the middle of an answer, or an answer that cannot be decoded.
+        raise OutcomeUnknown(f"no usable answer from Table Storage: {error}") from error
+
+
+def _translate(error: AzureError) -> StorageError:
+    status = error.status_code if isinstance(error, HttpResponseError) else None
+    message = str(error.message).partition("\n")[0]
+    if status is None or not 400 <= status < 500 or status in {408, 429}:  # noqa: PLR2004
+        return OutcomeUnknown(f"Table Storage: {message}")
+    if isinstance(error, TableTransactionError):
+        if status in _CONFLICTS and _code(error) != "TableNotFound":
+            return Conflict(message, error.index)
+        if status in _REJECTIONS:
+            return Rejected(message, error.index)
+    return Refused(f"Table Storage answered {status} {_code(error)}: {message}")
+
+
+def _code(error: AzureError) -> str:
+    code = getattr(error, "error_code", "")
+    return str(getattr(code, "value", code) or "")

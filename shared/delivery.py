@@ -1,0 +1,68 @@
+"""What happens to one delivered event: understood and counted, understood and of no concern, or quarantined.
+
+Returning acknowledges it; raising makes Event Grid deliver it again. So only an outage raises: contention is
+retried inside the writer, because every failed answer delays later *first* deliveries too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from shared.errors import EventNotUnderstood, Rejected
+from shared.events import parse
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.events import BlobChange
+    from shared.folders import FolderMap
+    from shared.quarantine import Quarantine
+    from shared.writer import Writer
+
+log = logging.getLogger(__name__)
+
+
+class Delivery:
+    """Takes delivered events.
+
+    Args:
+        folders: What counts where.
+        writer: The way into the ledger.
+        quarantine: Where the rest goes.
+        verify_deletes: Look at the blob before a deletion is counted: for accounts with versioning or snapshots,
+            where deleting an old version raises the same event.
+    """
+
+    def __init__(self, folders: FolderMap, writer: Writer, quarantine: Quarantine, *, verify_deletes: bool) -> None:
+        self._folders = folders
+        self._writer = writer
+        self._quarantine = quarantine
+        self._verify_deletes = verify_deletes
+        self.last_applied_event_at: datetime | None = None
+
+    async def take(self, text: str) -> None:
+        """Bring one event, as raw JSON, to its end.
+
+        Raises:
+            StorageError: An outage; the event must be delivered again.
+        """
+        try:
+            changes = parse(text)
+            await asyncio.gather(*(self._apply(change) for change in changes))
+        except EventNotUnderstood as error:
+            await self._quarantine.put(text, str(error))
+        except Rejected as error:
+            await self._quarantine.put(text, f"storage refuses the row: {error}")
+
+    async def _apply(self, change: BlobChange) -> None:
+        folder = self._folders.folder_of(change.container, change.name)
+        if folder is None:
+            return
+        if self._verify_deletes and not change.present:
+            change = replace(change, look=True)
+        outcome = await self._writer.apply(change, folder)
+        self.last_applied_event_at = change.event_time or self.last_applied_event_at
+        log.debug("%s: %s", outcome, change.path, extra={"folder": folder, "outcome": outcome})

@@ -1,0 +1,181 @@
+"""The HTTP face: FastAPI requests in, FastAPI responses out, errors as problem documents.
+
+Everything that PROTOCOL decides is decided in :mod:`shared.wire` and :mod:`shared.watch`; here it meets HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl
+
+from azurefunctions.extensions.http.fastapi import Request, Response, StreamingResponse
+
+from shared import wire
+from shared.errors import BadRequest, MethodNotAllowed, RequestError, ServiceUnavailable, StorageError
+from shared.watch import ClientGone
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from shared.services import Services
+    from shared.status import StatusSnapshot
+
+    type Services_ = Callable[[], Awaitable[Services]]
+    type Handler = Callable[[Services, Request], Awaitable[Response]]
+
+log = logging.getLogger(__name__)
+
+#: Listed in the trigger, because the platform answers an empty 404 for a method that is not.
+ALL_METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+ALLOW: Final = "GET, HEAD, OPTIONS"
+RETRY_AFTER_SECONDS: Final = (2, 6)
+RETRY_MS: Final = 3000
+MAX_HEADER_CHARACTERS: Final = 16_384
+#: A wait ends up to this part earlier than asked, so that many clients do not come back in step.
+JITTER: Final = 1 / 16
+#: Nobody is listening for this answer any more (nginx's "client closed request").
+CLIENT_GONE_STATUS: Final = 499
+
+
+async def status(services: Services, request: Request) -> Response:
+    """Answer ``GET /api/cases/storage/status``: at once, or when the counts change."""
+    query = wire.parse_status_query(_headers(request), _query(request), services.settings.max_wait_seconds)
+    ahead = next(iter(query.tags), "")
+    snapshot = await services.watch.latest(newer_than=ahead)
+    holds = query.holds_for(snapshot)
+    if query.is_held_from(snapshot):
+        wait_seconds = query.wait_seconds * (1 - services.random.uniform(0, JITTER))
+        changed = await services.watch.changed(snapshot.version, wait_seconds, request.is_disconnected)
+        snapshot, holds = (changed, False) if changed is not None else (snapshot, True)
+    headers = _status_headers(snapshot)
+    if query.wait_was_preferred:
+        headers["Preference-Applied"] = f"wait={query.wait_seconds:g}"
+    if holds:
+        return Response(status_code=304, headers=headers)
+    return Response(snapshot.body, media_type="application/json", headers=headers)
+
+
+async def stream(services: Services, request: Request) -> Response:
+    """Answer ``GET /api/cases/storage/status/stream``: Server-Sent Events until the stream's life is over."""
+    known = wire.parse_last_event_id(_headers(request), _query(request))
+    snapshot = await services.watch.latest(newer_than=known or "")  # errors are answered before the stream begins
+    headers = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no", "Vary": "Authorization"}
+    frames = _frames(services, snapshot, known)
+    return StreamingResponse(frames, media_type="text/event-stream", headers=headers)
+
+
+async def health(services: Services, request: Request) -> Response:
+    """Answer ``GET /api/health``: liveness for everybody, details for those who may see them."""
+    try:
+        await services.auth.check(request.headers.get("authorization"))
+        detailed = services.settings.auth_mode != "function"
+    except RequestError:
+        detailed = False
+    found = await services.health.report(detailed=detailed)
+    healthy = found["status"] != "not-ready"
+    return Response(
+        json.dumps(found),
+        status_code=200 if healthy else 503,
+        media_type="application/json",
+        headers={"Cache-Control": "no-store", "Vary": "Authorization"},
+    )
+
+
+async def serve(get_services: Services_, request: Request, handler: Handler, *, open_to_all: bool = False) -> Response:
+    """Run a handler under everything that is the same for all: method, token, errors, CORS.
+
+    Args:
+        get_services: Returns the services.
+        request: What came.
+        handler: Makes the answer.
+        open_to_all: The handler itself decides what an unauthenticated caller may see.
+    """
+    services: Services | None = None
+    try:
+        services = await get_services()
+        response = await _handle(services, request, handler, open_to_all=open_to_all)
+    except ClientGone:
+        response = Response(status_code=CLIENT_GONE_STATUS)
+    except StorageError as error:
+        log.warning("storage is unavailable: %s", error)
+        response = _problem(services, ServiceUnavailable("storage cannot be reached right now; try again"))
+    except RequestError as error:
+        response = _problem(services, error)
+    if services is not None:
+        _add_cors(services.settings.cors_origins, request, response)
+    return response
+
+
+async def _handle(services: Services, request: Request, handler: Handler, *, open_to_all: bool) -> Response:
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers={"Allow": ALLOW})
+    if request.method not in {"GET", "HEAD"}:
+        raise MethodNotAllowed(f"{request.method} does not apply here; use GET", {"Allow": ALLOW})
+    if sum(len(name) + len(value) for name, value in request.headers.raw) > MAX_HEADER_CHARACTERS:
+        raise BadRequest(f"the headers are longer than {MAX_HEADER_CHARACTERS} characters together")
+    if not open_to_all:
+        await services.auth.check(request.headers.get("authorization"))
+    return await handler(services, request)
+
+
+async def _frames(services: Services, snapshot: StatusSnapshot, known: str | None) -> AsyncIterator[bytes]:
+    life_seconds = services.settings.max_stream_seconds * (1 - services.random.uniform(0, JITTER))
+    ends_at = services.clock.monotonic() + life_seconds
+    first = wire.UNCHANGED if known == snapshot.version else snapshot.frame
+    yield wire.retry_frame(RETRY_MS) + first
+    version = snapshot.version
+    try:
+        while (left_seconds := ends_at - services.clock.monotonic()) > 0:
+            changed = await services.watch.changed(version, min(services.settings.heartbeat_seconds, left_seconds))
+            if changed is not None:
+                version = changed.version
+            yield wire.KEEP_ALIVE if changed is None else changed.frame
+    except RequestError as error:
+        log.info("a stream ends: %s", error)  # the client comes back and is told why
+
+
+def _status_headers(snapshot: StatusSnapshot) -> dict[str, str]:
+    return {
+        "ETag": snapshot.etag,
+        "Last-Modified": wire.http_date(snapshot.last_modified),
+        "Cache-Control": "private, no-cache",
+        "Vary": "Authorization, Prefer",
+    }
+
+
+def _problem(services: Services | None, error: RequestError) -> Response:
+    headers = {"Cache-Control": "no-store", **error.headers}
+    if isinstance(error, ServiceUnavailable):
+        low, high = RETRY_AFTER_SECONDS
+        headers["Retry-After"] = str(services.random.randint(low, high) if services else high)
+    return Response(wire.problem(error), status_code=error.status, media_type=wire.PROBLEM_TYPE, headers=headers)
+
+
+def _add_cors(origins: tuple[str, ...], request: Request, response: Response) -> None:
+    origin = request.headers.get("origin")
+    if not origin or not ("*" in origins or origin in origins):
+        return
+    response.headers["Access-Control-Allow-Origin"] = "*" if "*" in origins else origin
+    response.headers["Access-Control-Expose-Headers"] = "ETag, Last-Modified, Preference-Applied, Retry-After"
+    if "*" not in origins:
+        response.headers.append("Vary", "Origin")
+    if request.method == "OPTIONS":
+        response.headers["Access-Control-Allow-Methods"] = ALLOW
+        response.headers["Access-Control-Allow-Headers"] = (
+            "Authorization, Cache-Control, If-Modified-Since, If-None-Match, Last-Event-ID, Prefer, X-Functions-Key"
+        )
+        response.headers["Access-Control-Max-Age"] = "7200"
+
+
+def _headers(request: Request) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw]
+
+
+def _query(request: Request) -> list[tuple[str, str]]:
+    text = request.scope["query_string"].decode("latin-1")
+    try:
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=100, errors="replace")
+    except ValueError:
+        raise BadRequest("more than 100 query parameters") from None

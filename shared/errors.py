@@ -1,0 +1,128 @@
+"""Everything that can go wrong, each with its own reaction.
+
+::
+
+    BlobStatusError
+    ├── SettingsError          a setting is wrong: the start stops, the message names it and the fix
+    ├── EventNotUnderstood     the event is quarantined with the reason and acknowledged
+    ├── RequestError           the client is answered with a problem document
+    │   ├── BadRequest             400
+    │   ├── Unauthorized           401
+    │   ├── MethodNotAllowed       405
+    │   └── ServiceUnavailable     503 with Retry-After
+    │       └── CountsNotReady     503 until the first reconciliation has completed
+    └── StorageError           storage did not do what was asked
+        ├── Conflict               a condition did not hold; nothing was written: re-read, re-decide
+        ├── Rejected               storage will never take this operation (a 400); nothing was written
+        ├── Refused                storage is there and says no (403, a missing table); an outage for us
+        └── OutcomeUnknown         anything else: it may or may not have been written; re-read, re-decide
+"""
+
+from __future__ import annotations
+
+
+class BlobStatusError(Exception):
+    """The base of all errors that this app raises on purpose."""
+
+
+class SettingsError(BlobStatusError):
+    """A setting is missing or wrong. The message names the variable and the fix."""
+
+
+class EventNotUnderstood(BlobStatusError):  # noqa: N818 - the name says what happened
+    """A delivered event from which no blob change can be read. The message is the reason kept with it."""
+
+
+class RequestError(BlobStatusError):
+    """A request that gets a problem document (RFC 9457) for an answer.
+
+    Attributes:
+        status: The HTTP status code.
+        code: A stable, machine-readable name of the problem.
+        title: The same in words.
+        detail: What is wrong and what to do; safe to show to the caller.
+        headers: Headers that go with the answer.
+    """
+
+    status = 400
+    code = "bad-request"
+    title = "Bad request"
+
+    def __init__(self, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = headers or {}
+
+
+class BadRequest(RequestError):  # noqa: N818
+    """The request cannot be understood."""
+
+
+class Unauthorized(RequestError):  # noqa: N818
+    """No token, or one that does not hold. ``challenge`` becomes ``WWW-Authenticate`` (RFC 6750)."""
+
+    status = 401
+    code = "unauthorized"
+    title = "Unauthorized"
+
+    def __init__(self, detail: str, challenge: str = "Bearer") -> None:
+        super().__init__(detail, {"WWW-Authenticate": challenge})
+
+
+class MethodNotAllowed(RequestError):  # noqa: N818
+    """The resource exists, the method does not apply to it."""
+
+    status = 405
+    code = "method-not-allowed"
+    title = "Method not allowed"
+
+
+class ServiceUnavailable(RequestError):  # noqa: N818
+    """Storage (or the token issuer) is down, or there is no room. The answer carries a jittered Retry-After."""
+
+    status = 503
+    code = "unavailable"
+    title = "Service unavailable"
+
+
+class CountsNotReady(ServiceUnavailable):
+    """The account has never been reconciled: the counts are not known yet, and zeros would be a lie."""
+
+    code = "counts-not-ready"
+    title = "Counts are not ready yet"
+
+
+class StorageError(BlobStatusError):
+    """Storage did not do what was asked."""
+
+
+class Conflict(StorageError):  # noqa: N818
+    """A condition of a transaction did not hold; nothing of it was written.
+
+    Attributes:
+        index: Position of the operation that failed. A hint: the service reports the first one it saw.
+    """
+
+    def __init__(self, message: str, index: int = 0) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+class Rejected(StorageError):  # noqa: N818
+    """Storage refuses this operation whatever its state (400, 413); nothing was written.
+
+    Attributes:
+        index: Position of the operation that is refused. A hint, as in :class:`Conflict`.
+    """
+
+    def __init__(self, message: str, index: int = 0) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+class Refused(StorageError):  # noqa: N818
+    """Storage answers, and says no: no permission, no such table. Nothing was written, and retrying is for later."""
+
+
+class OutcomeUnknown(StorageError):  # noqa: N818
+    """No definite answer: what was asked may or may not have happened."""

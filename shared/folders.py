@@ -1,0 +1,75 @@
+"""Which folder a blob counts in: a pure function of its name, the same for events, listings and filters."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: The three places of the pipeline, in its order. They are what the protocol serves.
+QUEUED: Final = "queued"
+INPUT: Final = "input"
+OUTPUT: Final = "output"
+FOLDERS: Final = (QUEUED, INPUT, OUTPUT)
+ANY_SUFFIX: Final = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a folder's blobs are: a container, or what lies under a prefix of it.
+
+    Attributes:
+        container: The container's name.
+        prefix: "" for the whole container; otherwise ends with "/".
+    """
+
+    container: str
+    prefix: str = ""
+
+    def holds(self, container: str, name: str) -> bool:
+        """Tell whether a blob of this name lies here."""
+        return container == self.container and name.startswith(self.prefix)
+
+    def overlaps(self, other: Location) -> bool:
+        """Tell whether some name could lie in both."""
+        return self.holds(other.container, other.prefix) or other.holds(self.container, self.prefix)
+
+    def __str__(self) -> str:
+        return f"{self.container}/{self.prefix}".rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class FolderMap:
+    """The folders' locations and what counts as an image.
+
+    Attributes:
+        locations: Folder → where it is; all of :data:`FOLDERS`, no two overlapping.
+        suffixes: Lower-case name endings without the dot, or ``("*",)`` for every blob.
+    """
+
+    locations: Mapping[str, Location]
+    suffixes: tuple[str, ...]
+
+    def is_image(self, name: str) -> bool:
+        """Tell whether this name counts. Directory markers (names that end in "/") never do."""
+        if name.endswith("/"):
+            return False
+        if ANY_SUFFIX in self.suffixes:
+            return True
+        _, dot, suffix = name.rpartition(".")
+        return bool(dot) and suffix.lower() in self.suffixes
+
+    def folder_of(self, container: str, name: str) -> str | None:
+        """Return the folder that this blob counts in, or None when it counts in none."""
+        for folder, location in self.locations.items():
+            if location.holds(container, name):
+                return folder if self.is_image(name) else None
+        return None
+
+    def fingerprint(self, account: str) -> str:
+        """Return a short hash of all that decides what is counted; two that differ must not share a tally."""
+        parts = [account, *(f"{folder}={self.locations[folder]}/" for folder in FOLDERS), *sorted(self.suffixes)]
+        return hashlib.blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()

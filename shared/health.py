@@ -1,0 +1,54 @@
+"""What an operator asks first: is it alive, is storage there, how old is what it shows, did anything drift."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.clock import to_iso
+from shared.errors import CountsNotReady, RequestError, StorageError
+
+if TYPE_CHECKING:
+    from shared.services import Services
+
+#: A report is shared by all who ask within this time.
+CACHE_SECONDS: Final = 1.0
+
+
+class Health:
+    """Makes the report, at most once a second.
+
+    Args:
+        services: What is reported on.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._report: dict[str, Any] = {}
+        self._made_at = float("-inf")
+
+    async def report(self, *, detailed: bool) -> dict[str, Any]:
+        """Return the report, or only its status."""
+        now = self._services.clock.monotonic()
+        if now - self._made_at > CACHE_SECONDS:
+            self._report, self._made_at = await self._make(), now
+        return self._report if detailed else {"status": self._report["status"]}
+
+    async def _make(self) -> dict[str, Any]:
+        services = self._services
+        report: dict[str, Any] = {"status": "ok", "storage_reachable": True, "waiters": services.watch.waiters}
+        try:
+            snapshot = await services.watch.latest()
+            report["counts_changed_at"] = to_iso(snapshot.tally.changed_at)
+        except CountsNotReady:
+            report["status"] = "not-ready"
+        except RequestError:
+            report |= {"status": "degraded", "storage_reachable": False}
+        last = services.delivery.last_applied_event_at
+        report["last_event_age_seconds"] = (services.clock.now() - last).total_seconds() if last else None
+        report["events"] = dict(services.writer.stats.events)
+        report["quarantined_by_this_instance"] = services.quarantine.added
+        try:
+            report["last_reconciliation"] = await services.reconciler.last_report()
+        except StorageError:
+            report["last_reconciliation"] = None
+        return report

@@ -1,0 +1,209 @@
+"""The ledger: one row a blob name, and the pure decision what an event does to it.
+
+::
+
+    row  = what is known of one name: present or absent, as of a sequencer
+    event = "this name became present/absent as of sequencer S"
+
+    decide(row, event) ──► applied     the name's presence changes: row and tally are written together
+                       ├─► unchanged   newer, same presence (an overwrite): the sequencer advances, no count moves
+                       ├─► duplicate   this very event is in the row already
+                       ├─► stale       something newer is in the row already
+                       └─► look        the event cannot decide: HEAD the blob, then decide_observed
+
+Counts are numbers of distinct present names; nothing is ever incremented because an event arrived. So any order
+and any number of deliveries of the same events ends in the same rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from shared.clock import from_iso, to_iso
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from shared.events import BlobChange
+
+type Value = str | int | bool
+type Properties = dict[str, Value]
+
+#: Two clocks of the storage service (an event's time and a HEAD's Date) may differ by this much.
+SKEW_MARGIN: Final = timedelta(seconds=30)
+#: Longer than every redelivery path: 24 h of retries, then dead letters that an operator replays.
+TOMBSTONE_HORIZON: Final = timedelta(days=14)
+
+
+class Outcome(StrEnum):
+    """What became of an event."""
+
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"
+    DUPLICATE = "duplicate"
+    STALE = "stale"
+    LOOK = "look"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is known of one blob name.
+
+    Attributes:
+        path: ``container/name``, exact.
+        folder: The folder it counts in.
+        present: Whether the blob exists.
+        sequencer: The newest sequencer seen for this name, normalised; "" when none is known.
+        etag: The blob's eTag when present and known, else "".
+        event_time: When the newest event happened (storage clock), or None.
+        observed_at: When the blob itself was last looked at (storage clock), or None.
+    """
+
+    path: str
+    folder: str
+    present: bool
+    sequencer: str = ""
+    etag: str = ""
+    event_time: datetime | None = None
+    observed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a look at the blob itself found.
+
+    Attributes:
+        path: ``container/name``.
+        folder: The folder it counts in.
+        present: Whether it exists.
+        observed_at: The ``Date`` of the storage service's answer, never our own clock.
+        etag: The blob's eTag, or "".
+        sequencer: A sequencer that the look is known to be newer than: that of the event that asked for it.
+    """
+
+    path: str
+    folder: str
+    present: bool
+    observed_at: datetime
+    etag: str = ""
+    sequencer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What to write.
+
+    Attributes:
+        outcome: What became of the event.
+        row: The row to write, or None when there is nothing to write.
+        delta: How the folder's count moves: -1, 0 or 1.
+    """
+
+    outcome: Outcome
+    row: Row | None = None
+    delta: int = 0
+
+
+def row_key(path: str) -> str:
+    """Return the RowKey of a path: 128 bits of BLAKE2b as 32 hex digits.
+
+    Names may hold characters that a key must not (slashes, ``#``, ``?``, controls), and may be longer than 1 KiB.
+    The path is kept in the row and compared on every hit.
+    """
+    return hashlib.blake2b(path.encode(), digest_size=16).hexdigest()
+
+
+def decide(row: Row | None, change: BlobChange, folder: str, known_since: datetime, now: datetime) -> Transition:
+    """Decide what an event does to the row of its name.
+
+    Args:
+        row: The row as stored, or None when there is none.
+        change: The event.
+        folder: The folder that the name counts in.
+        known_since: Events older than this may have been folded in without leaving a row.
+        now: The time, for the tombstone horizon.
+    """
+    if change.look or change.sequencer is None or change.event_time is None:
+        return Transition(Outcome.LOOK)
+    if row is not None:
+        return _decide_against(row, change, change.sequencer, change.event_time, folder)
+    oldest_certain = max(known_since + SKEW_MARGIN, now - TOMBSTONE_HORIZON)
+    return Transition(Outcome.LOOK) if change.event_time <= oldest_certain else _apply(None, change, folder)
+
+
+def _decide_against(row: Row, change: BlobChange, sequencer: str, event_time: datetime, folder: str) -> Transition:
+    if sequencer == row.sequencer:
+        return Transition(Outcome.DUPLICATE if change.present == row.present else Outcome.LOOK)
+    if row.sequencer and len(row.sequencer) != len(sequencer):
+        return Transition(Outcome.LOOK)  # how the shorter one is padded would be a guess
+    if sequencer < row.sequencer:
+        return Transition(Outcome.STALE)
+    if row.observed_at is not None and event_time <= row.observed_at + SKEW_MARGIN:
+        return Transition(Outcome.LOOK)  # the look may have seen this event's effect, or a later one's
+    return _apply(row, change, folder)
+
+
+def decide_observed(row: Row | None, seen: Observation) -> Transition:
+    """Decide what a look at the blob does to its row. A look always writes a row, even "absent"."""
+    known = row.sequencer if row is not None else ""
+    newest = max(known, seen.sequencer) if len(known) == len(seen.sequencer) else seen.sequencer or known
+    was_present = row is not None and row.present
+    new = Row(
+        seen.path,
+        seen.folder,
+        present=seen.present,
+        sequencer=newest,
+        etag=seen.etag,
+        event_time=row.event_time if row is not None else None,
+        observed_at=seen.observed_at,
+    )
+    delta = int(seen.present) - int(was_present)
+    return Transition(Outcome.APPLIED if delta else Outcome.UNCHANGED, new, delta)
+
+
+def _apply(row: Row | None, change: BlobChange, folder: str) -> Transition:
+    was_present = row is not None and row.present
+    new = Row(
+        change.path,
+        folder,
+        present=change.present,
+        sequencer=change.sequencer or "",
+        etag=change.etag,
+        event_time=change.event_time,
+        observed_at=row.observed_at if row is not None else None,
+    )
+    delta = int(change.present) - int(was_present)
+    return Transition(Outcome.APPLIED if delta else Outcome.UNCHANGED, new, delta)
+
+
+def to_properties(row: Row) -> Properties:
+    """Write a row as a table entity's properties; what is not known is left out."""
+    properties: Properties = {"path": row.path, "folder": row.folder, "present": row.present}
+    if row.sequencer:
+        properties["sequencer"] = row.sequencer
+    if row.etag:
+        properties["blob_etag"] = row.etag
+    if row.event_time is not None:
+        properties["event_time"] = to_iso(row.event_time)
+    if row.observed_at is not None:
+        properties["observed_at"] = to_iso(row.observed_at)
+    return properties
+
+
+def from_properties(properties: Mapping[str, object]) -> Row:
+    """Read a row back from an entity's properties."""
+    event_time, observed_at = properties.get("event_time"), properties.get("observed_at")
+    return Row(
+        path=str(properties["path"]),
+        folder=str(properties["folder"]),
+        present=bool(properties["present"]),
+        sequencer=str(properties.get("sequencer", "")),
+        etag=str(properties.get("blob_etag", "")),
+        event_time=from_iso(str(event_time)) if event_time else None,
+        observed_at=from_iso(str(observed_at)) if observed_at else None,
+    )

@@ -1,0 +1,46 @@
+"""Listing of containers behind the :class:`shared.ports.Listing` port. Only the reconciler is given one.
+
+Names only: the SDK lists about 49,000 names a second that way, against 3,500 blobs with their properties.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+
+from shared.heads import AnswerDate, error_code, translate
+from shared.ports import Page
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from azure.storage.blob.aio import BlobServiceClient
+
+PAGE_SIZE = 5000
+
+
+class BlobListing:
+    """Lists the names under a prefix.
+
+    Args:
+        service: The SDK's client; closed by whoever made it.
+    """
+
+    def __init__(self, service: BlobServiceClient) -> None:
+        self._service = service
+
+    async def pages(self, container: str, prefix: str) -> AsyncIterator[Page]:
+        """Iterate over the names, page by page. A container that definitely does not exist has none."""
+        dates = AnswerDate()
+        names = self._service.get_container_client(container).list_blob_names(
+            name_starts_with=prefix or None, results_per_page=PAGE_SIZE, raw_response_hook=dates.note
+        )
+        try:
+            async for page in names.by_page():
+                yield Page([name async for name in page], dates.date)
+        except ResourceNotFoundError as error:
+            if error_code(error) != "ContainerNotFound":
+                raise translate(error) from error
+        except (AzureError, OSError, TimeoutError) as error:
+            raise translate(error) from error

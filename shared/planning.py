@@ -1,0 +1,213 @@
+"""What one flush will write: a batch of intents, decided against what is remembered of their rows.
+
+Pure apart from the futures that it resolves: no storage, no waiting. A row that is not remembered and cannot be
+assumed absent is reported in ``unread``; the writer reads it and plans again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from shared import ledger
+from shared.errors import StorageError
+from shared.ledger import Outcome, Row, Transition, row_key
+from shared.ports import Write
+from shared.tally import Change
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.clock import Clock
+    from shared.counts import StoredTally
+    from shared.events import BlobChange
+    from shared.ledger import Observation
+    from shared.tally import Tally
+
+#: Rows remembered, newest use last.
+MAX_REMEMBERED: Final = 4096
+#: "Nothing to do" is believed of a remembered row for so long; then the row is read again.
+TRUSTED_SECONDS: Final = 30.0
+
+
+class RowChanged(StorageError):  # noqa: N818
+    """The row that a look started from is not the row any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A row as last seen.
+
+    Attributes:
+        row: The row, or None when there was none.
+        etag: Its ETag, or None when there was none.
+        at: When, by the monotonic clock.
+    """
+
+    row: Row | None
+    etag: str | None
+    at: float
+
+
+class RowMemory:
+    """The rows last seen, least recently used out first."""
+
+    def __init__(self) -> None:
+        self._rows: OrderedDict[str, Remembered] = OrderedDict()
+
+    def get(self, path: str) -> Remembered | None:
+        """Return what is remembered of a path's row."""
+        found = self._rows.get(path)
+        if found is not None:
+            self._rows.move_to_end(path)
+        return found
+
+    def remember(self, path: str, row: Row | None, etag: str | None, at: float) -> Remembered:
+        """Remember a row as just read or written."""
+        seen = self._rows[path] = Remembered(row, etag, at)
+        self._rows.move_to_end(path)
+        if len(self._rows) > MAX_REMEMBERED:
+            self._rows.popitem(last=False)
+        return seen
+
+    def forget(self, path: str) -> None:
+        """Forget one row."""
+        self._rows.pop(path, None)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._rows.clear()
+
+
+@dataclass(slots=True)
+class Intent:
+    """One caller's wish, and where its answer goes.
+
+    Either ``change`` (an event) or ``seen`` with ``base`` (a look that started from that row) is given.
+    """
+
+    path: str
+    folder: str
+    change: BlobChange | None = None
+    seen: Observation | None = None
+    base: Remembered | None = None
+    done: asyncio.Future[Transition] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+@dataclass(slots=True)
+class Group:
+    """All intents of a batch that concern one path, in order of arrival."""
+
+    path: str
+    intents: list[Intent] = field(default_factory=list)
+    must_read: bool = False
+
+    @property
+    def may_be_new(self) -> bool:
+        """Tell whether it is worth assuming that no row exists: a wrong guess costs a conflict, never a count."""
+        return not self.must_read and all(
+            intent.change is not None and intent.change.present and not intent.change.look for intent in self.intents
+        )
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to write, and what to tell whom once it is written.
+
+    Attributes:
+        tally: The tally afterwards.
+        writes: The transaction; the tally, when it changes, comes first.
+        paths: The path of each write ("" for the tally).
+        rows: Path → the row that is written.
+        unread: Paths whose rows must be read before this can be decided.
+        answers: What each intent's caller gets.
+    """
+
+    tally: Tally
+    writes: list[Write] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    rows: dict[str, Row] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
+    answers: list[tuple[Intent, Transition | RowChanged]] = field(default_factory=list)
+
+    def resolve(self) -> None:
+        """Answer every caller; one that was cancelled meanwhile is passed over."""
+        for intent, answer in self.answers:
+            if intent.done.done():
+                continue
+            if isinstance(answer, RowChanged):
+                intent.done.set_exception(answer)
+            else:
+                intent.done.set_result(answer)
+
+
+def plan_batch(batch: list[Group], stored: StoredTally, rows: RowMemory, clock: Clock) -> Plan:
+    """Decide a batch against the tally and the remembered rows."""
+    now = clock.now()
+    plan = Plan(stored.tally)
+    changes: list[Change] = []
+    for group in batch:
+        base, assumed = _base(group, rows)
+        if base is None:
+            plan.unread.append(group.path)
+            continue
+        answers, row = _fold(group, base, stored.tally, now)
+        is_old = clock.monotonic() - base.at > TRUSTED_SECONDS
+        if row is None and (assumed or is_old):
+            rows.forget(group.path)
+            plan.unread.append(group.path)  # never "nothing to do" on a guess or on an old memory
+            continue
+        plan.answers += answers
+        if row is not None:
+            plan.rows[group.path] = row
+            plan.writes.append(Write(row_key(group.path), ledger.to_properties(row), base.etag))
+            plan.paths.append(group.path)
+            delta = int(row.present) - int(base.row is not None and base.row.present)
+            if delta:
+                changes.append(Change(row.folder, group.path, delta))
+    if changes:
+        plan.tally = stored.tally.apply(changes, now)
+        plan.writes.insert(0, stored.write(plan.tally))
+        plan.paths.insert(0, "")
+    return plan
+
+
+def _base(group: Group, rows: RowMemory) -> tuple[Remembered | None, bool]:
+    """Return the row to decide from, and whether it is only assumed (that there is none)."""
+    remembered = rows.get(group.path)
+    if remembered is not None:
+        return remembered, False
+    if group.must_read:
+        return None, False
+    looked = next((intent.base for intent in group.intents if intent.base is not None), None)
+    if looked is not None:
+        return looked, False
+    return (Remembered(None, None, float("-inf")), True) if group.may_be_new else (None, False)
+
+
+def _fold(
+    group: Group, base: Remembered, tally: Tally, now: datetime
+) -> tuple[list[tuple[Intent, Transition | RowChanged]], Row | None]:
+    """Apply the group's intents one after the other; return the answers and the row to write, if any."""
+    answers: list[tuple[Intent, Transition | RowChanged]] = []
+    current, written = base.row, None
+    for intent in group.intents:
+        answer = _decide(intent, current, base, tally, now, is_first_write=written is None)
+        answers.append((intent, answer))
+        if isinstance(answer, Transition) and answer.row is not None:
+            current = written = answer.row
+    return answers, written
+
+
+def _decide(
+    intent: Intent, row: Row | None, base: Remembered, tally: Tally, now: datetime, *, is_first_write: bool
+) -> Transition | RowChanged:
+    if intent.change is not None:
+        return ledger.decide(row, intent.change, intent.folder, tally.known_since, now)
+    if intent.seen is None or intent.base is None:
+        return Transition(Outcome.STALE)
+    if not is_first_write or intent.base.etag != base.etag:
+        return RowChanged(intent.path)
+    return ledger.decide_observed(row, intent.seen)

@@ -1,0 +1,139 @@
+"""What the engines need of the outside world: a table with conditional transactions, and blobs to look at.
+
+The in-memory implementations of the tests and the adapters for Azure pass the same contract tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from datetime import datetime
+
+    from shared.ledger import Properties
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """An entity as read.
+
+    Attributes:
+        row_key: Its RowKey.
+        properties: Its own properties, without keys and metadata.
+        etag: Its ETag: changes with every write.
+    """
+
+    row_key: str
+    properties: Properties
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One operation of a transaction; every operation is conditional.
+
+    Attributes:
+        row_key: Which entity.
+        properties: All of its properties afterwards.
+        etag: The ETag it must have now, or None: it must not exist.
+    """
+
+    row_key: str
+    properties: Properties
+    etag: str | None
+
+
+class Table(Protocol):
+    """One table.
+
+    Every method may raise :class:`shared.errors.Refused` or :class:`shared.errors.OutcomeUnknown`.
+    """
+
+    async def read(self, partition: str, row_key: str) -> Entity | None:
+        """Read one entity, or None."""
+        ...
+
+    async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
+        """Do all of the writes or none (1 to 100, each entity once).
+
+        Returns:
+            The new ETags, in order.
+
+        Raises:
+            Conflict: A condition did not hold.
+            Rejected: An operation is not acceptable whatever the state.
+        """
+        ...
+
+    def scan(self, partition: str, select: Sequence[str] | None = None) -> AsyncIterator[list[Entity]]:
+        """Iterate over all entities of a partition, page by page, in RowKey order.
+
+        Not a snapshot: entities written meanwhile may or may not be seen.
+
+        Args:
+            partition: The partition's key.
+            select: Names of the properties to read, or None for all.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a HEAD of a blob found.
+
+    Attributes:
+        present: Whether the blob exists.
+        date: The ``Date`` of the answer (the storage service's clock).
+        etag: The blob's eTag when present, else "".
+        last_modified: When it was last written, when present.
+    """
+
+    present: bool
+    date: datetime
+    etag: str = ""
+    last_modified: datetime | None = None
+
+
+class Heads(Protocol):
+    """Looks at single blobs."""
+
+    async def head(self, container: str, name: str) -> Head:
+        """Look at a blob.
+
+        Only a definite "no such blob" or "no such container" means absent; everything else raises.
+
+        Raises:
+            Refused: Storage says no (403, 409 and the rest).
+            OutcomeUnknown: No answer.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing.
+
+    Attributes:
+        names: Blob names.
+        date: The ``Date`` of the answer.
+    """
+
+    names: Sequence[str]
+    date: datetime
+
+
+class Listing(Protocol):
+    """Lists containers. Only the reconciler has one."""
+
+    def pages(self, container: str, prefix: str) -> AsyncIterator[Page]:
+        """Iterate over the names under a prefix, page by page, in no particular order.
+
+        A container that does not exist (a definite answer) has no pages.
+
+        Raises:
+            Refused: Storage says no.
+            OutcomeUnknown: No answer.
+        """
+        ...

@@ -1,0 +1,147 @@
+"""The composition root: settings in, the app's parts wired together out. One set a process, made on first use."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from random import SystemRandom
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.data.tables.aio import TableServiceClient
+from azure.identity.aio import DefaultAzureCredential
+from azure.storage.blob.aio import BlobServiceClient
+
+from shared.auth import BearerTokens, Open
+from shared.azure_table import AzureTable
+from shared.clock import SystemClock
+from shared.counts import Counts
+from shared.delivery import Delivery
+from shared.heads import BlobHeads
+from shared.health import Health
+from shared.listing import BlobListing
+from shared.quarantine import Quarantine
+from shared.reconcile import Reconciler
+from shared.watch import Watch
+from shared.writer import Writer
+
+if TYPE_CHECKING:
+    from shared.auth import Authenticator
+    from shared.settings import Connection, Settings
+    from shared.tally import Tally
+
+#: Azurite closes an idle connection after 5 s, the service after longer; a request on a closed one is lost.
+KEEP_ALIVE_SECONDS: Final = 4.0
+CONNECT_TIMEOUT_SECONDS: Final = 5
+READ_TIMEOUT_SECONDS: Final = 15
+
+
+class Services:
+    """Everything that a trigger needs, wired.
+
+    Args:
+        settings: The checked settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.random = SystemRandom()
+        self._clients = _Clients(settings.storage)
+        clock = SystemClock()
+        self.table = AzureTable(self._clients.tables.get_table_client(settings.counts_table))
+        heads = BlobHeads(self._clients.blobs)
+        account = self._clients.blobs.account_name or self._clients.blobs.primary_hostname
+        self.counts = Counts(self.table, settings.folders.fingerprint(account), clock)
+        self.watch = Watch(self.counts, clock, settings.poll_interval_seconds)
+        self.writer = Writer(self.table, self.counts, heads, clock, self.random, on_change=self._changed)
+        self.quarantine = Quarantine(self.table, self._clients.blobs, settings.quarantine_container, clock)
+        self.delivery = Delivery(settings.folders, self.writer, self.quarantine, verify_deletes=settings.verify_deletes)
+        self.reconciler = Reconciler(
+            self.table, self.counts, self.writer, heads, BlobListing(self._clients.blobs), settings.folders, clock
+        )
+        self.auth: Authenticator = BearerTokens(settings.jwt) if settings.jwt else Open()
+        self.clock = clock
+        self.health = Health(self)
+
+    async def start(self) -> None:
+        """Make the table if there is none."""
+        await self.table.create()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        self.watch.close()
+        await self._clients.close()
+
+    def _changed(self, tally: Tally) -> None:
+        if tally.ready:
+            self.watch.offer(tally)
+
+
+class _Clients:
+    """The SDK's clients, each on a transport that drops idle connections before the other side does."""
+
+    def __init__(self, storage: Connection) -> None:
+        self._stack = AsyncExitStack()
+        common: dict[str, Any] = {"connection_timeout": CONNECT_TIMEOUT_SECONDS, "read_timeout": READ_TIMEOUT_SECONDS}
+        if storage.connection_string:
+            self.tables = TableServiceClient.from_connection_string(
+                storage.connection_string, transport=_transport(), retry_total=0, **common
+            )
+            self.blobs = BlobServiceClient.from_connection_string(
+                storage.connection_string, transport=_transport(), retry_total=2, **common
+            )
+        else:
+            identity = DefaultAzureCredential(managed_identity_client_id=storage.client_id or None)
+            self._stack.push_async_callback(identity.close)
+            self.tables = TableServiceClient(
+                storage.table_url, credential=identity, transport=_transport(), retry_total=0, **common
+            )
+            self.blobs = BlobServiceClient(
+                storage.blob_url, credential=identity, transport=_transport(), retry_total=2, **common
+            )
+
+    async def close(self) -> None:
+        await self.tables.close()
+        await self.blobs.close()
+        await self._stack.aclose()
+
+
+def _transport() -> AioHttpTransport:
+    connector = aiohttp.TCPConnector(limit=200, keepalive_timeout=KEEP_ALIVE_SECONDS)
+    session = aiohttp.ClientSession(connector=connector, auto_decompress=False, trust_env=False)
+    return AioHttpTransport(session=session, session_owner=True)
+
+
+class _Process:
+    """The services of this process, made once, on the loop that serves it."""
+
+    def __init__(self) -> None:
+        self._starting: asyncio.Task[Services] | None = None
+
+    async def services(self, settings: Settings) -> Services:
+        if self._starting is None or (self._starting.done() and self._starting.exception() is not None):
+            self._starting = asyncio.create_task(self._start(settings), name="start services")
+        return await asyncio.shield(self._starting)
+
+    @staticmethod
+    async def _start(settings: Settings) -> Services:
+        services = Services(settings)
+        try:
+            await services.start()
+        except BaseException:
+            await services.close()
+            raise
+        return services
+
+
+_process = _Process()
+
+
+async def get(settings: Settings) -> Services:
+    """Return this process's services, starting them on first use.
+
+    Raises:
+        StorageError: Storage is not there (yet); the next call tries again.
+    """
+    return await _process.services(settings)

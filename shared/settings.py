@@ -1,0 +1,221 @@
+"""Every setting of the app: read once from the environment, checked at the start, never looked up again.
+
+docs/configuration.md documents each one (a test holds the two together).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from shared.errors import SettingsError
+from shared.folders import ANY_SUFFIX, FOLDERS, FolderMap, Location
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_SUFFIXES: Final = "jpg,jpeg,png,webp,heic,heif,gif,bmp,tif,tiff"
+AUTH_MODES: Final = ("anonymous", "function", "jwt")
+#: The front end drops a connection after 230 s without traffic; a wait carries none.
+LONGEST_WAIT_SECONDS: Final = 200.0
+#: A streamed response counts against functionTimeout until its last byte (host.json sets ten minutes).
+LONGEST_STREAM_SECONDS: Final = 480.0
+
+_CONTAINER = re.compile(r"(\$root|\$web|[a-z0-9](?:-?[a-z0-9]){2,62})")
+_TABLE = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}")
+_TIMER_FIELDS: Final = (5, 6)
+_IN_AZURE: Final = "WEBSITE_INSTANCE_ID"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to reach storage: a connection string, or the service addresses and an identity.
+
+    Attributes:
+        connection_string: Set for Azurite, "" otherwise.
+        blob_url: Address of the blob service, for an identity.
+        table_url: Address of the table service, for an identity.
+        client_id: Of a user-assigned identity, or "".
+    """
+
+    connection_string: str = ""
+    blob_url: str = ""
+    table_url: str = ""
+    client_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JwtSettings:
+    """What a bearer token must be (AUTH_MODE=jwt)."""
+
+    issuer: str
+    audience: str
+    jwks_url: str
+    algorithms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The checked settings; the names are those of the variables in lower case."""
+
+    storage: Connection
+    folders: FolderMap
+    counts_table: str
+    quarantine_container: str
+    poll_interval_seconds: float
+    max_wait_seconds: float
+    max_stream_seconds: float
+    heartbeat_seconds: float
+    reconcile_schedule: str
+    reconcile_on_start: bool
+    verify_deletes: bool
+    auth_mode: str
+    jwt: JwtSettings | None
+    cors_origins: tuple[str, ...]
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Read and check all settings.
+
+        Raises:
+            SettingsError: Names the variable, what is wrong with it and what would be right.
+        """
+        folders = _folders(environ)
+        quarantine = _matching(environ, "QUARANTINE_CONTAINER", "eventgrid-quarantine", _CONTAINER, "a container name")
+        for folder, location in folders.locations.items():
+            if location.container == quarantine:
+                raise SettingsError(
+                    f"QUARANTINE_CONTAINER={quarantine} is the container of {folder.upper()}_FOLDER and would count "
+                    "its own blobs; choose a container of its own"
+                )
+        auth_mode = _one_of(environ, "AUTH_MODE", AUTH_MODES)
+        return cls(
+            storage=_connection(environ),
+            folders=folders,
+            counts_table=_matching(environ, "COUNTS_TABLE", "storagecounts", _TABLE, "3 to 63 letters and digits"),
+            quarantine_container=quarantine,
+            poll_interval_seconds=_seconds(environ, "POLL_INTERVAL_SECONDS", 0.5, 0.05, 30),
+            max_wait_seconds=_seconds(environ, "MAX_WAIT_SECONDS", 60, 1, LONGEST_WAIT_SECONDS),
+            max_stream_seconds=_seconds(environ, "MAX_STREAM_SECONDS", 180, 1, LONGEST_STREAM_SECONDS),
+            heartbeat_seconds=_seconds(environ, "HEARTBEAT_SECONDS", 15, 0.1, 120),
+            reconcile_schedule=_schedule(environ),
+            reconcile_on_start=_flag(environ, "RECONCILE_ON_START", default=_IN_AZURE not in environ),
+            verify_deletes=_flag(environ, "VERIFY_DELETES", default=False),
+            auth_mode=auth_mode,
+            jwt=_jwt(environ) if auth_mode == "jwt" else None,
+            cors_origins=_origins(environ),
+        )
+
+
+def _text(environ: Mapping[str, str], name: str, default: str = "") -> str:
+    return environ.get(name, "").strip() or default
+
+
+def _matching(environ: Mapping[str, str], name: str, default: str, pattern: re.Pattern[str], what: str) -> str:
+    value = _text(environ, name, default)
+    if not pattern.fullmatch(value):
+        raise SettingsError(f"{name}={value} is not {what}; try {name}={default}")
+    return value
+
+
+def _one_of(environ: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    value = _text(environ, name, allowed[0])
+    if value not in allowed:
+        raise SettingsError(f"{name}={value} is unknown; use one of {', '.join(allowed)}")
+    return value
+
+
+def _seconds(environ: Mapping[str, str], name: str, default: float, least: float, most: float) -> float:
+    value = _text(environ, name, str(default))
+    try:
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if not least <= number <= most:
+        raise SettingsError(f"{name}={value} is not a number of seconds from {least:g} to {most:g}")
+    return number
+
+
+def _flag(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
+    value = _text(environ, name, str(default)).lower()
+    if value not in {"true", "false", "1", "0"}:
+        raise SettingsError(f"{name}={value} is neither true nor false")
+    return value in {"true", "1"}
+
+
+def _folders(environ: Mapping[str, str]) -> FolderMap:
+    locations: dict[str, Location] = {}
+    for folder in FOLDERS:
+        name = f"{folder.upper()}_FOLDER"
+        value = _text(environ, name, folder)
+        container, _, prefix = value.partition("/")
+        if not _CONTAINER.fullmatch(container):
+            raise SettingsError(f"{name}={value} does not begin with a container name; try {name}={folder}")
+        prefix = prefix.strip("/")
+        location = Location(container, f"{prefix}/" if prefix else "")
+        for other, taken in locations.items():
+            if location.overlaps(taken):
+                raise SettingsError(
+                    f"{name}={value} overlaps {other.upper()}_FOLDER={taken}: a blob would count twice; "
+                    "use two containers, or two prefixes that do not contain each other"
+                )
+        locations[folder] = location
+    return FolderMap(locations, _suffixes(environ))
+
+
+def _suffixes(environ: Mapping[str, str]) -> tuple[str, ...]:
+    value = _text(environ, "IMAGE_SUFFIXES", DEFAULT_SUFFIXES)
+    suffixes = tuple(dict.fromkeys(each.strip().lower().removeprefix(".") for each in value.split(",") if each.strip()))
+    bad = [each for each in suffixes if each != ANY_SUFFIX and not re.fullmatch(r"[a-z0-9_-]+", each)]
+    if bad or not suffixes:
+        raise SettingsError(f"IMAGE_SUFFIXES={value}: write endings without a dot, such as jpg,png, or * for all")
+    return suffixes
+
+
+def _connection(environ: Mapping[str, str]) -> Connection:
+    name = "STORAGE"
+    text = _text(environ, name)
+    blob_url, table_url = (_text(environ, f"{name}__{kind}ServiceUri") for kind in ("blob", "table"))
+    if text and (blob_url or table_url):
+        raise SettingsError(f"{name} and {name}__…ServiceUri are both set; remove one of the two")
+    if blob_url or table_url:
+        for kind, url in (("blob", blob_url), ("table", table_url)):
+            if not url.startswith("https://"):
+                raise SettingsError(f"{name}__{kind}ServiceUri={url} must be https://<account>.{kind}.core.windows.net")
+        return Connection(blob_url=blob_url, table_url=table_url, client_id=_text(environ, f"{name}__clientId"))
+    text = text or "UseDevelopmentStorage=true"
+    if text != "UseDevelopmentStorage=true" and "=" not in text:
+        raise SettingsError(f"{name} is not a connection string; try {name}=UseDevelopmentStorage=true")
+    return Connection(connection_string=text)
+
+
+def _schedule(environ: Mapping[str, str]) -> str:
+    value = _text(environ, "RECONCILE_SCHEDULE", "0 */15 * * * *")
+    if len(value.split()) not in _TIMER_FIELDS:
+        raise SettingsError(
+            f"RECONCILE_SCHEDULE={value} is not an NCRONTAB expression of six fields; try 0 */15 * * * *"
+        )
+    return value
+
+
+def _jwt(environ: Mapping[str, str]) -> JwtSettings:
+    for name in ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URL"):
+        if not _text(environ, name):
+            raise SettingsError(f"{name} is not set; AUTH_MODE=jwt needs JWT_ISSUER, JWT_AUDIENCE and JWT_JWKS_URL")
+    url = _text(environ, "JWT_JWKS_URL")
+    if not re.match(r"https://|http://(127\.0\.0\.1|localhost)[:/]", url):
+        raise SettingsError(f"JWT_JWKS_URL={url} must be https:// (http:// only on this machine)")
+    algorithms = tuple(each.strip() for each in _text(environ, "JWT_ALGORITHMS", "RS256").split(","))
+    allowed = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+    if not allowed.issuperset(algorithms):
+        raise SettingsError(f"JWT_ALGORITHMS={','.join(algorithms)}: only public-key algorithms, such as RS256,ES256")
+    return JwtSettings(_text(environ, "JWT_ISSUER"), _text(environ, "JWT_AUDIENCE"), url, algorithms)
+
+
+def _origins(environ: Mapping[str, str]) -> tuple[str, ...]:
+    origins = tuple(each.strip().rstrip("/") for each in _text(environ, "CORS_ORIGINS").split(",") if each.strip())
+    bad = [each for each in origins if each != "*" and not re.fullmatch(r"https?://[^/\s]+", each)]
+    if bad:
+        raise SettingsError(f"CORS_ORIGINS={bad[0]} is not an origin; write https://app.example.com, or * for all")
+    return origins

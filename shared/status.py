@@ -1,0 +1,93 @@
+"""The status as it is served: one snapshot, its bytes made once, shared by everyone who asks.
+
+A pure function of the tally, so that two answers with the same ETag have identical bodies, from whichever
+instance they come. ``timestamp`` is when the counts last changed, not when somebody asked.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from shared.clock import to_iso
+from shared.folders import INPUT, OUTPUT, QUEUED
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.tally import Tally
+
+#: A commit is stamped shortly before it lands, by a clock that may be a little behind.
+LAST_MODIFIED_MARGIN: Final = timedelta(seconds=2)
+
+
+@dataclass(frozen=True)
+class StatusSnapshot:
+    """The counts as of one read of the tally.
+
+    Attributes:
+        tally: What was read.
+        read_at: When the read began, by this machine's clock.
+    """
+
+    tally: Tally
+    read_at: datetime
+
+    @cached_property
+    def version(self) -> str:
+        """The opaque version, unquoted."""
+        return self.tally.version
+
+    @cached_property
+    def etag(self) -> str:
+        """The strong entity tag."""
+        return f'"{self.version}"'
+
+    @cached_property
+    def body(self) -> bytes:
+        """The JSON of ``GET /api/cases/storage/status``."""
+        counts = self.tally.counts()
+        data = {
+            "queued_count": counts[QUEUED],
+            "input_count": counts[INPUT],
+            "output_count": counts[OUTPUT],
+            "timestamp": to_iso(self.tally.changed_at),
+            "version": self.version,
+        }
+        return _json({"success": True, "data": data})
+
+    @cached_property
+    def frame(self) -> bytes:
+        """The Server-Sent Event of the same counts."""
+        counts = self.tally.counts()
+        data = {
+            "queued": counts[QUEUED],
+            "processing": counts[INPUT],
+            "completed": counts[OUTPUT],
+            "timestamp": to_iso(self.tally.changed_at),
+            "version": self.version,
+        }
+        return b"id: %b\nevent: status_update\ndata: %b\n\n" % (self.version.encode(), _json(data))
+
+    @cached_property
+    def last_modified(self) -> datetime:
+        """The whole second, after the change, from which on nothing has changed as far as this read can know.
+
+        HTTP dates have whole seconds, so "not modified since T" is only claimed when the change lies before T
+        and the read after it: a further change in the same second, or one stamped before but landed after the
+        read, must not be answered 304 to a client that holds the older counts.
+        """
+        after_change = self.tally.changed_at.replace(microsecond=0) + timedelta(seconds=1)
+        seen_until = (self.read_at - LAST_MODIFIED_MARGIN).replace(microsecond=0)
+        return min(after_change, seen_until)
+
+    def modified_since(self, moment: datetime) -> bool:
+        """Tell whether the counts changed at or after this moment (a whole second)."""
+        return self.tally.changed_at >= moment
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

@@ -1,0 +1,286 @@
+"""The one way into the ledger: group commit of events, each row together with the tally that counts it.
+
+Concurrent invocations of one process put their intents in a queue and await. One flush at a time takes what is
+queued (at most 99 distinct blobs), commits one transaction, and resolves them::
+
+    invocation 1 ──► ┐                    ┌─► [tally, row a, row b, …] conditional, all or nothing
+    invocation 2 ──► ├─ queue ─► flush ───┤     committed   resolve everyone
+    invocation 3 ──► ┘                    │     conflict    forget what was wrong, read it, decide again
+                                          │     rejected    halve the batch until the one row is found
+                                          └─    unknown     forget everything, read, decide again
+
+Idle: a flush starts at once, no delay is added. Busy: batches form by themselves. The rows and the tally just
+written are remembered with their ETags, so that an upload usually costs one transaction and no read. Nothing that
+is remembered is ever trusted for a write: every operation carries its condition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from shared import ledger
+from shared.counts import PARTITION, TALLY_KEY, StoredTally
+from shared.errors import Conflict, OutcomeUnknown, Rejected, StorageError
+from shared.ledger import Observation, Outcome, Row, row_key
+from shared.planning import Group, Intent, Plan, Remembered, RowChanged, RowMemory, plan_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from shared.clock import Clock
+    from shared.counts import Counts
+    from shared.events import BlobChange
+    from shared.ports import Heads, Table
+    from shared.tally import Tally
+
+log = logging.getLogger(__name__)
+
+#: A transaction holds 100 operations; one is the tally.
+MAX_BLOBS: Final = 99
+#: Event Grid waits 30 s for an answer; an answer that comes later counts as a failure and is redelivered.
+BUDGET_SECONDS: Final = 15.0
+#: Flat, because exponential back-off starves the process that loses first.
+CONFLICT_PAUSE_SECONDS: Final = 0.04
+UNKNOWN_PAUSE_SECONDS: Final = 0.1
+MAX_LOOKS: Final = 20
+
+
+@dataclass(slots=True)
+class WriterStats:
+    """What the writer has done since it was made."""
+
+    events: dict[str, int] = field(default_factory=dict)
+    transactions: int = 0
+    conflicts: int = 0
+    reads: int = 0
+    looks: int = 0
+
+
+class Writer:
+    """Applies changes and observations to the ledger.
+
+    Args:
+        table: The table.
+        counts: Its tally.
+        heads: Looks at blobs.
+        clock: Time.
+        random: Jitter.
+        on_change: Called with the new tally after a commit that changed a count.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        counts: Counts,
+        heads: Heads,
+        clock: Clock,
+        random: Random,
+        on_change: Callable[[Tally], None] = lambda _: None,
+    ) -> None:
+        self._table = table
+        self._counts = counts
+        self._heads = heads
+        self._clock = clock
+        self._random = random
+        self._on_change = on_change
+        self._queue: deque[Intent] = deque()
+        self._flushing: asyncio.Task[None] | None = None
+        self._tally: StoredTally | None = None
+        self._rows = RowMemory()
+        self.stats = WriterStats()
+
+    async def apply(self, change: BlobChange, folder: str) -> Outcome:
+        """Bring the ledger to where this event says, whatever came before.
+
+        Args:
+            change: The event.
+            folder: The folder that its name counts in.
+
+        Raises:
+            Rejected: Storage will never take this row; it belongs in quarantine.
+            StorageError: An outage: nothing is known to be written, the delivery must fail and come again.
+        """
+        outcome = (await self._submit(Intent(change.path, folder, change=change))).outcome
+        if outcome is Outcome.LOOK:
+            await self.look(change.container, change.name, folder, change.sequencer or "")
+        self.stats.events[outcome] = self.stats.events.get(outcome, 0) + 1
+        return outcome
+
+    async def look(self, container: str, name: str, folder: str, sequencer: str = "") -> ledger.Transition:
+        """Look at the blob and bring its row to what was found.
+
+        The order is row, then HEAD, then a commit on condition that the row is still the one read; a row that
+        changed meanwhile is looked at again.
+        """
+        path = f"{container}/{name}"
+        for _ in range(MAX_LOOKS):
+            self.stats.looks += 1
+            base = await self.read_row(path)
+            head = await self._heads.head(container, name)
+            seen = Observation(path, folder, head.present, head.date, head.etag, sequencer)
+            try:
+                return await self.observe(seen, base)
+            except RowChanged:
+                continue
+        raise OutcomeUnknown(f"the row of {path!r} kept changing while its blob was looked at")
+
+    async def observe(self, seen: Observation, base: Remembered) -> ledger.Transition:
+        """Commit what a look found, on condition that the row is still ``base``.
+
+        Raises:
+            RowChanged: It is not.
+        """
+        return await self._submit(Intent(seen.path, seen.folder, seen=seen, base=base))
+
+    async def _submit(self, intent: Intent) -> ledger.Transition:
+        self._queue.append(intent)
+        if self._flushing is None:
+            # A task of its own: an invocation that is cancelled must not cancel the commit others wait for.
+            self._flushing = asyncio.create_task(self._flush_all(), name="ledger flush")
+        return await intent.done
+
+    async def _flush_all(self) -> None:
+        try:
+            while self._queue:
+                batch = self._take()
+                try:
+                    await self._commit(batch)
+                except StorageError as error:
+                    _fail([*batch, *_grouped(self._queue)], error)
+                    self._queue.clear()
+                except BaseException as error:
+                    _fail([*batch, *_grouped(self._queue)], OutcomeUnknown(f"the flush ended with {error!r}"))
+                    self._queue.clear()
+                    raise
+        finally:
+            self._flushing = None
+
+    def _take(self) -> list[Group]:
+        groups: dict[str, Group] = {}
+        while self._queue:
+            intent = self._queue[0]
+            if intent.path not in groups and len(groups) == MAX_BLOBS:
+                break
+            groups.setdefault(intent.path, Group(intent.path)).intents.append(self._queue.popleft())
+        return list(groups.values())
+
+    async def _commit(self, batch: list[Group]) -> None:
+        deadline = self._clock.monotonic() + BUDGET_SECONDS
+        conflicting_etag: str | None = None
+        while True:
+            plan: Plan | None = None
+            try:
+                stored = self._tally or await self._read_tally()
+                if stored.etag == conflicting_etag:
+                    self._distrust(batch)  # the tally was not what conflicted: the index is only a hint
+                plan = await self._plan(batch, stored)
+                if plan.writes:
+                    self._remember(plan, stored, await self._transact(plan))
+            except Rejected as rejected:
+                await self._isolate(batch, rejected)
+                return
+            except Conflict as conflict:
+                error: StorageError = conflict
+                conflicting_etag = await self._after_conflict(conflict, plan, batch)
+            except OutcomeUnknown as unknown:
+                error = unknown
+                self._forget()
+                await self._pause(UNKNOWN_PAUSE_SECONDS)
+            else:
+                plan.resolve()
+                return
+            if self._clock.monotonic() > deadline:
+                raise error
+
+    async def _transact(self, plan: Plan) -> list[str]:
+        self.stats.transactions += 1
+        try:
+            return await self._table.commit(PARTITION, plan.writes)
+        except Conflict:
+            self.stats.conflicts += 1
+            raise
+
+    async def _plan(self, batch: list[Group], stored: StoredTally) -> Plan:
+        """Decide the batch, reading the rows that cannot be decided from memory."""
+        while True:
+            plan = plan_batch(batch, stored, self._rows, self._clock)
+            if not plan.unread:
+                return plan
+            reads = await asyncio.gather(*(self.read_row(path) for path in plan.unread), return_exceptions=True)
+            for result in reads:
+                if isinstance(result, BaseException):
+                    raise result
+
+    async def read_row(self, path: str) -> Remembered:
+        """Read the row of a path: what :meth:`observe` takes as its condition."""
+        self.stats.reads += 1
+        entity = await self._table.read(PARTITION, row_key(path))
+        row: Row | None = None
+        if entity is not None:
+            row = ledger.from_properties(entity.properties)
+            if row.path != path:
+                raise Rejected(f"the paths {path!r} and {row.path!r} share a 128-bit row key")
+        return self._rows.remember(path, row, entity.etag if entity else None, self._clock.monotonic())
+
+    async def _read_tally(self) -> StoredTally:
+        self.stats.reads += 1
+        self._tally = await self._counts.open()
+        return self._tally
+
+    def _remember(self, plan: Plan, stored: StoredTally, etags: list[str]) -> None:
+        now = self._clock.monotonic()
+        for write, path, etag in zip(plan.writes, plan.paths, etags, strict=True):
+            if write.row_key == TALLY_KEY:
+                self._tally = StoredTally(plan.tally, etag)
+            else:
+                self._rows.remember(path, plan.rows[path], etag, now)
+        if plan.tally.revision != stored.tally.revision:
+            self._on_change(plan.tally)
+
+    async def _after_conflict(self, conflict: Conflict, plan: Plan | None, batch: list[Group]) -> str | None:
+        """Forget what was wrong. Returns the ETag of the tally, when it is the tally that is to blame."""
+        path = plan.paths[conflict.index] if plan and conflict.index < len(plan.paths) else ""
+        if path:
+            self._distrust([group for group in batch if group.path == path])
+            return None
+        used, self._tally = self._tally, None
+        await self._pause(CONFLICT_PAUSE_SECONDS)
+        return used.etag if used else None
+
+    def _distrust(self, groups: list[Group]) -> None:
+        """Have these rows read before they are decided again."""
+        for group in groups:
+            self._rows.forget(group.path)
+            group.must_read = True
+
+    async def _isolate(self, batch: list[Group], error: Rejected) -> None:
+        """One row that storage will not take must not fail its neighbours: halve until it stands alone."""
+        if len(batch) == 1:
+            _fail(batch, error)
+            return
+        middle = len(batch) // 2
+        await self._commit(batch[:middle])
+        await self._commit(batch[middle:])
+
+    async def _pause(self, up_to_seconds: float) -> None:
+        await asyncio.sleep(self._random.uniform(0, up_to_seconds))
+
+    def _forget(self) -> None:
+        self._tally = None
+        self._rows.clear()
+
+
+def _grouped(queue: deque[Intent]) -> list[Group]:
+    return [Group(intent.path, [intent]) for intent in queue]
+
+
+def _fail(groups: list[Group], error: BaseException) -> None:
+    for group in groups:
+        for intent in group.intents:
+            if not intent.done.done():
+                intent.done.set_exception(error)
