@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime
 from typing import Protocol
@@ -18,6 +19,10 @@ class Clock(Protocol):
         """Return seconds that never go back."""
         ...
 
+    async def sleep(self, seconds: float) -> None:
+        """Let this much time pass."""
+        ...
+
 
 class SystemClock:
     """The machine's clocks."""
@@ -29,6 +34,10 @@ class SystemClock:
     def monotonic(self) -> float:
         """Return seconds that never go back."""
         return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Let this much time pass."""
+        await asyncio.sleep(seconds)
 
 
 def to_iso(moment: datetime) -> str:

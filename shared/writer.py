@@ -268,7 +268,7 @@ class Writer:
         await self._commit(batch[middle:])
 
     async def _pause(self, up_to_seconds: float) -> None:
-        await asyncio.sleep(self._random.uniform(0, up_to_seconds))
+        await self._clock.sleep(self._random.uniform(0, up_to_seconds))
 
     def _forget(self) -> None:
         self._tally = None

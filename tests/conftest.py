@@ -1,0 +1,23 @@
+"""What all tests share: one Azurite for the whole run, and addresses on it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from localdev.azurite import Azurite
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    """Run one Azurite for all tests that do not stop it; each test uses names of its own."""
+    with Azurite(in_memory=True) as running:
+        yield running
+
+
+@pytest.fixture
+def unique() -> str:
+    """Return a name that no other test uses: valid for tables and containers."""
+    return f"t{uuid.uuid4().hex[:12]}"

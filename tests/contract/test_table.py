@@ -1,0 +1,121 @@
+"""The table contract: what the engines rely on, shown for the table in memory and for a real one."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shared.errors import Conflict, Rejected
+from shared.ports import Table, Write
+
+P = "g1"
+
+
+async def test_an_entity_that_was_never_written_is_none(table: Table) -> None:
+    """Reading what is not there gives None, not an error."""
+    assert await table.read(P, "missing") is None
+
+
+async def test_all_property_types_come_back_as_written(table: Table) -> None:
+    """Strings (any Unicode), large integers and booleans survive the round trip with their types."""
+    properties = {"text": "häuser/ö#?%\\ 🙂\n", "empty": "", "big": 2**53 + 1, "negative": -1, "yes": True, "no": False}
+    (etag,) = await table.commit(P, [Write("a", properties, None)])
+    found = await table.read(P, "a")
+    assert found is not None
+    assert found.properties == properties
+    assert {name: type(value) for name, value in found.properties.items()} == {
+        name: type(value) for name, value in properties.items()
+    }
+    assert found.etag == etag
+
+
+async def test_create_conflicts_with_what_exists(table: Table) -> None:
+    """A write without an ETag only ever creates."""
+    await table.commit(P, [Write("a", {"n": 1}, None)])
+    with pytest.raises(Conflict):
+        await table.commit(P, [Write("a", {"n": 2}, None)])
+    found = await table.read(P, "a")
+    assert found is not None
+    assert found.properties == {"n": 1}
+
+
+async def test_replace_needs_the_current_etag_and_drops_old_properties(table: Table) -> None:
+    """A write with an ETag replaces the whole entity once; the same ETag does not work twice."""
+    (first,) = await table.commit(P, [Write("a", {"n": 1, "old": "x"}, None)])
+    (second,) = await table.commit(P, [Write("a", {"n": 2}, first)])
+    assert second != first
+    with pytest.raises(Conflict):
+        await table.commit(P, [Write("a", {"n": 3}, first)])
+    found = await table.read(P, "a")
+    assert found is not None
+    assert found.properties == {"n": 2}
+
+
+async def test_replace_of_a_missing_entity_conflicts(table: Table) -> None:
+    """A write with an ETag never creates."""
+    (etag,) = await table.commit(P, [Write("a", {"n": 1}, None)])
+    with pytest.raises(Conflict):
+        await table.commit(P, [Write("b", {"n": 1}, etag)])
+    assert await table.read(P, "b") is None
+
+
+@pytest.mark.parametrize("bad_index", [0, 1, 2])
+async def test_i3_a_failed_transaction_writes_nothing_and_names_the_operation(table: Table, bad_index: int) -> None:
+    """All or nothing, and the index points at the operation whose condition did not hold."""
+    await table.commit(P, [Write("taken", {"n": 0}, None)])
+    writes = [Write(f"new{i}", {"n": i}, None) for i in range(3)]
+    writes[bad_index] = Write("taken", {"n": 9}, None)
+    with pytest.raises(Conflict) as caught:
+        await table.commit(P, writes)
+    assert caught.value.index == bad_index
+    assert [await table.read(P, f"new{i}") for i in range(3)] == [None, None, None]
+    taken = await table.read(P, "taken")
+    assert taken is not None
+    assert taken.properties == {"n": 0}
+
+
+async def test_a_hundred_operations_are_one_transaction(table: Table) -> None:
+    """The largest transaction the service takes is taken, and returns an ETag for each operation in order."""
+    etags = await table.commit(P, [Write(f"{i:03}", {"n": i}, None) for i in range(100)])
+    assert len(etags) == 100
+    for index in (0, 57, 99):
+        found = await table.read(P, f"{index:03}")
+        assert found is not None
+        assert found.etag == etags[index]
+
+
+async def test_a_value_that_storage_never_takes_is_rejected(table: Table) -> None:
+    """A string over 64 KiB is refused for good, and its neighbour is not written."""
+    with pytest.raises(Rejected):
+        await table.commit(P, [Write("good", {"n": 1}, None), Write("bad", {"text": "x" * 40_000}, None)])
+    assert await table.read(P, "good") is None
+
+
+async def test_only_one_of_many_concurrent_writers_wins(table: Table) -> None:
+    """Of writers that hold the same ETag exactly one succeeds."""
+    (etag,) = await table.commit(P, [Write("a", {"n": 0}, None)])
+
+    async def attempt(n: int) -> bool:
+        try:
+            await table.commit(P, [Write("a", {"n": n}, etag)])
+        except Conflict:
+            return False
+        return True
+
+    assert sum(await asyncio.gather(*(attempt(n) for n in range(1, 9)))) == 1
+
+
+async def test_scan_sees_one_partition_whole_and_in_order(table: Table) -> None:
+    """A scan goes over all pages of its partition only, with the selected properties."""
+    for start in range(0, 250, 50):
+        await table.commit(P, [Write(f"{i:04}", {"n": i, "other": "x"}, None) for i in range(start, start + 50)])
+    await table.commit("elsewhere", [Write("0000", {"n": 1}, None)])
+    found = [entity async for page in table.scan(P, select=["n"]) for entity in page]
+    assert [entity.row_key for entity in found] == [f"{i:04}" for i in range(250)]
+    assert found[7].properties == {"n": 7}
+
+
+async def test_scan_of_an_empty_partition_ends(table: Table) -> None:
+    """Nothing there, nothing seen."""
+    assert [entity async for page in table.scan("nothing") for entity in page] == []

@@ -1,0 +1,112 @@
+"""A storage account in memory: blobs that can be put, deleted, looked at and listed, and the events they raise."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+
+from shared.clock import to_iso
+from shared.errors import OutcomeUnknown
+from shared.ports import Head, Page
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class FakeClock:
+    """A clock that moves when told to."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def now(self) -> datetime:
+        """Return the wall clock."""
+        return START + timedelta(seconds=self._seconds)
+
+    def monotonic(self) -> float:
+        """Return the seconds since the start."""
+        return self._seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others run; time passes at once."""
+        self._seconds += seconds
+        await asyncio.sleep(0)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._seconds += seconds
+
+
+class MemoryBlobs:
+    """A storage account whose every change raises its event.
+
+    Args:
+        clock: The storage service's clock.
+        page_size: Names a page.
+    """
+
+    def __init__(self, clock: FakeClock, page_size: int = 10) -> None:
+        self.clock = clock
+        self.blobs: dict[str, tuple[str, datetime]] = {}
+        self.events: list[str] = []
+        self.heads = 0
+        self.listed_pages = 0
+        self.fails: Callable[[str], bool] = lambda _: False
+        self._sequence = itertools.count(1)
+        self._page_size = page_size
+
+    def put(self, path: str) -> str:
+        """Write a blob; return its event (also kept in ``events``)."""
+        etag = f"0x{next(self._sequence):X}"
+        self.blobs[path] = (etag, self.clock.now())
+        return self._raise("Microsoft.Storage.BlobCreated", path, {"eTag": etag})
+
+    def delete(self, path: str) -> str:
+        """Delete a blob; return its event."""
+        del self.blobs[path]
+        return self._raise("Microsoft.Storage.BlobDeleted", path, {})
+
+    def delete_container(self, container: str) -> None:
+        """Delete a container with all that is in it: no event is raised for any blob."""
+        self.blobs = {path: blob for path, blob in self.blobs.items() if not path.startswith(f"{container}/")}
+
+    async def head(self, container: str, name: str) -> Head:
+        """Look at a blob."""
+        self.heads += 1
+        await asyncio.sleep(0)
+        if self.fails("head"):
+            raise OutcomeUnknown("head lost")
+        found = self.blobs.get(f"{container}/{name}")
+        date = self.clock.now().replace(microsecond=0)
+        if found is None:
+            return Head(present=False, date=date)
+        return Head(present=True, date=date, etag=found[0], last_modified=found[1].replace(microsecond=0))
+
+    async def pages(self, container: str, prefix: str) -> AsyncIterator[Page]:
+        """List, page by page; later pages see later changes."""
+        after = ""
+        while True:
+            await asyncio.sleep(0)
+            if self.fails("list"):
+                raise OutcomeUnknown("listing lost")
+            start = f"{container}/{prefix}"
+            paths = sorted(path for path in self.blobs if path.startswith(start) and path > after)[: self._page_size]
+            if not paths:
+                return
+            self.listed_pages += 1
+            yield Page([path.partition("/")[2] for path in paths], self.clock.now().replace(microsecond=0))
+            after = paths[-1]
+
+    def _raise(self, event_type: str, path: str, data: dict[str, str]) -> str:
+        container, _, name = path.partition("/")
+        event = {
+            "id": str(next(self._sequence)),
+            "eventType": event_type,
+            "subject": f"/blobServices/default/containers/{container}/blobs/{name}",
+            "eventTime": to_iso(self.clock.now()),
+            "data": {**data, "api": "Test", "sequencer": f"{next(self._sequence):048x}"},
+        }
+        self.events.append(json.dumps(event))
+        return self.events[-1]

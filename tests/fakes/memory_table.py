@@ -1,0 +1,111 @@
+"""A table in memory with the semantics that matter: ETags, conditions, transactions that are all or nothing.
+
+It passes the same contract tests as the real one, and it can fail in every way that the real one can: see
+:class:`Fault`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable, Sequence
+from enum import Enum
+
+from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected
+from shared.ledger import Properties
+from shared.ports import Entity, Write
+
+PAGE_SIZE = 100
+MAX_STRING_BYTES = 65_536
+
+
+class Fault(Enum):
+    """What goes wrong with one call."""
+
+    LOST_REQUEST = "nothing was written, and nobody knows"
+    LOST_ANSWER = "it was written, and nobody knows"
+    REFUSED = "storage says no"
+
+
+class MemoryTable:
+    """One table.
+
+    Args:
+        fault: Called with the method's name before each call; returns what goes wrong, or None.
+    """
+
+    def __init__(self, fault: Callable[[str], Fault | None] = lambda _: None) -> None:
+        self._partitions: dict[str, dict[str, Entity]] = {}
+        self._etags = itertools.count(1)
+        self.fault = fault
+        self.reads = 0
+        self.commits = 0
+        self.entities_written = 0
+
+    async def read(self, partition: str, row_key: str) -> Entity | None:
+        """Read one entity, or None."""
+        self.reads += 1
+        await asyncio.sleep(0)
+        if self._fails("read"):
+            raise OutcomeUnknown("read lost")
+        return self._partitions.get(partition, {}).get(row_key)
+
+    async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
+        """Do all of the writes or none."""
+        self.commits += 1
+        await asyncio.sleep(0)
+        fault = self._fails("commit")
+        if fault is Fault.LOST_REQUEST:
+            raise OutcomeUnknown("request lost")
+        etags = self._apply(partition, writes)
+        await asyncio.sleep(0)
+        if fault is Fault.LOST_ANSWER:
+            raise OutcomeUnknown("answer lost")
+        return etags
+
+    async def scan(self, partition: str, select: Sequence[str] | None = None) -> AsyncIterator[list[Entity]]:
+        """Iterate over a partition in RowKey order, page by page; later pages see later writes."""
+        after = ""
+        while True:
+            await asyncio.sleep(0)
+            if self._fails("scan"):
+                raise OutcomeUnknown("scan lost")
+            rows = self._partitions.get(partition, {})
+            keys = sorted(key for key in rows if key > after)[:PAGE_SIZE]
+            if not keys:
+                return
+            yield [_selected(rows[key], select) for key in keys]
+            after = keys[-1]
+
+    def entities(self, partition: str) -> dict[str, Entity]:
+        """Return what is there now: for assertions."""
+        return dict(self._partitions.get(partition, {}))
+
+    def _fails(self, method: str) -> Fault | None:
+        fault = self.fault(method)
+        if fault is Fault.REFUSED:
+            raise Refused("storage says no")
+        return fault
+
+    def _apply(self, partition: str, writes: Sequence[Write]) -> list[str]:
+        if not 1 <= len(writes) <= 100 or len({write.row_key for write in writes}) != len(writes):
+            raise Rejected("1 to 100 operations, each entity once")
+        rows = self._partitions.setdefault(partition, {})
+        for index, write in enumerate(writes):
+            if any(isinstance(v, str) and len(v.encode("utf-16-le")) > MAX_STRING_BYTES for v in write.properties.values()):
+                raise Rejected("PropertyValueTooLarge", index)
+            found = rows.get(write.row_key)
+            if (found.etag if found else None) != write.etag:
+                raise Conflict("the condition does not hold", index)
+        etags = [f'W/"{next(self._etags)}"' for _ in writes]
+        for write, etag in zip(writes, etags, strict=True):
+            rows[write.row_key] = Entity(write.row_key, dict(write.properties), etag)
+        self.entities_written += len(writes)
+        return etags
+
+
+def _selected(entity: Entity, select: Sequence[str] | None) -> Entity:
+    if select is None:
+        return entity
+    properties: Properties = {name: value for name, value in entity.properties.items() if name in select}
+    return Entity(entity.row_key, properties, entity.etag)

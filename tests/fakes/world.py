@@ -1,0 +1,106 @@
+"""The app's engines wired over the in-memory account: what a process has, without the process."""
+
+from __future__ import annotations
+
+from random import Random
+
+from shared import ledger, tally
+from shared.counts import PARTITION, TALLY_KEY, Counts
+from shared.delivery import Delivery
+from shared.folders import FOLDERS, FolderMap, Location
+from shared.reconcile import Reconciler
+from shared.tally import Sum, Tally
+from shared.watch import Watch
+from shared.writer import Writer
+from tests.fakes.memory_blobs import FakeClock, MemoryBlobs
+from tests.fakes.memory_table import MemoryTable
+
+FOLDER_MAP = FolderMap({folder: Location(folder) for folder in FOLDERS}, ("jpg", "png"))
+FINGERPRINT = FOLDER_MAP.fingerprint("memory")
+
+
+class MemoryQuarantine:
+    """Keeps what was not understood, with its reason."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, str]] = []
+
+    async def put(self, text: str, reason: str) -> str:
+        """Keep an event."""
+        self.kept.append((text, reason))
+        return str(len(self.kept))
+
+
+class Process:
+    """One process of the app: its own memory, the common table and blobs.
+
+    Args:
+        table: The common table.
+        blobs: The common storage account.
+        random: Jitter.
+        verify_deletes: As the setting.
+    """
+
+    def __init__(
+        self, table: MemoryTable, blobs: MemoryBlobs, random: Random, *, verify_deletes: bool = False
+    ) -> None:
+        clock = blobs.clock
+        self.counts = Counts(table, FINGERPRINT, clock)
+        self.watch = Watch(self.counts, clock, poll_interval_seconds=0.5)
+        self.writer = Writer(table, self.counts, blobs, clock, random)
+        self.quarantine = MemoryQuarantine()
+        self.delivery = Delivery(
+            FOLDER_MAP,
+            self.writer,
+            self.quarantine,  # type: ignore[arg-type]
+            verify_deletes=verify_deletes,
+        )
+        self.reconciler = Reconciler(table, self.counts, self.writer, blobs, blobs, FOLDER_MAP, clock)
+
+
+class World:
+    """A storage account, a table, and a first process that has reconciled once.
+
+    Args:
+        seed: Of everything random.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.random = Random(seed)
+        self.clock = FakeClock()
+        self.blobs = MemoryBlobs(self.clock)
+        self.table = MemoryTable()
+        self.process = self.new_process()
+
+    def new_process(self, *, verify_deletes: bool = False) -> Process:
+        """Start another process on the same table and account."""
+        return Process(self.table, self.blobs, self.random, verify_deletes=verify_deletes)
+
+    async def bootstrap(self) -> World:
+        """Reconcile the account for the first time, and let a minute pass."""
+        await self.process.reconciler.run()
+        self.clock.advance(60)
+        return self
+
+    def stored_tally(self) -> Tally:
+        """Return the tally as it stands in the table."""
+        return tally.from_properties(self.table.entities(PARTITION)[TALLY_KEY].properties)
+
+    def stored_rows(self) -> list[ledger.Row]:
+        """Return all rows as they stand in the table."""
+        entities = self.table.entities(PARTITION)
+        return [ledger.from_properties(entity.properties) for key, entity in entities.items() if key != TALLY_KEY]
+
+    def truth(self) -> dict[str, Sum]:
+        """Return what the tally would be if the account were listed this instant."""
+        key = self.stored_tally().digest_key
+        paths = [path for path in self.blobs.blobs if FOLDER_MAP.is_image(path)]
+        return {folder: tally.fold(key, [p for p in paths if p.startswith(f"{folder}/")]) for folder in FOLDERS}
+
+    def check_rows_and_tally_agree(self) -> None:
+        """I3: the tally is exactly the fold of the rows that say "present", after every commit."""
+        stored = self.stored_tally()
+        rows = [row for row in self.stored_rows() if row.present]
+        for folder in FOLDERS:
+            folded = tally.fold(stored.digest_key, [row.path for row in rows if row.folder == folder])
+            assert stored.sums[folder] == folded, f"I3: tally of {folder} is not the fold of its rows"

@@ -1,0 +1,680 @@
+"""The runtime host as a process: real HTTP against a function app on the official runtime."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+APPS = Path(__file__).parent / "apps"
+DEADLINE_SECONDS = 10.0
+STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
+FULL_SETTINGS = {
+    "EVERY": "*/1 * * * * *",
+    "AzureWebJobs.switched_off.Disabled": "true",
+    "AzureWebJobs.off_event.Disabled": "1",
+    "AzureWebJobs.off_timer.Disabled": "true",
+}
+
+
+class Host:
+    """A runtime host in a process of its own."""
+
+    def __init__(self, app_dir: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+        self.log = app_dir / f"host-{time.monotonic_ns()}.log"
+        command = [sys.executable, "-m", "localdev.host", str(app_dir), *(arguments or ("--port", "0"))]
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "", **(env or {})}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(  # noqa: S603
+                command, stdout=subprocess.PIPE, stderr=log, env=environment, text=True
+            )
+        self.listing: list[str] = []
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.listing.append(line.rstrip())
+            if line.startswith("ready "):
+                self.url = line.split()[1]
+                self.port = int(self.url.rpartition(":")[2])
+                return
+        self.process.wait(DEADLINE_SECONDS)
+
+    @property
+    def errors(self) -> str:
+        """What it logged."""
+        return self.log.read_text()
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal; the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        status = self.process.wait(DEADLINE_SECONDS)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return status
+
+
+def app(name: str, folder: Path, settings: dict[str, str] | None = None) -> Path:
+    """A copy of a fixture app, with its local settings."""
+    target = folder / name
+    shutil.copytree(APPS / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+    if settings is not None:
+        (target / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": settings}))
+    return target
+
+
+@contextlib.contextmanager
+def running(app_dir: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[Host]:
+    """A host that is ended, whatever happens."""
+    host = Host(app_dir, *arguments, env=env)
+    try:
+        yield host
+    finally:
+        if host.process.poll() is None:
+            host.process.kill()
+        host.end()
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """The app with everything, open to everybody."""
+    with running(app("full", tmp_path_factory.mktemp("open"), FULL_SETTINGS)) as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """The same app behind keys."""
+    folder = app("full", tmp_path_factory.mktemp("guarded"), FULL_SETTINGS)
+    keys = {"HOST_FUNCTION_KEY": "fkey", "HOST_MASTER_KEY": "mkey"}
+    with running(folder, "--port", "0", "--enable-auth", env=keys) as host:
+        yield host
+
+
+@pytest.fixture
+async def client(host: Host) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the open host."""
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=host.url, timeout=DEADLINE_SECONDS, limits=limits) as client:
+        yield client
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for a condition, not longer than the deadline."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not await condition():  # noqa: ASYNC110 - the condition is in another process
+            await asyncio.sleep(0.01)
+
+
+async def seen(client: httpx.AsyncClient) -> dict[str, Any]:
+    """What the app's functions noted."""
+    return dict((await client.get("/api/seen")).json())
+
+
+async def raw(host: Host, data: bytes) -> bytes:
+    """Everything that the host answers to some bytes until it closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
+    writer.write(data)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        answer = await reader.read()
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+    return answer
+
+
+def get(path: str, *headers: str) -> bytes:
+    """A GET request; the connection stays open unless a header says otherwise."""
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: test", *headers, "", ""]).encode("latin-1")
+
+
+# --- routing ---------------------------------------------------------------------------------------------------------
+
+
+async def test_route_parameters(client: httpx.AsyncClient) -> None:
+    """A route parameter, the query and the headers reach the function; an invocation id of the client's does not."""
+    headers = {"X-Custom": "1", "x-ms-invocation-id": "forged", "Connection": "keep-alive, X-Hop", "X-Hop": "1"}
+    answer = (await client.get("/api/echo/a%20b?x=1&y=%ff", headers=headers)).json()
+    names = [name for name, _ in answer["headers"]]
+    assert (answer["id"], answer["query"], answer["method"]) == ("a b", "x=1&y=%ff", "GET")
+    assert names.count("x-ms-invocation-id") == 1
+    assert "forged" not in str(answer["headers"])
+    assert "x-custom" in names
+    assert not {"connection", "x-hop"} & set(names)
+    assert answer["url"].startswith(str(client.base_url).rstrip("/"))
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [("/api/echo/special", "special"), ("/api/files/a/b%2Fc", '{"rest":"a/b%2Fc"}'), ("/API/Number/7/", '{"n":"7"}')],
+)
+async def test_route_kinds(client: httpx.AsyncClient, path: str, text: str) -> None:
+    """Literals win over parameters; catch-alls and constraints work; case and a last slash do not matter."""
+    assert (await client.get(path)).text == text
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PATCH", "/api/echo/1"), ("HEAD", "/api/echo/1"), ("OPTIONS", "/api/echo/1"), ("GET", "/api/none"),
+     ("GET", "/echo/1"), ("GET", "/api/number/x"), ("GET", "/api/switchedoff"), ("GET", "/"), ("POST", "/api/park")],
+)  # fmt: skip
+async def test_empty_404(client: httpx.AsyncClient, method: str, path: str) -> None:
+    """An unlisted method, an unknown route and a disabled function get an empty 404."""
+    answer = await client.request(method, path)
+    assert (answer.status_code, answer.content) == (404, b"")
+
+
+async def test_head_and_not_modified(client: httpx.AsyncClient) -> None:
+    """Answers without a body keep their headers, and the connection goes on."""
+    answer = await client.head("/api/head")
+    assert (answer.status_code, answer.headers["etag"], answer.headers["content-length"]) == (200, '"1"', "4")
+    assert (await client.get("/api/notmodified")).status_code == 304
+    assert (await client.get("/api/head")).text == "body"
+
+
+def test_listing(host: Host) -> None:
+    """The functions are listed as `func start` lists them, and `ready` comes last."""
+    assert f"  echo: [GET,POST,PUT] {host.url}/api/echo/{{id}}" in host.listing
+    assert "  on_event: eventGridTrigger" in host.listing
+    assert "  every_second: timerTrigger */1 * * * * *" in host.listing
+    assert f"  switched_off: [GET] {host.url}/api/switchedoff (disabled)" in host.listing
+    assert host.listing[-1] == f"ready {host.url}"
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/api/keyed", {}, 401),
+        ("/api/keyed", {"x-functions-key": "wrong"}, 401),
+        ("/api/keyed", {"x-functions-key": "fkey"}, 200),
+        ("/api/keyed?code=fkey", {}, 200),
+        ("/api/keyed?code=mkey", {}, 200),
+        ("/api/keyed?code=%ff", {}, 401),
+        ("/api/notmodified", {}, 304),
+        ("/admin/host/status", {}, 401),
+        ("/admin/host/status?code=fkey", {}, 401),
+        ("/admin/host/status", {"x-functions-key": "mkey"}, 200),
+        ("/runtime/webhooks/EventGrid?functionName=on_event", {}, 401),
+    ],
+)
+async def test_keys(guarded: Host, path: str, headers: dict[str, str], status: int) -> None:
+    """With --enable-auth the key has to fit the level; refusals are empty."""
+    async with httpx.AsyncClient(base_url=guarded.url) as client:
+        answer = await client.get(path, headers=headers)
+    assert answer.status_code == status
+    if status == 401:
+        assert answer.content == b""
+
+
+async def test_no_keys_needed(client: httpx.AsyncClient) -> None:
+    """Without --enable-auth everything is open, as under `func start`."""
+    assert (await client.get("/api/keyed")).text == "in"
+
+
+# --- bodies and framing ----------------------------------------------------------------------------------------------
+
+
+async def test_big_bodies(client: httpx.AsyncClient) -> None:
+    """Big bodies pass both ways, with a length and in chunks."""
+    body = os.urandom(3_000_000)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 70_001):
+            yield body[start : start + 70_001]
+
+    for content in (body, chunks()):
+        answer = (await client.post("/api/echo/1", content=content)).json()
+        assert (answer["size"], answer["sum"]) == (len(body), sum(body))
+    for query in ("", "?chunked"):
+        assert (await client.get(f"/api/blob/3000000{query}")).content == b"x" * 3_000_000
+
+
+async def test_http_1_0(host: Host) -> None:
+    """A client that knows no chunks gets none."""
+    head, _, body = (await raw(host, b"GET /api/blob/250000?chunked HTTP/1.0\r\n\r\n")).partition(b"\r\n\r\n")
+    assert body == b"x" * 250_000
+    assert b"chunked" not in head
+    assert b"connection: close" in head
+
+
+async def test_expect_continue(host: Host) -> None:
+    """A client that waits for 100 Continue gets it before its body is due."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
+    writer.write(b"POST /api/echo/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b"ab")
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_keep_alive_and_pipelining(host: Host) -> None:
+    """Pipelined requests are answered in order on one connection, also behind bodies and a slow answer."""
+    post = b"POST /api/echo/2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+    chunked = b"PUT /api/echo/3 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"
+    requests = [
+        get("/api/echo/1"),
+        post,
+        get("/api/none"),
+        chunked,
+        get("/api/blob/200000?chunked"),
+        get("/api/notmodified"),
+    ]
+    answer = await raw(host, b"".join([*requests, get("/api/echo/4", "Connection: close")]))
+    assert STATUS.findall(answer) == [b"200", b"200", b"404", b"200", b"200", b"304", b"200"]
+    assert [answer.find(b'"id":"%d"' % n) for n in (1, 2, 3, 4)] == sorted(
+        answer.find(b'"id":"%d"' % n) for n in (1, 2, 3, 4)
+    )
+    assert b'"size":3' in answer
+    assert answer.count(b"connection: close") == 1
+
+
+async def test_requests_byte_by_byte(host: Host) -> None:
+    """A request may arrive in any pieces."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
+    for byte in b"POST /api/echo/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\nabcde":
+        writer.write(bytes([byte]))
+        await writer.drain()
+    assert b'"size":5' in await reader.read()
+    writer.close()
+
+
+async def test_early_answer(host: Host) -> None:
+    """An answer that does not wait for the body arrives, and the connection ends with it."""
+    answer = await raw(host, b"POST /api/early HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc")
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert answer.endswith(b"no thanks")
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"NONSENSE\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00", 400),
+        (b"GET /api/echo/1 HTTP/1.1\r\n\r\n", 400),
+        (b"GET /api/echo/1 HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET /api/echo/1 HTTP/2.0\r\nHost: a\r\n\r\n", 400),
+        (b"GET /api/echo/\xff HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET /api/echo/1 HTTP/1.1\r\nHost: a\r\nX: a\x00b\r\n\r\n", 400),
+        (b"GET /api/echo/1 HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n", 400),
+        (
+            b"POST /api/echo/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            b"POST /api/echo/1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (b"POST /api/echo/1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
+        (b"POST /api/echo/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na", 400),
+        (b"POST /api/echo/1 HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST /api/echo/1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (b"POST /api/echo/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 104857601\r\n\r\n", 413),
+        (b"GET /api/echo/1 HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 33_000 + b"\r\n\r\n", 431),
+        (b"GET /api/echo/1 HTTP/1.1\r\nHost: a\r\n" + b"X: a\r\n" * 6_000 + b"\r\n", 431),
+        (b"GET /api/echo/1?" + b"a" * 40_000, 431),
+    ],
+)
+async def test_bad_requests(host: Host, request_bytes: bytes, status: int) -> None:
+    """What is no acceptable request gets an empty refusal, and the connection ends."""
+    head, _, body = (await raw(host, request_bytes)).partition(b"\r\n\r\n")
+    assert int(head.split()[1]) == status
+    assert b"connection: close" in head
+    assert body == b""
+
+
+async def test_bad_request_after_a_good_one(host: Host) -> None:
+    """A good request is answered before the bad one that follows it is refused."""
+    answer = await raw(host, get("/api/echo/1") + b"NONSENSE\r\n\r\n")
+    assert STATUS.findall(answer) == [b"200", b"400"]
+
+
+async def test_odd_bytes_are_no_failure(host: Host) -> None:
+    """Odd header bytes, escapes and targets never become a 5xx."""
+    odd = [
+        get("/api/echo/%ff%00?%zz=%f0&&;=%", "X: \xff\xfe", "Cookie: =;;\x80", "Content-Type: \xe9/;;", "Accept: \xff"),
+        get("//api/echo/1"),
+        get("/api/echo/../1"),
+        get("/api/echo/1", "Host2: [::bad", "X-Forwarded-For: \xff, ,", "X-Forwarded-Proto: \xff"),
+        get("http://elsewhere/api/echo/1?x#f"),
+        b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+        get("/api/echo/1", "Content-Length: 0", "Expect: something"),
+        get("/runtime/webhooks/EventGrid?functionName=%ff"),
+        get("/admin/%ff/%00"),
+        get("/api/echo/1", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: \xff"),
+    ]
+    for request in odd:
+        answer = await raw(host, request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        assert 200 <= int(answer.split()[1]) < 500, (request, answer)
+
+
+# --- failures --------------------------------------------------------------------------------------------------------
+
+
+async def test_exception_is_an_empty_500(host: Host, client: httpx.AsyncClient) -> None:
+    """An exception is logged and never shown."""
+    answer = await client.get("/api/fails")
+    assert (answer.status_code, answer.content) == (500, b"")
+    assert "fails failed: ValueError: secret detail" in host.errors
+
+
+async def test_exception_in_a_stream_cuts_it(host: Host) -> None:
+    """A stream that breaks is cut, so that the client does not take it for complete."""
+    answer = await raw(host, get("/api/breaks"))
+    assert b"begun" in answer
+    assert not answer.endswith(b"0\r\n\r\n")
+    assert b"secret" not in answer
+
+
+async def test_overrun_is_cancelled(tmp_path: Path) -> None:
+    """A function, or a stream, that overruns functionTimeout is cancelled and logged."""
+    folder = app("full", tmp_path, FULL_SETTINGS)
+    (folder / "host.json").write_text('{"functionTimeout": "00:00:01", "extensions": {"http": {"routePrefix": "v1"}}}')
+    with running(folder) as host:
+        stream = asyncio.create_task(raw(host, get("/v1/stream")))
+        answer = await raw(host, get("/v1/overruns", "Connection: close"))
+        assert (STATUS.findall(answer), answer.partition(b"\r\n\r\n")[2]) == ([b"500"], b"")
+        assert not (await stream).endswith(b"0\r\n\r\n")
+        notes = await raw(host, get("/v1/seen", "Connection: close"))
+        assert b'"overrun":["cancelled"]' in notes
+        assert "overruns overran functionTimeout (1.0 s)" in host.errors
+        assert "stream overran functionTimeout (1.0 s)" in host.errors
+
+
+# --- held requests and streams ---------------------------------------------------------------------------------------
+
+
+async def test_hundred_parked_requests_wake(client: httpx.AsyncClient) -> None:
+    """A hundred parked requests are all woken."""
+    parked = [asyncio.create_task(client.get("/api/park?name=herd")) for _ in range(100)]
+
+    async def all_parked() -> bool:
+        return int((await seen(client))["parked"]) >= 100
+
+    await until(all_parked)
+    assert (await client.post("/api/wake")).status_code == 204
+    assert {answer.text for answer in await asyncio.gather(*parked)} == {"woken"}
+
+
+async def test_parked_request_learns_that_the_client_left(host: Host, client: httpx.AsyncClient) -> None:
+    """`request.is_disconnected()` turns true when the client goes away, at once."""
+    _, writer = await asyncio.open_connection("127.0.0.1", host.port)
+    writer.write(get("/api/park?name=leaver"))
+
+    async def parked() -> bool:
+        return int((await seen(client))["parked"]) >= 1
+
+    await until(parked)
+    writer.close()
+
+    async def noticed() -> bool:
+        return "leaver" in (await seen(client)).get("left", [])
+
+    await until(noticed)
+
+
+async def test_stream_arrives_as_it_is_made(host: Host, client: httpx.AsyncClient) -> None:
+    """Frames arrive one by one, and the generator is closed when the client leaves."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
+    writer.write(get("/api/stream"))
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await reader.readuntil(b"data: open\n\n")
+        for _ in range(3):
+            await client.post("/api/wake")
+            await reader.readuntil(b"data: wake\n\n")
+    before = len((await seen(client)).get("stream", []))
+    writer.close()
+
+    async def closed() -> bool:
+        return len((await seen(client)).get("stream", [])) > before
+
+    await until(closed)
+
+
+# --- Event Grid ------------------------------------------------------------------------------------------------------
+
+WEBHOOK = "/runtime/webhooks/EventGrid?functionName=on_event"
+NOTIFICATION = {"aeg-event-type": "Notification"}
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ['{"id": "1", "data": {"n": 1.10}}', "null", "1", '"x"', "[]", "true", '"\\ud800"', "NaN", '{"a":1,"a":2}'],
+        ["9" * 5000],
+        ["[" * 20_000 + "]" * 20_000],
+    ],
+)
+async def test_events_reach_the_function_as_sent(client: httpx.AsyncClient, texts: list[str]) -> None:
+    """A function that takes `str` gets the element's own JSON text, whatever it is."""
+    body = "[" + " , ".join(texts) + "]"
+    assert (await client.post(WEBHOOK, headers=NOTIFICATION, content=body)).status_code == 202
+    assert set(texts) <= set((await seen(client))["event"])
+
+
+@pytest.mark.parametrize("body", ['{"specversion":"1.0","id":"%s"}', '[{"specversion":"1.0","id":"%s"}]'])
+async def test_cloud_events(client: httpx.AsyncClient, body: str) -> None:
+    """CloudEvents come as an object or as an array."""
+    identity = f"cloud-{len(body)}"
+    headers = NOTIFICATION | {"content-type": "application/cloudevents+json; charset=utf-8"}
+    assert (await client.post(WEBHOOK, headers=headers, content=body % identity)).status_code == 202
+    assert f'{{"specversion":"1.0","id":"{identity}"}}' in (await seen(client))["event"]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "body", "status"),
+    [
+        (WEBHOOK, NOTIFICATION, b"[]", 202),
+        (WEBHOOK, NOTIFICATION, b'[{"a":1}, {"please fail": 1}]', 500),
+        (WEBHOOK.replace("EventGrid", "eventgrid").replace("on_event", "ON_EVENT"), NOTIFICATION, b"[]", 202),
+        (WEBHOOK + "s", NOTIFICATION, b"[]", 404),
+        (WEBHOOK.replace("on_event", "off_event"), NOTIFICATION, b"[]", 404),
+        (WEBHOOK.replace("on_event", "echo"), NOTIFICATION, b"[]", 404),
+        ("/runtime/webhooks/EventGrid", NOTIFICATION, b"[]", 404),
+        (WEBHOOK, {}, b"[]", 400),
+        (WEBHOOK, {"aeg-event-type": "Other"}, b"[]", 400),
+        (WEBHOOK, NOTIFICATION, b"not json", 400),
+        (WEBHOOK, NOTIFICATION, b"1", 400),
+        (WEBHOOK, NOTIFICATION, b"", 400),
+        (WEBHOOK, NOTIFICATION, b"[" + b" " * 2_000_000 + b"]", 413),
+        (WEBHOOK, {"aeg-event-type": "Unsubscribe"}, b"", 202),
+        (WEBHOOK, {"aeg-event-type": "SubscriptionValidation"}, b"[{}]", 400),
+    ],
+)
+async def test_webhook_answers(
+    client: httpx.AsyncClient, path: str, headers: dict[str, str], body: bytes, status: int
+) -> None:
+    """The webhook answers as the platform's does."""
+    assert (await client.post(path, headers=headers, content=body)).status_code == status
+
+
+async def test_webhook_handshakes(client: httpx.AsyncClient) -> None:
+    """Both schemas can prove that the endpoint wants their events."""
+    event = [{"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "abc"}}]
+    answer = await client.post(WEBHOOK, headers={"aeg-event-type": "SubscriptionValidation"}, json=event)
+    assert answer.json() == {"validationResponse": "abc"}
+    answer = await client.options(WEBHOOK, headers={"WebHook-Request-Origin": "eventgrid.azure.net"})
+    assert (answer.status_code, answer.headers["WebHook-Allowed-Origin"]) == (200, "eventgrid.azure.net")
+
+
+# --- timers and admin ------------------------------------------------------------------------------------------------
+
+
+async def test_timers(client: httpx.AsyncClient) -> None:
+    """Schedules and runOnStartup fire, a disabled timer does not, and the input says "not past due"."""
+
+    async def ticked() -> bool:
+        return len((await seen(client)).get("tick", [])) >= 2
+
+    await until(ticked)
+    notes = await seen(client)
+    assert notes["at_start"][:2] == ["begin", "end"]
+    assert set(notes["tick"]) == {"false"}
+    assert "off_timer" not in notes
+
+
+async def test_admin_fires_one_at_a_time(client: httpx.AsyncClient) -> None:
+    """The admin call answers 202 at once, and runs of one timer never overlap."""
+    before = len((await seen(client))["at_start"])
+    answers = [await client.post("/admin/functions/at_start", json={}) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [202] * 3
+
+    async def ran() -> bool:
+        return len((await seen(client))["at_start"]) >= before + 6
+
+    await until(ran)
+    assert (await seen(client))["at_start"][before:] == ["begin", "end"] * 3
+
+
+async def test_admin_runs_events_and_disabled_functions(client: httpx.AsyncClient) -> None:
+    """The admin call passes its input on, and runs what an app setting has disabled."""
+    answer = await client.post("/admin/functions/OFF_event", json={"input": '{"by":"admin"}'})
+    assert answer.status_code == 202
+
+    async def ran() -> bool:
+        return '{"by":"admin"}' in (await seen(client)).get("off_event", [])
+
+    await until(ran)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/admin/host/status", b"", 200),
+        ("GET", "/admin/functions", b"", 200),
+        ("POST", "/admin/functions/nobody", b"{}", 404),
+        ("POST", "/admin/functions/echo", b"{}", 400),
+        ("POST", "/admin/functions/at_start", b"[]", 400),
+        ("POST", "/admin/functions/at_start", b"{", 400),
+        ("GET", "/admin/elsewhere", b"", 404),
+        ("PUT", "/admin/functions/at_start", b"{}", 404),
+    ],
+)
+async def test_admin_answers(client: httpx.AsyncClient, method: str, path: str, body: bytes, status: int) -> None:
+    """Admin endpoints answer what they know, and refuse the rest."""
+    answer = await client.request(method, path, content=body)
+    assert answer.status_code == status
+    if path == "/admin/host/status":
+        assert answer.json() == {"state": "Running"}
+    if path == "/admin/functions":
+        assert {"echo", "on_event", "at_start"} <= set(answer.json())
+
+
+# --- start and stop --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "traceback"),
+    [
+        ("failing", "a_module_that_nobody_has", True),
+        ("refusing", "give a number of seconds", False),
+        ("empty", "No functions", False),
+    ],
+)
+def test_app_that_does_not_start(tmp_path: Path, name: str, message: str, traceback: bool) -> None:
+    """An app that cannot be indexed ends the host with its message; only Python's own errors bring a traceback."""
+    with running(app(name, tmp_path)) as host:
+        assert host.process.returncode == 1
+        assert message in host.errors.rstrip().rpartition("\n\n")[2]
+        assert ("Traceback" in host.errors) is traceback
+        assert not host.listing
+
+
+def test_missing_schedule_setting(tmp_path: Path) -> None:
+    """A schedule that refers to an app setting that is not set stops the start, and names it."""
+    with running(app("full", tmp_path)) as host:
+        assert host.process.returncode == 1
+        assert "The schedule of every_second refers to the app setting EVERY, which is not set." in host.errors
+
+
+def test_environment_wins_over_local_settings(tmp_path: Path) -> None:
+    """What is set in the environment already is not replaced."""
+    with running(app("full", tmp_path, FULL_SETTINGS), env={"EVERY": "0 0 0 1 1 *"}) as host:
+        assert "  every_second: timerTrigger 0 0 0 1 1 *" in host.listing
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "message"),
+    [
+        (("--port", "0", "--address", "0.0.0.0"), {}, "only a loopback address"),  # noqa: S104
+        (("--port", "0"), {"WEBSITE_INSTANCE_ID": "x"}, "WEBSITE_INSTANCE_ID is set"),
+        (("--port", "0", "--enable-auth"), {}, "set HOST_FUNCTION_KEY"),
+        (("--port", "99999"), {}, "Port 99999"),
+    ],
+)
+def test_refusals(tmp_path: Path, arguments: tuple[str, ...], env: dict[str, str], message: str) -> None:
+    """It refuses to be reachable from elsewhere, to run in Azure, and to ask for keys that nobody has."""
+    with running(app("full", tmp_path, FULL_SETTINGS), *arguments, env=env) as host:
+        assert host.process.returncode == 1
+        assert message in host.errors
+
+
+def test_port_in_use(host: Host, tmp_path: Path) -> None:
+    """A taken port is named in one line."""
+    with running(app("full", tmp_path, FULL_SETTINGS), "--port", str(host.port)) as second:
+        assert second.process.returncode == 1
+        assert len(second.errors.strip().splitlines()) == 1
+        assert f"Port {host.port} " in second.errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_stops_with_parked_requests(tmp_path: Path, number: signal.Signals) -> None:
+    """A signal ends the host within five seconds, status 0, also with parked requests and streams."""
+    with running(app("full", tmp_path, FULL_SETTINGS)) as host:
+        async with httpx.AsyncClient(base_url=host.url, timeout=DEADLINE_SECONDS) as client:
+            held = [asyncio.create_task(raw(host, get(path))) for path in ("/api/park", "/api/park", "/api/stream")]
+
+            async def parked() -> bool:
+                return int((await seen(client))["parked"]) >= 2
+
+            await until(parked)
+        started = time.monotonic()
+        status = await asyncio.to_thread(host.end, number)
+        assert status == 0, host.errors
+        assert time.monotonic() - started < 5
+        answers = await asyncio.gather(*held)
+        assert [answer.split()[1] for answer in answers] == [b"503", b"503", b"200"]
+        assert not answers[2].endswith(b"0\r\n\r\n")
+        assert "Traceback" not in host.errors
+
+
+async def test_stop_lets_requests_finish(tmp_path: Path) -> None:
+    """An answer that is under way when the signal comes is completed."""
+    with running(app("full", tmp_path, FULL_SETTINGS)) as host:
+        reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
+        writer.write(get("/api/blob/20000000"))
+        await reader.readuntil(b"\r\n\r\n")  # the rest does not fit into the sockets' buffers
+        host.process.send_signal(signal.SIGTERM)
+
+        async def stopping() -> bool:
+            return "stopping" in host.errors
+
+        await until(stopping)
+        assert len(await reader.read()) == 20_000_000
+        writer.close()
+        assert await asyncio.to_thread(host.end) == 0
+
+
+def test_sigkill_leaves_nothing(tmp_path: Path) -> None:
+    """There are no child processes that could outlive the host."""
+    with running(app("full", tmp_path, FULL_SETTINGS)) as host:
+        children = Path(f"/proc/{host.process.pid}/task/{host.process.pid}/children")
+        if children.exists():
+            assert children.read_text() == ""
+        assert host.end(signal.SIGKILL) == -signal.SIGKILL
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(host.url)

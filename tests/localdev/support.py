@@ -1,0 +1,68 @@
+"""Helpers of these tests: waiting for a condition, and a webhook that records events."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from localdev.ports import LOOPBACK, free_port
+
+
+async def eventually(condition: Callable[[], object], *, seconds: float = 15.0) -> None:
+    """Waits until `condition()` is true; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"still not so after {seconds} s: {condition}"
+        await asyncio.sleep(0.01)
+
+
+class Webhook:
+    """Records what is posted to it; answers 202, or whatever `answer` says for a request's events."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.requests: list[tuple[dict[str, str], object]] = []
+        self.events: list[dict] = []
+        self.answer: Callable[[list[dict]], Awaitable[int]] | None = None
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}/runtime/webhooks/EventGrid?functionName=on_blob_event"
+
+    async def start(self) -> None:
+        app = web.Application(client_max_size=2**24)
+        app.router.add_post("/runtime/webhooks/EventGrid", self._receive)
+        self._runner = web.AppRunner(app, shutdown_timeout=1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, LOOPBACK, self.port).start()
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        events = body if isinstance(body, list) else [body]
+        status = await self.answer(events) if self.answer else 202
+        self.requests.append((dict(request.headers), body))
+        if status == 202:
+            self.events += events
+        return web.Response(status=status)
+
+    def in_order(self) -> list[dict]:
+        """The events by sequencer, duplicates removed."""
+        return sorted({event["id"]: event for event in self.events}.values(), key=lambda e: e["data"]["sequencer"])
+
+    def story(self, container: str) -> list[tuple[str, str, str]]:
+        """What happened in a container: (Created or Deleted, api, blob name), by sequencer."""
+        prefix = f"/blobServices/default/containers/{container}/blobs/"
+        return [
+            (event["eventType"].removeprefix("Microsoft.Storage.Blob"), event["data"]["api"], event["subject"][len(prefix) :])
+            for event in self.in_order()
+            if event["subject"].startswith(prefix)
+        ]
