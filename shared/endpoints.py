@@ -124,7 +124,7 @@ async def _frames(services: Services, snapshot: StatusSnapshot, known: str | Non
     life_seconds = services.settings.max_stream_seconds * (1 - services.random.uniform(0, JITTER))
     ends_at = services.clock.monotonic() + life_seconds
     first = wire.UNCHANGED if known == snapshot.version else snapshot.frame
-    yield wire.retry_frame(RETRY_MS) + first
+    yield wire.retry_line(RETRY_MS) + first
     version = snapshot.version
     try:
         while (left_seconds := ends_at - services.clock.monotonic()) > 0:

@@ -120,9 +120,9 @@ def http_date(moment: datetime) -> str:
     return format_datetime(moment, usegmt=True)
 
 
-def retry_frame(retry_ms: int) -> bytes:
-    """Tell an SSE client how long to wait before it connects again."""
-    return b"retry: %d\n\n" % retry_ms
+def retry_line(retry_ms: int) -> bytes:
+    """Tell an SSE client how long to wait before it connects again; goes in front of a frame."""
+    return b"retry: %d\n" % retry_ms
 
 
 def problem(error: RequestError) -> bytes:
