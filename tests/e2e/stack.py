@@ -99,8 +99,8 @@ class Stack:
         """Where Event Grid delivers."""
         return f"{self.host_url}/runtime/webhooks/EventGrid?functionName=on_blob_event"
 
-    def start_host(self, port: int | None = None, **environ: str) -> Program:
-        """Start a functions host: the bundled one, or Core Tools with FUNCTIONS_HOST=func."""
+    def start_host(self, port: int | None = None, *, answers: int = 200, **environ: str) -> Program:
+        """Start a functions host (the bundled one, or Core Tools with FUNCTIONS_HOST=func) until health answers."""
         port = port or self.host_port
         if os.environ.get("FUNCTIONS_HOST") == "func":
             command = [shutil.which("func") or "func", "start", "--port", str(port)]
@@ -108,7 +108,7 @@ class Stack:
             command = [sys.executable, "-m", "localdev.host", str(ROOT), "--port", str(port)]
         program = Program(command, self.folder / f"host-{port}.log", {**self.environ, **environ})
         self._programs.append(program)
-        return program.wait_ready(lambda: _answers(f"http://127.0.0.1:{port}/api/health", 200))
+        return program.wait_ready(lambda: _answers(f"http://127.0.0.1:{port}/api/health", answers))
 
     def start_bridge(self, *options: str) -> Program:
         """Start the bridge between the storage clients and Azurite."""
@@ -174,6 +174,14 @@ class App:
     async def counts(self) -> tuple[int, ...]:
         """Return the three counts."""
         return counts_of(await self.status())
+
+    async def wait_for_ready(self, seconds: float = 30) -> None:
+        """Wait until the counts are known."""
+
+        async def is_known() -> bool:
+            return (await self.status()).status_code == 200
+
+        await eventually(is_known, seconds)
 
     async def wait_for(self, wanted: tuple[int, ...], seconds: float = 30) -> None:
         """Follow the counts by long poll until they are what is wanted."""

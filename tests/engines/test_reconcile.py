@@ -109,7 +109,7 @@ async def test_i4_what_is_live_is_left_to_its_events(world: World) -> None:
     event = ""
     pages = world.blobs.pages
 
-    async def pages_while_something_is_uploaded(container: str, prefix: str):  # noqa: ANN202
+    async def pages_while_something_is_uploaded(container: str, prefix: str):
         nonlocal event
         if container == "output" and not event:
             world.clock.advance(2)

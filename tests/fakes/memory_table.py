@@ -92,7 +92,9 @@ class MemoryTable:
             raise Rejected("1 to 100 operations, each entity once")
         rows = self._partitions.setdefault(partition, {})
         for index, write in enumerate(writes):
-            if any(isinstance(v, str) and len(v.encode("utf-16-le")) > MAX_STRING_BYTES for v in write.properties.values()):
+            if any(
+                isinstance(v, str) and len(v.encode("utf-16-le")) > MAX_STRING_BYTES for v in write.properties.values()
+            ):
                 raise Rejected("PropertyValueTooLarge", index)
             found = rows.get(write.row_key)
             if (found.etag if found else None) != write.etag:

@@ -41,9 +41,7 @@ class Process:
         verify_deletes: As the setting.
     """
 
-    def __init__(
-        self, table: MemoryTable, blobs: MemoryBlobs, random: Random, *, verify_deletes: bool = False
-    ) -> None:
+    def __init__(self, table: MemoryTable, blobs: MemoryBlobs, random: Random, *, verify_deletes: bool = False) -> None:
         clock = blobs.clock
         self.counts = Counts(table, FINGERPRINT, clock)
         self.watch = Watch(self.counts, clock, poll_interval_seconds=0.5)

@@ -1,0 +1,112 @@
+"""AUTH_MODE=jwt on the real runtime: who may ask, and what the others are told."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
+
+from tests.e2e.stack import STATUS, STREAM, Stack
+
+ISSUER, AUDIENCE = "https://issuer.example.com/", "api://status"
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+class _Keys(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        public = json.loads(RSAAlgorithm.to_jwk(KEY.public_key())) | {"kid": "1", "use": "sig", "alg": "RS256"}
+        body = json.dumps({"keys": [public]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        del format, args
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Run a host that asks for tokens of an issuer on this machine."""
+    keys = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Keys)
+    threading.Thread(target=keys.serve_forever, daemon=True).start()
+    folder: Path = tmp_path_factory.mktemp("secured")
+    stack = Stack(
+        folder,
+        AUTH_MODE="jwt",
+        JWT_ISSUER=ISSUER,
+        JWT_AUDIENCE=AUDIENCE,
+        JWT_JWKS_URL=f"http://127.0.0.1:{keys.server_port}/keys",
+    )
+    try:
+        stack.azurite.start_blocking()
+        stack.start_host()
+        with httpx.Client(base_url=stack.host_url, timeout=20) as client:
+            yield client
+    finally:
+        stack.close()
+        keys.shutdown()
+        keys.server_close()
+
+
+def token(key: rsa.RSAPrivateKey = KEY, **changes: object) -> str:
+    """Make a token that holds, but for the changes."""
+    now = int(time.time())
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "phone", "exp": now + 300, "nbf": now - 10, **changes}
+    return jwt.encode({k: v for k, v in claims.items() if v is not None}, key, "RS256", headers={"kid": "1"})
+
+
+@pytest.mark.parametrize("path", [STATUS, STREAM])
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        pytest.param(None, id="none"),
+        pytest.param("Bearer", id="empty"),
+        pytest.param("Basic dXNlcjpwYXNz", id="basic"),
+        pytest.param("Bearer garbage", id="garbage"),
+        pytest.param("Bearer a.b.c", id="three parts"),
+        pytest.param(f"Bearer {token(exp=1)}", id="expired"),
+        pytest.param(f"Bearer {token(exp=None)}", id="without expiry"),
+        pytest.param(f"Bearer {token(nbf=4_000_000_000)}", id="not yet valid"),
+        pytest.param(f"Bearer {token(aud='api://other')}", id="wrong audience"),
+        pytest.param(f"Bearer {token(iss='https://evil.example.com/')}", id="wrong issuer"),
+        pytest.param(f"Bearer {token(OTHER_KEY)}", id="wrong key"),
+        pytest.param(f"Bearer {jwt.encode({'iss': ISSUER, 'aud': AUDIENCE}, '', 'none')}", id="alg none"),
+    ],
+)
+def test_a_token_that_does_not_hold_is_401(secured: httpx.Client, path: str, authorization: str | None) -> None:
+    """A problem document with a challenge, and nothing of the counts."""
+    response = secured.get(path, headers={"Authorization": authorization} if authorization else {})
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"].startswith("Bearer")
+    assert response.headers["cache-control"] == "no-store"
+    assert response.json()["success"] is False
+    assert "count" not in response.text
+
+
+def test_a_good_token_is_served(secured: httpx.Client) -> None:
+    """The counts, for whoever may ask."""
+    response = secured.get(STATUS, headers={"Authorization": f"Bearer {token()}"})
+    assert response.status_code == 200
+
+
+def test_health_is_alive_for_everybody_and_detailed_for_some(secured: httpx.Client) -> None:
+    """Without a token only the status; with one what an operator asks."""
+    assert secured.get("/api/health").json() == {"status": "ok"}
+    detailed = secured.get("/api/health", headers={"Authorization": f"Bearer {token()}"}).json()
+    assert {"storage_reachable", "last_reconciliation", "waiters"} <= set(detailed)
+
+
+def test_a_preflight_needs_no_token(secured: httpx.Client) -> None:
+    """Browsers send none with OPTIONS."""
+    assert secured.options(STATUS).status_code == 204
