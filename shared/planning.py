@@ -51,6 +51,9 @@ class Remembered:
     at: float
 
 
+_GUESSED_ABSENT: Final = Remembered(None, None, float("-inf"))
+
+
 class RowMemory:
     """The rows last seen, least recently used out first."""
 
@@ -149,15 +152,14 @@ def plan_batch(batch: list[Group], stored: StoredTally, rows: RowMemory, clock: 
     plan = Plan(stored.tally)
     changes: list[Change] = []
     for group in batch:
-        base, assumed = _base(group, rows)
+        base = _base(group, rows)
         if base is None:
             plan.unread.append(group.path)
             continue
         answers, row = _fold(group, base, stored.tally, now)
-        is_old = clock.monotonic() - base.at > TRUSTED_SECONDS
-        if row is None and (assumed or is_old):
+        if row is None and clock.monotonic() - base.at > TRUSTED_SECONDS:
             rows.forget(group.path)
-            plan.unread.append(group.path)  # never "nothing to do" on a guess or on an old memory
+            plan.unread.append(group.path)  # never "nothing to do" on an old memory or on a guess
             continue
         plan.answers += answers
         if row is not None:
@@ -174,17 +176,17 @@ def plan_batch(batch: list[Group], stored: StoredTally, rows: RowMemory, clock: 
     return plan
 
 
-def _base(group: Group, rows: RowMemory) -> tuple[Remembered | None, bool]:
-    """Return the row to decide from, and whether it is only assumed (that there is none)."""
+def _base(group: Group, rows: RowMemory) -> Remembered | None:
+    """Return the row to decide from, as remembered, looked at or guessed; None when it has to be read."""
     remembered = rows.get(group.path)
     if remembered is not None:
-        return remembered, False
+        return remembered
     if group.must_read:
-        return None, False
+        return None
     looked = next((intent.base for intent in group.intents if intent.base is not None), None)
     if looked is not None:
-        return looked, False
-    return (Remembered(None, None, float("-inf")), True) if group.may_be_new else (None, False)
+        return looked
+    return _GUESSED_ABSENT if group.may_be_new else None
 
 
 def _fold(

@@ -39,6 +39,17 @@ async def test_bootstrap_agrees_with_events_that_come_meanwhile_or_late() -> Non
     assert world.stored_tally().sums == world.truth()
 
 
+async def test_an_event_from_before_the_first_start_is_looked_at() -> None:
+    """A blob came and went before there was a ledger, and only the creation is delivered, late: it is not there."""
+    world = World()
+    created = world.blobs.put("queued/a.jpg")
+    world.blobs.delete("queued/a.jpg")
+    world.clock.advance(60)
+    await world.bootstrap()
+    await world.process.delivery.take(created)
+    assert world.stored_tally().counts()["queued"] == 0
+
+
 async def test_i4_a_clean_pass_reads_no_rows_and_writes_nothing_but_its_report(world: World) -> None:
     """Equal digests: no scan of the ledger, no HEAD, the tally's version stays."""
     for number in range(30):

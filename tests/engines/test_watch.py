@@ -22,8 +22,9 @@ INTERVAL_SECONDS = 0.05
 
 
 @pytest.fixture
-async def watch(world: World) -> AsyncIterator[Watch]:
-    """Return a watch on real time, on the world's table."""
+async def watch(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watch]:
+    """Return a watch on real time, on the world's table; nobody is woken by the check for departed clients."""
+    monkeypatch.setattr("shared.watch.GONE_CHECK_SECONDS", 60.0)
     counts = Counts(world.table, FINGERPRINT, SystemClock())
     watching = Watch(counts, SystemClock(), INTERVAL_SECONDS)
     yield watching
@@ -112,8 +113,9 @@ async def test_i8_waiters_do_not_add_reads_and_nobody_waiting_means_none(world: 
     assert watch.waiters == 0
 
 
-async def test_a_client_that_left_is_forgotten(world: World, watch: Watch) -> None:
+async def test_a_client_that_left_is_forgotten(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait ends when its client is found gone, long before its time."""
+    monkeypatch.setattr("shared.watch.GONE_CHECK_SECONDS", 0.01)
     version = (await watch.latest()).version
     gone = asyncio.Event()
 

@@ -11,6 +11,7 @@ import pytest
 from shared.errors import OutcomeUnknown, Refused
 from shared.ledger import row_key
 from shared.planning import TRUSTED_SECONDS
+from shared.ports import Head
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import World
 
@@ -255,6 +256,23 @@ async def test_an_event_older_than_a_look_does_not_undo_it(world: World) -> None
     world.blobs.delete("queued/a.jpg")
     await deliver(world, await strip(late, sequencer=None))  # looked at: absent
     await deliver(world, late)
+    assert counts(world) == (0, 0, 0)
+
+
+async def test_a_look_that_was_overtaken_looks_again(world: World) -> None:
+    """The blob goes, and its event is counted, while an older HEAD's answer is on its way: the answer is not used."""
+    created = await strip(world.blobs.put("queued/a.jpg"), sequencer=None)
+    head = world.blobs.head
+
+    async def slow_head(container: str, name: str) -> Head:
+        found = await head(container, name)
+        if found.present:
+            world.clock.advance(60)
+            await world.process.delivery.take(world.blobs.delete("queued/a.jpg"))
+        return found
+
+    world.blobs.head = slow_head  # type: ignore[method-assign]
+    await deliver(world, created)
     assert counts(world) == (0, 0, 0)
 
 

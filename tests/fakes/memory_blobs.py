@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from shared.clock import to_iso
@@ -54,6 +54,7 @@ class MemoryBlobs:
         self.heads = 0
         self.listed_pages = 0
         self.fails: Callable[[str], bool] = lambda _: False
+        self.pause: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)
         self._sequence = itertools.count(1)
         self._page_size = page_size
 
@@ -75,11 +76,12 @@ class MemoryBlobs:
     async def head(self, container: str, name: str) -> Head:
         """Look at a blob."""
         self.heads += 1
-        await asyncio.sleep(0)
+        await self.pause()
         if self.fails("head"):
             raise OutcomeUnknown("head lost")
         found = self.blobs.get(f"{container}/{name}")
         date = self.clock.now().replace(microsecond=0)
+        await self.pause()
         if found is None:
             return Head(present=False, date=date)
         return Head(present=True, date=date, etag=found[0], last_modified=found[1].replace(microsecond=0))
@@ -88,7 +90,7 @@ class MemoryBlobs:
         """List, page by page; later pages see later changes."""
         after = ""
         while True:
-            await asyncio.sleep(0)
+            await self.pause()
             if self.fails("list"):
                 raise OutcomeUnknown("listing lost")
             start = f"{container}/{prefix}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from enum import Enum
 
 from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected
@@ -38,6 +38,7 @@ class MemoryTable:
         self._partitions: dict[str, dict[str, Entity]] = {}
         self._etags = itertools.count(1)
         self.fault = fault
+        self.pause: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)
         self.reads = 0
         self.commits = 0
         self.entities_written = 0
@@ -45,20 +46,22 @@ class MemoryTable:
     async def read(self, partition: str, row_key: str) -> Entity | None:
         """Read one entity, or None."""
         self.reads += 1
-        await asyncio.sleep(0)
+        await self.pause()
         if self._fails("read"):
             raise OutcomeUnknown("read lost")
-        return self._partitions.get(partition, {}).get(row_key)
+        found = self._partitions.get(partition, {}).get(row_key)
+        await self.pause()
+        return found
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         """Do all of the writes or none."""
         self.commits += 1
-        await asyncio.sleep(0)
+        await self.pause()
         fault = self._fails("commit")
         if fault is Fault.LOST_REQUEST:
             raise OutcomeUnknown("request lost")
         etags = self._apply(partition, writes)
-        await asyncio.sleep(0)
+        await self.pause()
         if fault is Fault.LOST_ANSWER:
             raise OutcomeUnknown("answer lost")
         return etags
@@ -67,7 +70,7 @@ class MemoryTable:
         """Iterate over a partition in RowKey order, page by page; later pages see later writes."""
         after = ""
         while True:
-            await asyncio.sleep(0)
+            await self.pause()
             if self._fails("scan"):
                 raise OutcomeUnknown("scan lost")
             rows = self._partitions.get(partition, {})

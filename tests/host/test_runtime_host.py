@@ -293,6 +293,20 @@ async def test_requests_byte_by_byte(host: Host) -> None:
     writer.close()
 
 
+async def test_connection_goes_on_after_a_body_in_pieces(host: Host) -> None:
+    """A body that comes in many pieces is not taken for a head, and the connection serves the next request."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
+    writer.write(b"POST /api/echo/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n")
+    for _ in range(4):
+        writer.write(b"x" * 50_000)
+        await writer.drain()
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await reader.readuntil(b'"size":200000')
+        writer.write(get("/api/head", "Connection: close"))
+        assert STATUS.findall(await reader.read()) == [b"200"]
+    writer.close()
+
+
 async def test_early_answer(host: Host) -> None:
     """An answer that does not wait for the body arrives, and the connection ends with it."""
     answer = await raw(host, b"POST /api/early HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc")
@@ -631,10 +645,15 @@ def test_port_in_use(host: Host, tmp_path: Path) -> None:
         assert f"Port {host.port} " in second.errors
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_stops_with_parked_requests(tmp_path: Path, number: signal.Signals) -> None:
-    """A signal ends the host within five seconds, status 0, also with parked requests and streams."""
-    with running(app("full", tmp_path, FULL_SETTINGS)) as host:
+async def test_stops_with_parked_requests(tmp_path: Path) -> None:
+    """SIGTERM and SIGINT end the host within five seconds, status 0, also with parked requests and streams."""
+    await asyncio.gather(
+        *(_stops_with_parked_requests(tmp_path / number.name, number) for number in (signal.SIGTERM, signal.SIGINT))
+    )
+
+
+async def _stops_with_parked_requests(folder: Path, number: signal.Signals) -> None:
+    with running(app("full", folder, FULL_SETTINGS)) as host:
         async with httpx.AsyncClient(base_url=host.url, timeout=DEADLINE_SECONDS) as client:
             held = [asyncio.create_task(raw(host, get(path))) for path in ("/api/park", "/api/park", "/api/stream")]
 
@@ -643,8 +662,7 @@ async def test_stops_with_parked_requests(tmp_path: Path, number: signal.Signals
 
             await until(parked)
         started = time.monotonic()
-        status = await asyncio.to_thread(host.end, number)
-        assert status == 0, host.errors
+        assert await asyncio.to_thread(host.end, number) == 0, host.errors
         assert time.monotonic() - started < 5
         answers = await asyncio.gather(*held)
         assert [answer.split()[1] for answer in answers] == [b"503", b"503", b"200"]

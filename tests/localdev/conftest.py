@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
@@ -15,15 +14,21 @@ from localdev.azurite import Azurite
 from localdev.bridge import Bridge, BridgeSettings, DeliverySettings
 from tests.localdev.support import Webhook, eventually
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
+
 
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[Azurite]:
+    """One Azurite for all tests of the folder."""
     with Azurite() as running:
         yield running
 
 
 @pytest.fixture
 async def webhook() -> AsyncIterator[Webhook]:
+    """A running webhook."""
     hook = Webhook()
     await hook.start()
     yield hook
@@ -32,6 +37,7 @@ async def webhook() -> AsyncIterator[Webhook]:
 
 @pytest.fixture
 def settings(azurite: Azurite, webhook: Webhook, tmp_path: Path) -> BridgeSettings:
+    """A bridge from Azurite to the webhook, with quick retries."""
     return BridgeSettings(
         azurite=azurite.blob_url,
         journal=tmp_path / "bridge.sqlite",
@@ -54,6 +60,7 @@ async def start_bridge(settings: BridgeSettings) -> AsyncIterator[Callable[..., 
 
 @pytest.fixture
 async def bridge(start_bridge: Callable[..., Awaitable[Bridge]]) -> Bridge:
+    """A running bridge."""
     return await start_bridge()
 
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from aiohttp import web
+from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
+from localdev.azurite import ACCOUNT, ACCOUNT_KEY
 from localdev.ports import LOOPBACK, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from azure.storage.blob.aio import ContainerClient
 
 
 async def eventually(condition: Callable[[], object], *, seconds: float = 15.0) -> None:
@@ -17,6 +25,17 @@ async def eventually(condition: Callable[[], object], *, seconds: float = 15.0) 
     while not condition():
         assert time.monotonic() < deadline, f"still not so after {seconds} s: {condition}"
         await asyncio.sleep(0.01)
+
+
+def sas(container: ContainerClient) -> str:
+    """Signs for everything in a container."""
+    return generate_container_sas(
+        ACCOUNT,
+        container.container_name,
+        account_key=ACCOUNT_KEY,
+        permission=ContainerSasPermissions(read=True, write=True, create=True, delete=True),
+        expiry=datetime.now(UTC) + timedelta(hours=1),
+    )
 
 
 class Webhook:
@@ -31,9 +50,11 @@ class Webhook:
 
     @property
     def url(self) -> str:
+        """Where events are posted."""
         return f"http://{LOOPBACK}:{self.port}/runtime/webhooks/EventGrid?functionName=on_blob_event"
 
     async def start(self) -> None:
+        """Listens, on the same port each time."""
         app = web.Application(client_max_size=2**24)
         app.router.add_post("/runtime/webhooks/EventGrid", self._receive)
         self._runner = web.AppRunner(app, shutdown_timeout=1)
@@ -41,6 +62,7 @@ class Webhook:
         await web.TCPSite(self._runner, LOOPBACK, self.port).start()
 
     async def stop(self) -> None:
+        """Refuses connections from now on."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -62,7 +84,11 @@ class Webhook:
         """What happened in a container: (Created or Deleted, api, blob name), by sequencer."""
         prefix = f"/blobServices/default/containers/{container}/blobs/"
         return [
-            (event["eventType"].removeprefix("Microsoft.Storage.Blob"), event["data"]["api"], event["subject"][len(prefix) :])
+            (
+                event["eventType"].removeprefix("Microsoft.Storage.Blob"),
+                event["data"]["api"],
+                event["subject"][len(prefix) :],
+            )
             for event in self.in_order()
             if event["subject"].startswith(prefix)
         ]

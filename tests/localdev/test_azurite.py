@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -24,7 +25,7 @@ async def test_what_was_written_is_there_after_stop_and_start(tmp_path: Path) ->
     async with Azurite(location=tmp_path / "data") as azurite:
         ports = (azurite.blob_port, azurite.queue_port, azurite.table_port)
         with TableServiceClient.from_connection_string(azurite.connection_string) as tables:
-            table = tables.create_table("t")
+            table = tables.create_table("ttt")
             table.create_entity({"PartitionKey": "p", "RowKey": "r", "n": 1})
             async with BlobServiceClient.from_connection_string(azurite.connection_string) as blobs:
                 await (await blobs.create_container("c1c")).upload_blob("x", b"data")
@@ -54,14 +55,14 @@ def test_a_taken_port_is_named() -> None:
         taken.bind((LOOPBACK, 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(PortInUseError, match=f"port {port}, wanted by Azurite's table service, is in use"):
+        with pytest.raises(PortInUseError, match=f"port {port}, wanted by Azurite's table service"):
             Azurite(table_port=port, in_memory=True).start_blocking()
 
 
 def test_a_missing_installation_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without node_modules the error names the setup script; without Node it names Node."""
     monkeypatch.setattr(module, "ENTRY", tmp_path / "missing.js")
-    with pytest.raises(AzuriteError, match="run localdev/setup.sh"):
+    with pytest.raises(AzuriteError, match=r"run localdev/setup\.sh"):
         Azurite(in_memory=True).start_blocking()
     monkeypatch.setenv("PATH", "")
     with pytest.raises(AzuriteError, match="install Node 20"):
@@ -101,7 +102,11 @@ async def test_it_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         status = Path(f"/proc/{child}/stat")  # an orphan that nobody reaps stays as a zombie
         return status.exists() and status.read_text(encoding="ascii").split()[2] == "Z"
 
-    await eventually(gone)
+    try:
+        await eventually(gone)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
     with socket.socket() as free:
         free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         free.bind((LOOPBACK, port))

@@ -35,6 +35,7 @@ class Process:
         self.url = f"http://{LOOPBACK}:{port}"
 
     async def ready(self) -> None:
+        """Waits for its `ready` line."""
         async with asyncio.timeout(20):
             assert await self.process.stdout.readline() == f"ready {self.url}\n".encode()
 
@@ -104,7 +105,11 @@ async def test_a_kill_in_the_middle_of_uploads_loses_no_acknowledged_event(
         again = container.get_blob_client(next(iter(acknowledged)))
         await again.upload_blob(b"again", overwrite=True)
         await webhook.start()
-        await eventually(lambda: webhook.events and not acknowledged.keys() - {n for _, _, n in webhook.story(container.container_name)})
+        await eventually(
+            lambda: (
+                webhook.events and not acknowledged.keys() - {n for _, _, n in webhook.story(container.container_name)}
+            )
+        )
         last = webhook.in_order()[-1]
         assert last["subject"].endswith(f"/blobs/{again.blob_name}")
         assert last["data"]["contentLength"] == 5
@@ -151,7 +156,7 @@ def peak_memory(pid: int) -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc")
-async def test_large_bodies_are_streamed(launch: Launch, azurite: Azurite, direct: BlobServiceClient) -> None:
+async def test_large_bodies_are_streamed(launch: Launch, direct: BlobServiceClient) -> None:
     """200 MB up in one Put Blob and down in one Get Blob, by SAS, while the bridge grows by less than 20 MB."""
     bridge = await launch()
     await bridge.ready()

@@ -1,6 +1,7 @@
 """Delivery as Event Grid does it: at least once, retried, dead-lettered, misbehaving on request."""
 
 import asyncio
+import itertools
 import json
 import random
 import uuid
@@ -10,13 +11,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from localdev.bridge import Chaos, DeliverySettings, Schema
+from localdev.bridge import Bridge, Chaos, DeliverySettings, Schema
 from localdev.bridge.delivery import RETRY_SCHEDULE, Delivery
 from localdev.bridge.journal import Journal
 from tests.localdev.support import Webhook, eventually
 
 
 def make_events(count: int, start: int = 0) -> list[dict]:
+    """Events of different blobs, in the order of their sequencers."""
     data = {"api": "PutBlob", "url": "u"}
     return [
         {
@@ -61,6 +63,7 @@ async def start(webhook: Webhook, tmp_path: Path) -> AsyncIterator[Start]:
 
 
 def idle(delivery: Delivery) -> bool:
+    """Whether nothing is waiting or on its way."""
     stats = delivery.stats()
     return stats["queued"] == stats["in_flight"] == 0
 
@@ -88,7 +91,9 @@ async def test_batches_are_at_most_as_large_as_asked(start: Start, webhook: Webh
     assert sorted(len(body) for _, body in webhook.requests) == [2, 4, 4]
 
 
-@pytest.mark.parametrize(("max_events", "media_type"), [(1, "application/cloudevents+json"), (2, "application/cloudevents-batch+json")])
+@pytest.mark.parametrize(
+    ("max_events", "media_type"), [(1, "application/cloudevents+json"), (2, "application/cloudevents-batch+json")]
+)
 async def test_cloud_events(start: Start, webhook: Webhook, max_events: int, media_type: str) -> None:
     """CloudEvents travel as one object each, or as arrays when batched, each with its media type."""
     delivery = await start(schema=Schema.CLOUD_EVENTS, max_events=max_events)
@@ -216,7 +221,7 @@ async def test_chaos_duplicates_reorders_and_drops_as_asked(start: Start, webhoo
     assert len(webhook.in_order()) == stats["delivered"]
     assert len(delivery._journal.kept("dropped")) == stats["dropped"]
     arrived = [event["data"]["sequencer"] for event in webhook.events]
-    assert sum(a > b for a, b in zip(arrived, arrived[1:], strict=False)) > 50
+    assert sum(a > b for a, b in itertools.pairwise(arrived)) > 50
 
 
 async def test_the_last_delivered_events_can_be_delivered_again(start: Start, webhook: Webhook) -> None:
@@ -254,7 +259,7 @@ async def test_no_more_requests_than_allowed_run_at_once(start: Start, webhook: 
     assert most == 8
 
 
-async def test_the_control_endpoint(bridge: object, webhook: Webhook) -> None:
+async def test_the_control_endpoint(bridge: Bridge) -> None:
     """Statistics, dead letters, live chaos and redelivery are there over HTTP; nonsense is refused."""
     url = f"{bridge.url}/__bridge__"
     async with aiohttp.ClientSession() as session:
@@ -266,7 +271,17 @@ async def test_the_control_endpoint(bridge: object, webhook: Webhook) -> None:
         bridge.delivery.accept(make_events(3))
         await eventually(lambda: bridge.delivery.stats()["delivered"] == 3)
         status, stats = await call("GET", "stats")
-        names = {"queued", "in_flight", "emitted", "delivered", "duplicated", "dropped", "dead_lettered", "retried", "chaos"}
+        names = {
+            "queued",
+            "in_flight",
+            "emitted",
+            "delivered",
+            "duplicated",
+            "dropped",
+            "dead_lettered",
+            "retried",
+            "chaos",
+        }
         assert (status, stats.keys(), stats["delivered"]) == (200, names, 3)
         assert await call("POST", "redeliver?last=2") == (202, {"redelivering": 2})
         assert await call("PUT", "chaos", "dup=1") == (200, {"chaos": "dup=1"})

@@ -10,6 +10,7 @@ BLOB = BlobRef("devstoreaccount1", "queued", "dir/a b#ü.jpg")
 
 
 def change(event_type: EventType, api: str) -> Change:
+    """A change of one blob."""
     mutation = Mutation(event_type, api, BLOB, "http://h/devstoreaccount1/queued/dir/a b#ü.jpg", "client-1")
     etag = "" if mutation.deletes else "0x8D"
     return Change(mutation, "request-1", etag, Properties("image/jpeg", 42, "BlockBlob"))
@@ -53,5 +54,12 @@ def test_cloud_events_carry_the_same_facts() -> None:
     event = event_grid_event(change(EventType.DELETED, "DeleteBlob"), STAMP)
     converted = cloud_event(event)
     assert converted["specversion"] == "1.0"
-    pairs = {"source": "topic", "subject": "subject", "type": "eventType", "time": "eventTime", "id": "id", "data": "data"}
+    pairs = {
+        "source": "topic",
+        "subject": "subject",
+        "type": "eventType",
+        "time": "eventTime",
+        "id": "id",
+        "data": "data",
+    }
     assert {name: converted[name] for name in pairs} == {name: event[old] for name, old in pairs.items()}

@@ -1,6 +1,7 @@
 """Framing: every byte of a message belongs to it and none of the next one does."""
 
 import asyncio
+import itertools
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ NEXT = b"GET /next HTTP/1.1\r\n\r\n"
 
 
 def chunked(chunks: list[bytes], trailer: bytes) -> bytes:
+    """A chunked body with extensions and, perhaps, a trailer."""
     return b"".join(b"%x;ext=1\r\n%s\r\n" % (len(c), c) for c in chunks) + b"0\r\n" + trailer + b"\r\n"
 
 
@@ -30,7 +32,7 @@ async def read_message(wire: bytes, cuts: list[int]) -> tuple[bytes, bytes, byte
 
     async def feed() -> None:
         places = [0, *sorted(cut % len(wire) for cut in cuts), len(wire)]
-        for start, end in zip(places, places[1:], strict=False):
+        for start, end in itertools.pairwise(places):
             reader.feed_data(wire[start:end])
             await asyncio.sleep(0)
         reader.feed_eof()
@@ -43,7 +45,9 @@ async def read_message(wire: bytes, cuts: list[int]) -> tuple[bytes, bytes, byte
     return whole.raw, whole.content, await reader.read()
 
 
-@given(st.lists(st.binary(min_size=1, max_size=300), max_size=6), st.booleans(), st.lists(st.integers(0, 9999), max_size=6))
+@given(
+    st.lists(st.binary(min_size=1, max_size=300), max_size=6), st.booleans(), st.lists(st.integers(0, 9999), max_size=6)
+)
 def test_chunked_bodies_are_kept_as_they_are(chunks: list[bytes], with_trailer: bool, cuts: list[int]) -> None:
     """Chunk sizes, extensions and trailers travel on; the content is what the chunks hold; the next request stays."""
     body = chunked(chunks, b"X-T: 1\r\n" if with_trailer else b"")

@@ -13,8 +13,7 @@ def test_sequencers_increase_as_strings_across_restarts_and_clock_steps(tmp_path
     for times in ([1000, 1000, 500], [10, 20], [2000, 1999]):
         ticks = iter(times)
         journal = Journal(tmp_path / "j.sqlite", clock_ns=lambda ticks=ticks: next(ticks, 1))
-        for _ in times:
-            given.append(journal.next_sequencer())
+        given += [journal.next_sequencer() for _ in times]
         journal.append([], states=[])
         journal.close()
     assert given == sorted(set(given))

@@ -10,11 +10,13 @@ PATH = "/devstoreaccount1/queued/a.jpg"
 
 
 def request(start: str, **headers: str) -> Head:
+    """A request head."""
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in {"host": "127.0.0.1:10000", **headers}.items()]
     return parse_head("\r\n".join([f"{start} HTTP/1.1", *lines, "", ""]).encode())
 
 
 def response(status: int, **headers: str) -> Head:
+    """A response head."""
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return parse_head("\r\n".join([f"HTTP/1.1 {status} Text", *lines, "", ""]).encode())
 
@@ -28,6 +30,7 @@ def response(status: int, **headers: str) -> Head:
         (request(f"PUT {PATH}", x_ms_copy_source="http://x/y"), EventType.CREATED, "CopyBlob"),
         (request(f"PUT {PATH}", x_ms_copy_source="u", x_ms_blob_type="BlockBlob"), EventType.CREATED, "PutBlob"),
         (request(f"DELETE {PATH}"), EventType.DELETED, "DeleteBlob"),
+        (request(f"DELETE http://127.0.0.1:10000{PATH}"), EventType.DELETED, "DeleteBlob"),
         (request(f"DELETE {PATH}", x_ms_delete_snapshots="include"), EventType.DELETED, "DeleteBlob"),
         (request(f"DELETE {PATH}?sv=2021&sig=a%2Bb"), EventType.DELETED, "DeleteBlob"),
     ],
@@ -36,7 +39,11 @@ def test_mutations_are_recognised(head: Head, event_type: EventType, api: str) -
     """Every request that makes a blob present or absent names its event and api."""
     found = classify(head)
     assert isinstance(found, Mutation)
-    assert (found.event_type, found.api, found.blob) == (event_type, api, BlobRef("devstoreaccount1", "queued", "a.jpg"))
+    assert (found.event_type, found.api, found.blob) == (
+        event_type,
+        api,
+        BlobRef("devstoreaccount1", "queued", "a.jpg"),
+    )
     assert found.url == f"http://127.0.0.1:10000{PATH}"
 
 
@@ -62,6 +69,8 @@ def test_mutations_are_recognised(head: Head, event_type: EventType, api: str) -
         request("PUT /devstoreaccount1?comp=properties&restype=service"),
         request("PUT /devstoreaccount1/$logs/a.log", x_ms_blob_type="BlockBlob"),
         request("DELETE /devstoreaccount1/queued/%FF.jpg"),
+        request("DELETE //[devstoreaccount1/queued/a.jpg"),
+        request("DELETE *"),
     ],
     ids=lambda head: " ".join(head.start),
 )
@@ -94,7 +103,9 @@ def test_names_are_decoded_as_azurite_decodes_them(path: str, host: str, expecte
 
 def test_the_product_style_url_names_the_account_once() -> None:
     """An event's url is the address that the client used."""
-    found = classify(request("PUT /c/a b.jpg".replace(" b", "%20b"), host="acc.blob.localhost:1", x_ms_blob_type="BlockBlob"))
+    found = classify(
+        request("PUT /c/a b.jpg".replace(" b", "%20b"), host="acc.blob.localhost:1", x_ms_blob_type="BlockBlob")
+    )
     assert isinstance(found, Mutation)
     assert found.url == "http://acc.blob.localhost:1/c/a b.jpg"
 
@@ -122,6 +133,7 @@ def test_page_and_append_blobs_declare_their_length() -> None:
 
 
 def part(content_id: int, message: str) -> str:
+    """One part of a batch."""
     return f"--B=x\r\nContent-Type: application/http\r\nContent-ID: {content_id}\r\n\r\n{message}\r\n"
 
 
@@ -129,10 +141,16 @@ def test_batch_parts_are_paired_by_content_id() -> None:
     """Only the deletes whose own answer says success are changes, whatever the order of the answers."""
     head = request("POST /devstoreaccount1/?comp=batch", content_type="multipart/mixed; boundary=B=x")
     assert isinstance(classify(head), Batch)
-    body = "".join(part(n, f"DELETE /devstoreaccount1/c/{n}.jpg HTTP/1.1\r\nx-ms-client-request-id: r{n}\r\n") for n in range(3))
+    body = "".join(
+        part(n, f"DELETE /devstoreaccount1/c/{n}.jpg HTTP/1.1\r\nx-ms-client-request-id: r{n}\r\n") for n in range(3)
+    )
     body += part(3, "PUT /devstoreaccount1/c/3.jpg?comp=tier HTTP/1.1\r\nx-ms-access-tier: Cool\r\n") + "--B=x--"
     asked = batch.mutations(head, body.encode())
-    assert [(content_id, mutation.blob.name) for content_id, mutation in asked] == [("0", "0.jpg"), ("1", "1.jpg"), ("2", "2.jpg")]
+    assert [(content_id, mutation.blob.name) for content_id, mutation in asked] == [
+        ("0", "0.jpg"),
+        ("1", "1.jpg"),
+        ("2", "2.jpg"),
+    ]
     answers = part(2, "HTTP/1.1 202 Accepted\r\nx-ms-request-id: s2\r\n")
     answers += part(1, "HTTP/1.1 404 Not Found\r\nx-ms-error-code: BlobNotFound\r\n\r\n<Error>\r\n\r\n</Error>")
     answers += part(0, "HTTP/1.1 202 Accepted\r\nx-ms-request-id: s0\r\n") + "--B=x--"

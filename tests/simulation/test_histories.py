@@ -36,6 +36,7 @@ class History:
         """Let it happen: changes and deliveries in any order, until every event that is not lost has been taken."""
         await self.world.bootstrap()
         self.world.table.fault = self._fault
+        self.world.table.pause = self.world.blobs.pause = self._pause
         for _ in range(STEPS):
             self._change(loss)
             self.world.clock.advance(self.random.choice([0.01, 0.5, 40.0]))
@@ -49,10 +50,7 @@ class History:
     def _change(self, loss: float) -> None:
         path = f"{self.random.choice(['queued', 'input', 'output'])}/{self.random.randrange(6)}.jpg"
         blobs = self.world.blobs
-        if path in blobs.blobs and self.random.random() < 0.5:
-            event = blobs.delete(path)
-        else:
-            event = blobs.put(path)
+        event = blobs.delete(path) if path in blobs.blobs and self.random.random() < 0.5 else blobs.put(path)
         if self.random.random() >= loss:
             self.undelivered += [event] * self.random.choice([1, 1, 2, 3])
         if loss and self.random.random() < 0.02:
@@ -74,6 +72,10 @@ class History:
             except (StorageError, asyncio.CancelledError):
                 self.undelivered.append(event)  # Event Grid delivers it again
             self.world.check_rows_and_tally_agree()
+
+    async def _pause(self) -> None:
+        for _ in range(self.random.choice([1, 1, 2, 8])):
+            await asyncio.sleep(0)
 
     def _fault(self, method: str) -> Fault | None:
         if self.random.random() > 0.05 or method == "scan":

@@ -1,0 +1,106 @@
+"""A whole stack, started by `up`: what a person would do with it."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import httpx
+from azure.storage.blob import BlobServiceClient
+
+from tests.localdev_up.conftest import CHAOS
+from tests.localdev_up.support import ROOT, Up, eventually, run
+
+STATUS = "/api/cases/storage/status"
+
+
+def counts(up: Up) -> dict[str, int]:
+    """Return the counts that are served."""
+    data = httpx.get(up.functions_url + STATUS).json()["data"]
+    return {name: data[f"{name}_count"] for name in ("queued", "input", "output")}
+
+
+def test_upload_wakes_a_held_poll(up: Up) -> None:
+    """The address and the storage that `up` prints belong together: an upload by SDK ends a held request."""
+    before = counts(up)["queued"]
+
+    def poll() -> httpx.Response:
+        held = {"If-None-Match": "*", "Prefer": "wait=30"}
+        return httpx.get(up.functions_url + STATUS, headers=held, timeout=40)
+
+    with ThreadPoolExecutor() as pool, BlobServiceClient.from_connection_string(up.connection_string) as service:
+        polling = pool.submit(poll)
+        eventually(lambda: httpx.get(f"{up.functions_url}/api/health").json()["waiters"] == 1)
+        service.get_blob_client("queued", f"case-1/{uuid.uuid4().hex}.jpg").upload_blob(b"x")
+        answer = polling.result()
+    assert answer.status_code == 200
+    assert answer.json()["data"]["queued_count"] == before + 1
+
+
+def test_output_names_what_to_try(up: Up) -> None:
+    """The block at the end of the start has the addresses, the commands and the chaos; parts are prefixed."""
+    for text in (f"curl -i {up.functions_url}{STATUS}", f"curl -N {up.functions_url}{STATUS}/stream", CHAOS):
+        assert text in up.text
+    assert up.find(r"^bridge +\| .*ready")
+    assert "timerTrigger 0 */15 * * * * (disabled)" in up.text
+
+
+def test_browsers_are_let_in(up: Up) -> None:
+    """A page of another origin may upload to the storage and read the counts."""
+    asked = {"Origin": "http://127.0.0.1:7080", "Access-Control-Request-Method": "PUT"}
+    blob_url = re.search(r"BlobEndpoint=([^;]+)", up.connection_string)
+    assert blob_url is not None
+    assert httpx.options(f"{blob_url[1]}/queued/a.jpg", headers=asked).headers["access-control-allow-origin"]
+    assert httpx.get(up.functions_url + STATUS, headers=asked).headers["access-control-allow-origin"] == "*"
+
+
+def test_requests_of_test_http_are_accepted(up: Up) -> None:
+    """Every event in test.http, with its variables filled in, is taken by the webhook; its blob comes and goes."""
+    text = (ROOT / "test.http").read_text(encoding="utf-8")
+    before = counts(up)
+    posts = re.findall(r"^POST \{\{webhook\}\}\n(.*?)\n\n(.*?)(?=^###|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert len(posts) == 3
+    for head, body in posts:
+        for name, value in {
+            "{{$guid}}": str(uuid.uuid4()),
+            "{{$datetime iso8601}}": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "{{$timestamp}}": str(int(time.time())),
+        }.items():
+            body = body.replace(name, value)  # noqa: PLW2901
+        url = f"{up.functions_url}/runtime/webhooks/EventGrid?functionName=on_blob_event"
+        answer = httpx.post(url, content=body, headers=dict(line.split(": ") for line in head.splitlines()))
+        assert answer.status_code in {200, 202}, answer.text
+    eventually(lambda: counts(up) == before)
+
+
+def test_demo_ends_with_equal_counts(up: Up) -> None:
+    """Under duplicates, reordering and delays, without reconciliation, the counts equal the listing at the end."""
+    given = ["--base-url", up.functions_url, "--connection-string", up.connection_string]
+    done = run("localdev.demo", "--images", "30", "--rate", "30", *given)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = re.search(r"^counts equal the listing: queued (\d+), input 0, output (\d+)$", done.stdout, re.MULTILINE)
+    assert found is not None, done.stdout
+    bridge = re.search(r"BlobEndpoint=(http://[^/]+)", up.connection_string)
+    assert bridge is not None
+    eventually(lambda: (s := httpx.get(f"{bridge[1]}/__bridge__/stats").json())["queued"] + s["in_flight"] == 0)
+    assert counts(up) == {"queued": int(found[1]), "input": 0, "output": int(found[2])}
+    assert counts(up)["output"] >= 30
+
+
+def test_demo_says_that_counts_differ(up: Up, environ: object) -> None:  # noqa: ARG001
+    """A storage that the counts are not of is named by both numbers, and the exit status is 1."""
+    from localdev import demo
+
+    class Console:
+        text = ""
+
+        def print(self, text: str) -> None:
+            self.text = text
+
+    console = Console()
+    counted, listed = {"queued": 0, "input": 1, "output": 2}, {"queued": 0, "input": 0, "output": 3}
+    assert not demo.compare(counted, listed, console)
+    assert "input 1 (listed 0), output 2 (listed 3)" in console.text

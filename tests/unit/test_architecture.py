@@ -1,0 +1,160 @@
+"""The rules of the layout, read off the source: what may import what, who may list, how small the triggers are."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.builders import ROOT
+
+SHARED = sorted((ROOT / "shared").glob("*.py"))
+APP = [ROOT / "function_app.py", *SHARED]
+PURE = {"clock", "errors", "events", "folders", "ledger", "planning", "status", "tally", "wire"}
+#: Only Protocols and records: what the pure modules share with the engines.
+PORTS = "ports"
+LISTS = re.compile(r"\b(list_blobs|list_blob_names|walk_blobs|find_blobs_by_tags|list_containers)\b")
+MAX_TRIGGER_LINES = 10
+MAX_MODULE_LINES = 300
+
+
+def tree_of(path: Path) -> ast.Module:
+    """Return a module's syntax tree."""
+    return ast.parse(path.read_text(), str(path))
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    """Tell whether this is an ``if TYPE_CHECKING:``."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def imports_of(tree: ast.AST, *, also_types: bool = True) -> set[str]:
+    """Return the dotted names of all modules that are imported, wherever; ``from shared import x`` is ``shared.x``."""
+    found: set[str] = set()
+    for node in ast.iter_child_nodes(tree):
+        if is_type_checking(node) and not also_types:
+            continue
+        if isinstance(node, ast.Import):
+            found.update(name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide what is imported"
+            module = str(node.module)
+            found.update(f"{module}.{name.name}" if module == "shared" else module for name in node.names)
+        found |= imports_of(node, also_types=also_types)
+    return found
+
+
+def calls_of(tree: ast.AST, function: str) -> list[ast.Call]:
+    """Return all calls of a function or class by its bare name."""
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == function
+    ]
+
+
+def is_standard(name: str) -> bool:
+    """Tell whether a module is of the standard library."""
+    return name.partition(".")[0] in sys.stdlib_module_names
+
+
+def test_the_pure_modules_are_there():
+    """The rule below holds something: every module that is called pure exists."""
+    assert {*PURE, PORTS} <= {path.stem for path in SHARED}
+
+
+@pytest.mark.parametrize("name", sorted({*PURE, PORTS}))
+def test_pure_modules_import_the_standard_library_and_each_other(name):
+    """No SDK, no adapter, no engine: a pure module can be run, and read, alone."""
+    tree = tree_of(ROOT / "shared" / f"{name}.py")
+    allowed = {f"shared.{each}" for each in {*PURE, PORTS}}
+    assert {each for each in imports_of(tree, also_types=False) if not is_standard(each)} <= allowed
+    ours = {f"shared.{path.stem}" for path in SHARED}
+    assert {each for each in imports_of(tree) if not is_standard(each)} <= ours
+
+
+@pytest.mark.parametrize("name", sorted(PURE - {"planning", "clock"}))
+def test_pure_modules_wait_for_nothing(name):
+    """Only the clock (and the futures that a plan resolves) know asyncio; the rest decides at once."""
+    tree = tree_of(ROOT / "shared" / f"{name}.py")
+    assert not {"asyncio", "threading", "time", "os", "socket", "random"} & imports_of(tree)
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef | ast.Await)]
+
+
+@pytest.mark.parametrize("path", APP, ids=lambda path: path.stem)
+def test_i10_only_the_listing_lists(path):
+    """I10: no call that lists blobs or containers stands outside of shared/listing.py."""
+    assert bool(LISTS.search(path.read_text())) is (path.stem == "listing")
+
+
+@pytest.mark.parametrize("path", APP, ids=lambda path: path.stem)
+def test_i10_only_the_root_imports_the_listing(path):
+    """I10: the listing is imported where the app is wired, and by the reconciler at most."""
+    if "shared.listing" in imports_of(tree_of(path)):
+        assert path.stem in {"services", "reconcile"}
+
+
+def test_i10_only_the_reconciler_is_given_a_listing():
+    """I10: the one BlobListing that is made goes straight into the Reconciler."""
+    made = {path.stem: calls_of(tree_of(path), "BlobListing") for path in APP}
+    assert {stem for stem, calls in made.items() if calls} == {"services"}
+    (listing,) = made["services"]
+    (reconciler,) = calls_of(tree_of(ROOT / "shared" / "services.py"), "Reconciler")
+    inside = [ast.dump(each) for each in ast.walk(reconciler)]
+    assert ast.dump(listing) in inside
+
+
+def test_i10_only_the_reconciler_takes_a_listing():
+    """I10: no other module so much as names the Listing port."""
+    named = [
+        path.stem
+        for path in APP
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ImportFrom) and "Listing" in {name.name for name in node.names}
+    ]
+    assert named == ["reconcile"]
+
+
+def triggers() -> list[ast.AsyncFunctionDef]:
+    """Return the decorated functions of function_app.py."""
+    return [node for node in tree_of(APP[0]).body if isinstance(node, ast.AsyncFunctionDef) and node.decorator_list]
+
+
+def test_the_triggers_are_found():
+    """The app has its five triggers, each with a docstring."""
+    names = [trigger.name for trigger in triggers()]
+    assert names == ["on_blob_event", "get_status", "stream_status", "health", "reconcile"]
+    assert all(ast.get_docstring(trigger) for trigger in triggers())
+
+
+@pytest.mark.parametrize("trigger", triggers(), ids=lambda trigger: trigger.name)
+def test_triggers_are_short(trigger):
+    """A trigger only hands over: at most ten lines, and nothing that branches."""
+    last = trigger.body[-1].end_lineno
+    assert last is not None
+    assert last - trigger.body[0].lineno + 1 <= MAX_TRIGGER_LINES
+    assert not [node for node in ast.walk(trigger) if isinstance(node, ast.If | ast.For | ast.While | ast.Try)]
+
+
+def test_blob_events_arrive_as_text():
+    """The event's parameter is annotated ``str``: the typed converter fails outside of the app's reach."""
+    (event,) = next(trigger for trigger in triggers() if trigger.name == "on_blob_event").args.args
+    assert isinstance(event.annotation, ast.Name)
+    assert event.annotation.id == "str"
+
+
+@pytest.mark.parametrize("path", APP, ids=lambda path: path.stem)
+def test_modules_are_small_and_explain_themselves(path):
+    """Every module begins with what it is for, and can be read in one sitting."""
+    assert ast.get_docstring(tree_of(path))
+    assert len(path.read_text().splitlines()) <= MAX_MODULE_LINES
+
+
+@pytest.mark.parametrize("path", SHARED, ids=lambda path: path.stem)
+def test_the_app_needs_no_development_tool(path):
+    """Nothing of localdev, tests or the development dependencies is imported by what is deployed."""
+    tools = {"localdev", "tests", "bench", "pytest", "hypothesis", "httpx", "azure_functions_runtime"}
+    assert not {name.partition(".")[0] for name in imports_of(tree_of(path))} & tools

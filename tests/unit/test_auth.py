@@ -1,0 +1,379 @@
+"""shared.auth: bearer tokens against a key server on this machine, with keys made for the run."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+from shared.auth import LEEWAY_SECONDS, MAX_TOKEN_CHARACTERS, BearerTokens, Open
+from shared.errors import ServiceUnavailable, Unauthorized
+from shared.settings import JwtSettings
+
+ISSUER, AUDIENCE = "https://login.example.com/", "api://blob-status"
+
+
+def rsa_key() -> rsa.RSAPrivateKey:
+    """Make an RSA key."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+KEY, OTHER_KEY, CURVE_KEY = rsa_key(), rsa_key(), ec.generate_private_key(ec.SECP256R1())
+
+
+def public(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, kid: str = "one") -> dict[str, Any]:
+    """Return the public half as it stands in a key set."""
+    algorithm = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm
+    return json.loads(algorithm.to_jwk(key.public_key())) | {"kid": kid, "use": "sig"}
+
+
+def key_set(*keys: dict[str, Any]) -> bytes:
+    """Return a key set."""
+    return json.dumps({"keys": keys}).encode()
+
+
+class KeyServer:
+    """Publishes a key set, or fails to."""
+
+    def __init__(self) -> None:
+        self.body = key_set(public(KEY))
+        self.status = 200
+        self.resets = False
+        self.fetches = 0
+        self.down = threading.Event()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.fetches += 1
+                if server.resets:
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.connection.close()
+                    return
+                self.send_response(server.status)
+                self.send_header("Content-Length", str(len(server.body)))
+                self.end_headers()
+                self.wfile.write(server.body)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+            def finish(self) -> None:
+                if not server.resets:
+                    super().finish()
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/jwks.json"
+
+    def stop(self) -> None:
+        """Refuse connections from now on."""
+        if not self.down.is_set():
+            self.down.set()
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+
+
+@pytest.fixture
+def keys() -> Iterator[KeyServer]:
+    """Run a key server."""
+    server = KeyServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def tokens(keys: KeyServer) -> BearerTokens:
+    """Return the check under test, with nothing cached."""
+    return checker(keys)
+
+
+def checker(keys: KeyServer, *algorithms: str) -> BearerTokens:
+    """Return a check of tokens signed by these keys."""
+    return BearerTokens(JwtSettings(ISSUER, AUDIENCE, keys.url, algorithms or ("RS256",)))
+
+
+def claims(**changed: object) -> dict[str, object]:
+    """Return the claims of a good token; a claim of None is left out."""
+    now = int(time.time())
+    made = {"iss": ISSUER, "aud": AUDIENCE, "exp": now + 600, "sub": "someone"} | changed
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def signed(key: Any = KEY, algorithm: str = "RS256", header: dict[str, Any] | None = None, **changed: object) -> str:
+    """Return a bearer header; of its claims and header fields some are changed."""
+    return "Bearer " + jwt.encode(claims(**changed), key, algorithm, headers={"kid": "one"} | (header or {}))
+
+
+def part(value: bytes) -> str:
+    """Return a part of a token."""
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+def crafted(header: bytes, payload: bytes = b"{}", sign: Callable[[bytes], bytes] = lambda _: b"x") -> str:
+    """Return a bearer header with these very parts."""
+    content = f"{part(header)}.{part(payload)}"
+    return f"Bearer {content}.{part(sign(content.encode()))}"
+
+
+async def refused(tokens: BearerTokens, authorization: str | None) -> Unauthorized:
+    """Return the refusal of a header, which challenges and says nothing of why."""
+    with pytest.raises(Unauthorized) as caught:
+        await tokens.check(authorization)
+    assert caught.value.headers["WWW-Authenticate"].startswith("Bearer")
+    assert caught.value.detail in {
+        "send Authorization: Bearer <token>",
+        "the bearer token is too long",
+        "the bearer token is not valid",
+    }
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "changed", [{}, {"aud": ["other", AUDIENCE]}, {"nbf": 0}, {"iat": 0}, {"exp": time.time() + 9.5}]
+)
+async def test_good_tokens(tokens, changed):
+    """A token signed by a published key, for us, by the issuer, in its time, is let through."""
+    await tokens.check(signed(**changed))
+
+
+@pytest.mark.parametrize("scheme", ["bearer ", "BEARER ", "Bearer   ", "  Bearer "])
+async def test_schemes_in_any_spelling(tokens, scheme):
+    """The scheme has no case (RFC 9110, 11.1), and blanks around the token mean nothing."""
+    await tokens.check(signed().replace("Bearer ", scheme) + " ")
+
+
+@pytest.mark.parametrize("authorization", [None, "", " ", "Bearer", "Bearer ", "Basic dTpw", "Token x", signed()[7:]])
+async def test_no_token(tokens, keys, authorization):
+    """Without a bearer token the answer is a plain challenge, and no key is fetched."""
+    assert (await refused(tokens, authorization)).headers["WWW-Authenticate"] == "Bearer"
+    assert keys.fetches == 0
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"exp": int(time.time()) - LEEWAY_SECONDS - 60},
+        {"exp": None},
+        {"exp": "soon"},
+        {"exp": float("inf")},
+        {"nbf": int(time.time()) + 3600},
+        {"iat": int(time.time()) + 3600},
+        {"aud": "api://other"},
+        {"aud": None},
+        {"aud": []},
+        {"aud": {"a": AUDIENCE}},
+        {"iss": "https://login.example.com"},
+        {"iss": None},
+    ],
+    ids=lambda changed: "-".join(f"{name}={value!s:.12}" for name, value in changed.items()),
+)
+async def test_wrong_claims(tokens, changed):
+    """Expired, not yet valid, for others, by others, or without what must be there: refused as an invalid token."""
+    assert 'error="invalid_token"' in (await refused(tokens, signed(**changed))).headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize(
+    "changed", [{"exp": -LEEWAY_SECONDS + 10}, {"nbf": LEEWAY_SECONDS - 10}, {"iat": LEEWAY_SECONDS - 10}]
+)
+async def test_clocks_may_differ(tokens, changed):
+    """Within the leeway the issuer's clock may be ahead of ours or behind."""
+    await tokens.check(signed(**{name: int(time.time()) + seconds for name, seconds in changed.items()}))
+
+
+async def test_another_key(tokens):
+    """A token signed by a key that is not published is refused, also when it names one that is."""
+    await refused(tokens, signed(OTHER_KEY))
+
+
+async def test_a_changed_payload(tokens):
+    """A signature holds for its payload only."""
+    head, _, signature = signed().split(".")
+    await refused(tokens, f"{head}.{part(json.dumps(claims(sub='admin')).encode())}.{signature}")
+
+
+async def test_no_signature(tokens):
+    """Algorithm "none" is refused, with and without a signature part."""
+    payload = json.dumps(claims()).encode()
+    for name in (b"none", b"None", b"NONE"):
+        await refused(tokens, crafted(b'{"alg":"' + name + b'","kid":"one"}', payload, lambda _: b""))
+
+
+async def test_the_public_key_is_no_secret(tokens):
+    """HS256 keyed with the published key, the classic confusion, is refused."""
+    pem = KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    payload = json.dumps(claims()).encode()
+    forged = crafted(b'{"alg":"HS256","kid":"one"}', payload, lambda text: hmac.digest(pem, text, hashlib.sha256))
+    await refused(tokens, forged)
+
+
+async def test_only_configured_algorithms(keys):
+    """A good signature of another kind is refused unless the settings allow it."""
+    keys.body = key_set(public(CURVE_KEY))
+    token = signed(CURVE_KEY, "ES256")
+    await refused(checker(keys), token)
+    await checker(keys, "RS256", "ES256").check(token)
+
+
+@pytest.mark.parametrize("header", [{"kid": "two"}, {"kid": ""}])
+async def test_unknown_keys(tokens, header):
+    """A token that names no published key is refused."""
+    await refused(tokens, signed(header=header))
+
+
+async def test_unknown_keys_do_not_drive_the_issuer(tokens, keys):
+    """Many tokens with unknown keys do not become as many requests to the issuer."""
+    for number in range(10):
+        await refused(tokens, signed(header={"kid": f"unknown {number}"}))
+    assert keys.fetches <= 2
+
+
+async def test_keys_are_fetched_once(tokens, keys):
+    """The key set is cached: ten checks are one request."""
+    for _ in range(10):
+        await tokens.check(signed())
+    assert keys.fetches == 1
+
+
+async def test_no_keys_and_no_issuer(tokens, keys):
+    """With the issuer down and nothing cached nobody can tell: 503, not 401, for the client would sign out."""
+    keys.stop()
+    with pytest.raises(ServiceUnavailable):
+        await tokens.check(signed())
+
+
+async def test_cached_keys_outlive_the_issuer(tokens, keys):
+    """With the issuer down the keys that are cached go on serving."""
+    await tokens.check(signed())
+    keys.stop()
+    await tokens.check(signed())
+    await refused(tokens, signed(OTHER_KEY))
+
+
+@pytest.mark.parametrize("status", [302, 404, 500, 503])
+async def test_an_issuer_that_fails(tokens, keys, status):
+    """Any failing answer of the issuer is its trouble, not the client's; the next check tries again."""
+    keys.status = status
+    with pytest.raises(ServiceUnavailable):
+        await tokens.check(signed())
+    keys.status = 200
+    await tokens.check(signed())
+
+
+@pytest.mark.xfail(strict=True, reason="a connection that is reset while the answer is awaited is not caught")
+async def test_an_issuer_that_hangs_up(tokens, keys):
+    """A connection reset by the issuer is an outage like any other."""
+    keys.resets = True
+    with pytest.raises(ServiceUnavailable):
+        await tokens.check(signed())
+
+
+JUNK = [
+    b"<html>",
+    b"[]",
+    b"{}",
+    b'{"keys":[]}',
+    b'{"keys":null}',
+    b'{"keys":[1]}',
+    b'{"keys":[{"kty":"RSA"}]}',
+    b"\xff",
+]
+
+
+@pytest.mark.xfail(strict=True, reason="a key set that cannot be read is answered 401")
+@pytest.mark.parametrize("body", [*JUNK, b"[" * 20_000], ids=lambda body: str(body[:12]))
+async def test_an_issuer_that_talks_nonsense(tokens, keys, body):
+    """A key set that cannot be read leaves a good token undecided: 503, not 401."""
+    keys.body = body
+    with pytest.raises(ServiceUnavailable):
+        await tokens.check(signed())
+
+
+@pytest.mark.xfail(strict=True, reason="single keys are cached without an end")
+async def test_a_withdrawn_key(tokens, keys):
+    """A key that the issuer has withdrawn is refused once the cached key set has run out."""
+    await tokens.check(signed())
+    keys.body = key_set(public(OTHER_KEY, "two"))
+    tokens._keys.jwk_set_cache.put(None)
+    await refused(tokens, signed())
+
+
+async def test_a_new_key(tokens, keys):
+    """A key that the issuer has added is found once the cached key set has run out."""
+    await tokens.check(signed())
+    keys.body = key_set(public(KEY), public(OTHER_KEY, "two"))
+    tokens._keys.jwk_set_cache.put(None)
+    await tokens.check(signed(OTHER_KEY, header={"kid": "two"}))
+
+
+GOOD_HEADER = b'{"alg":"RS256","kid":"one"}'
+CRAFTED = {
+    "one part": "Bearer x",
+    "two parts": "Bearer x.y",
+    "four parts": "Bearer a.b.c.d",
+    "only dots": "Bearer ..",
+    "not base64": "Bearer !.!.!",
+    "beyond ASCII": "Bearer \u2713.\u2713.\u2713",
+    "lone surrogate": "Bearer \ud800.b.c",
+    "null": "Bearer \x00",
+    "two tokens": "Bearer a.b.c, Bearer d.e.f",
+    "header not UTF-8": crafted(b"\xff\xff"),
+    "header a list": crafted(b"[]"),
+    "header too deep": crafted(b"[" * 11_000),
+    "header huge number": crafted(b'{"alg":"RS256","kid":' + b"9" * 5000 + b"}"),
+    "payload a list": crafted(GOOD_HEADER, b"[]"),
+    "payload too deep": crafted(GOOD_HEADER, b'{"a":' * 2000),
+    "no algorithm": crafted(b'{"kid":"one"}'),
+    "odd algorithm": crafted(b'{"alg":["RS256"],"kid":"one"}'),
+    "no kid": crafted(b'{"alg":"RS256"}'),
+    "odd kid": crafted(b'{"alg":"RS256","kid":{"a":[1]}}'),
+    "critical": crafted(b'{"alg":"RS256","kid":"one","crit":["x"]}'),
+    "detached": crafted(b'{"alg":"RS256","kid":"one","b64":false,"crit":["b64"]}'),
+    "own key": crafted(b'{"alg":"RS256","kid":"one","jku":"file:///etc/passwd","jwk":{"kty":"oct","k":"AA"}}'),
+    "no claims": crafted(GOOD_HEADER),
+}
+
+
+@pytest.mark.parametrize("authorization", CRAFTED.values(), ids=CRAFTED)
+async def test_crafted_tokens(tokens, authorization):
+    """Whatever a stranger sends as a token is refused, never a crash."""
+    await refused(tokens, authorization)
+
+
+async def test_huge_tokens(tokens, keys):
+    """A token over the limit is refused before anything is decoded; one below is looked at."""
+    assert "too long" in (await refused(tokens, "Bearer " + "x" * (MAX_TOKEN_CHARACTERS + 1))).detail
+    assert keys.fetches == 0
+    long = signed(note="x" * (MAX_TOKEN_CHARACTERS // 2))
+    await tokens.check(long)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=50)
+@given(text=st.text(st.characters(), max_size=60), prefix=st.sampled_from(["", "Bearer ", "bearer a."]))
+async def test_any_header_is_refused(tokens, text, prefix):
+    """Arbitrary header text is refused and nothing else."""
+    await refused(tokens, prefix + text)
+
+
+async def test_open_asks_nothing():
+    """Without token checks everybody may ask, whatever they send."""
+    for authorization in (None, "", "Bearer x"):
+        await Open().check(authorization)

@@ -1,0 +1,355 @@
+"""shared.settings: defaults, refusals that name the variable, and that docs/configuration.md tells all of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import SettingsError
+from shared.folders import FOLDERS, INPUT, OUTPUT, QUEUED, Location
+from shared.settings import Connection, JwtSettings, Settings
+from tests.unit.builders import ROOT
+
+IDENTITY = {
+    "STORAGE__blobServiceUri": "https://caseimages.blob.core.windows.net",
+    "STORAGE__tableServiceUri": "https://caseimages.table.core.windows.net",
+}
+JWT = {
+    "AUTH_MODE": "jwt",
+    "JWT_ISSUER": "https://login.example.com/",
+    "JWT_AUDIENCE": "api://blob-status",
+    "JWT_JWKS_URL": "https://login.example.com/jwks.json",
+}
+#: What only the host reads; documented with the rest.
+OF_THE_HOST = {"AzureWebJobsStorage", "FUNCTIONS_WORKER_RUNTIME"}
+
+
+def read(**environ: str) -> Settings:
+    """Read the settings of this environment."""
+    return Settings.from_environ(environ)
+
+
+def refusal(**environ: str) -> str:
+    """Return why this environment is refused."""
+    with pytest.raises(SettingsError) as caught:
+        read(**environ)
+    return str(caught.value)
+
+
+class Recording(Mapping[str, str]):
+    """An environment that notes what is looked up, however it is done."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        """Note the name."""
+        self.asked.add(name)
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Nobody should: what is read this way cannot be documented."""
+        raise AssertionError("the environment is searched")
+
+    def __len__(self) -> int:
+        """Return the number of variables."""
+        return len(self._values)
+
+
+def names_read() -> set[str]:
+    """Return every variable that is looked up in some mode."""
+    environments = [Recording(values) for values in ({}, IDENTITY, JWT)]
+    for environment in environments:
+        Settings.from_environ(environment)
+    return set().union(*(environment.asked for environment in environments))
+
+
+def documented() -> dict[str, tuple[str, str]]:
+    """Return name → (default, example) of every row of the tables in docs/configuration.md."""
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    rows = re.findall(r"^\| `([^`]+)` \| (.+?) \| .+ \| (.+?) \|$", text, re.MULTILINE)
+    assert len({name for name, _, _ in rows}) == len(rows)
+    return {name: (default.strip("`"), example.strip("`")) for name, default, example in rows}
+
+
+def test_every_setting_is_documented():
+    """What is read from the environment is what docs/configuration.md describes: no more, no less."""
+    assert set(documented()) == names_read() | OF_THE_HOST
+
+
+@pytest.mark.parametrize("name", sorted(name for name, row in documented().items() if row[0] != "(not set)"))
+def test_documented_defaults_are_in_force(name):
+    """Setting a variable to its documented default changes nothing."""
+    base = JWT if name == "JWT_ALGORITHMS" else {}
+    assert read(**base, **{name: documented()[name][0]}) == read(**base)
+
+
+@pytest.mark.parametrize("name", sorted(names_read()))
+def test_documented_examples_are_accepted(name):
+    """What the page gives as an example can be set."""
+    base = IDENTITY if name.startswith("STORAGE__") else JWT if name.startswith("JWT_") or name == "AUTH_MODE" else {}
+    assert read(**(base | {name: documented()[name][1]}))
+
+
+def test_the_example_file_is_valid():
+    """local.settings.json.example holds documented names only, and the app starts with it."""
+    values = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
+    assert set(values) <= set(documented())
+    assert read(**values)
+
+
+def test_the_environment_is_read_in_one_place():
+    """function_app.py hands the environment over; nothing else in the app looks at it."""
+    sources = [ROOT / "function_app.py", *(ROOT / "shared").glob("*.py")]
+    found = [path.name for path in sources if re.search(r"os\.environ|getenv|import environ", path.read_text())]
+    assert found == ["function_app.py"]
+
+
+def test_defaults():
+    """With nothing set the app counts three containers of Azurite and asks nobody for a token."""
+    found = read()
+    assert found.storage == Connection("UseDevelopmentStorage=true")
+    assert found.folders.locations == {QUEUED: Location("queued"), INPUT: Location("input"), OUTPUT: Location("output")}
+    assert {"jpg", "jpeg", "png", "heic", "tiff"} <= set(found.folders.suffixes)
+    assert (found.counts_table, found.quarantine_container) == ("storagecounts", "eventgrid-quarantine")
+    assert (found.poll_interval_seconds, found.max_wait_seconds) == (0.5, 60)
+    assert (found.max_stream_seconds, found.heartbeat_seconds) == (180, 15)
+    assert (found.reconcile_schedule, found.reconcile_on_start) == ("0 */15 * * * *", True)
+    assert (found.verify_deletes, found.auth_mode, found.jwt, found.cors_origins) == (False, "anonymous", None, ())
+
+
+def test_blank_is_not_set():
+    """A variable that is empty or blank counts as absent: portals leave such behind."""
+    blank = dict.fromkeys(names_read() - {"WEBSITE_INSTANCE_ID"}, "  ")
+    assert read(**blank) == read()
+
+
+def test_settings_do_not_change():
+    """The settings are one frozen object."""
+    found = read()
+    with pytest.raises(AttributeError):
+        found.auth_mode = "jwt"  # type: ignore[misc]
+    assert len(fields(found)) == 14
+
+
+@pytest.mark.parametrize(
+    ("value", "location"),
+    [
+        ("images", Location("images")),
+        ("images/", Location("images")),
+        ("images/queued", Location("images", "queued/")),
+        ("images/a/b/", Location("images", "a/b/")),
+        (" images/queued ", Location("images", "queued/")),
+        ("$root", Location("$root")),
+        ("my-images-2", Location("my-images-2")),
+    ],
+)
+def test_folders(value, location):
+    """A folder is a container, or a prefix of one that ends with a slash."""
+    assert read(QUEUED_FOLDER=value).folders.locations[QUEUED] == location
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize(
+    "value", ["ab", "Images", "-images", "images-", "a--b", "im_ages", "/queued", "im\u00e4ges", "$logs"]
+)
+def test_bad_folders(folder, value):
+    """What is no container name is refused, naming the variable and what it was."""
+    name = f"{folder.upper()}_FOLDER"
+    found = refusal(**{name: value})
+    assert found.startswith(f"{name}={value}")
+    assert f"try {name}={folder}" in found
+
+
+@pytest.mark.parametrize("name", ["a-bc", "abc", "a" * 63, "a" + "-a" * 31])
+def test_container_names(name):
+    """Any container name of 3 to 63 characters may be a folder."""
+    assert read(QUEUED_FOLDER=name).folders.locations[QUEUED].container == name
+
+
+PAIRS = pytest.mark.xfail(strict=True, reason="the pattern counts pairs of dash and letter, not characters")
+
+
+@PAIRS
+def test_the_shortest_container_name_has_3_characters():
+    """A dash counts as a character."""
+    assert read(QUEUED_FOLDER="a-b")
+
+
+@PAIRS
+def test_the_longest_container_name_has_63_characters():
+    """Dashes do not make room for more than 63 characters."""
+    assert "QUEUED_FOLDER" in refusal(QUEUED_FOLDER="a" + "-a" * 32)
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        {"QUEUED_FOLDER": "images", "INPUT_FOLDER": "images"},
+        {"QUEUED_FOLDER": "images", "INPUT_FOLDER": "images/input"},
+        {"QUEUED_FOLDER": "images/a", "INPUT_FOLDER": "images/a/b"},
+        {"INPUT_FOLDER": "queued"},
+        {"INPUT_FOLDER": "images/a/", "OUTPUT_FOLDER": "images/a"},
+    ],
+)
+def test_overlapping_folders(places):
+    """Folders that overlap are refused, naming both."""
+    found = refusal(**places)
+    assert "overlaps" in found
+    assert found.count("_FOLDER=") == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "suffixes"),
+    [("jpg", ("jpg",)), (" .JPG, png ,,jpg", ("jpg", "png")), ("*", ("*",)), ("x_1,a-b", ("x_1", "a-b"))],
+)
+def test_suffixes(value, suffixes):
+    """Suffixes are folded to lower case without the dot, each once."""
+    assert read(IMAGE_SUFFIXES=value).folders.suffixes == suffixes
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("IMAGE_SUFFIXES", [",", "tar.gz", "*.jpg", "jpg png", "jp/g", "..jpg", "jp\u00e9g"]),
+        ("COUNTS_TABLE", ["ab", "1counts", "counts-1", "counts_1", "x" * 64]),
+        ("QUARANTINE_CONTAINER", ["Q", "Quarantine", "queued/x", "queued", "output"]),
+        ("POLL_INTERVAL_SECONDS", ["0", "0.04", "31", "-1", "fast", "nan", "inf"]),
+        ("MAX_WAIT_SECONDS", ["0", "0.9", "201", "1m", "nan", "inf"]),
+        ("MAX_STREAM_SECONDS", ["0", "481", "600", "nan", "-inf"]),
+        ("HEARTBEAT_SECONDS", ["0", "121", "nan"]),
+        ("RECONCILE_ON_START", ["yes", "2", "on"]),
+        ("VERIFY_DELETES", ["no", "off", "truee"]),
+        ("AUTH_MODE", ["none", "JWT", "jwt,function"]),
+        ("RECONCILE_SCHEDULE", ["15", "hourly", "* * * *", "0 0 * * * * *"]),
+        ("STORAGE", ["caseimages", "https://caseimages.blob.core.windows.net"]),
+        ("STORAGE__blobServiceUri", ["caseimages", "http://caseimages.blob.core.windows.net"]),
+        (
+            "CORS_ORIGINS",
+            ["app.example.com", "https://a.example/x", "ftp://a.example", "https://", "https://*.example/ x"],
+        ),
+    ],
+)
+def test_wrong_values(name, values):
+    """Each wrong value is refused with a message that names the variable."""
+    for value in values:
+        assert name in refusal(**{name: value}), value
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("POLL_INTERVAL_SECONDS", "0.05", "30"),
+        ("MAX_WAIT_SECONDS", "1", "200"),
+        ("MAX_STREAM_SECONDS", "1", "480"),
+        ("HEARTBEAT_SECONDS", "0.1", "120"),
+    ],
+)
+def test_ranges_include_their_ends(name, least, most):
+    """Both ends of a range are allowed, and the refusal beyond tells them."""
+    for value in (least, most):
+        assert getattr(read(**{name: value}), name.lower()) == float(value)
+    assert refusal(**{name: "9999"}).endswith(f"from {least} to {most}")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("true", True), ("FALSE", False), ("1", True), ("0", False), (" True ", True)]
+)
+def test_flags(value, expected):
+    """Flags are true or false in the spellings that portals and people use."""
+    assert read(VERIFY_DELETES=value).verify_deletes is expected
+    assert read(RECONCILE_ON_START=value).reconcile_on_start is expected
+
+
+def test_no_listing_at_each_start_in_azure():
+    """In Azure instances come and go: there the start lists nothing unless it is asked to."""
+    assert read(WEBSITE_INSTANCE_ID="4f1b").reconcile_on_start is False
+    assert read(WEBSITE_INSTANCE_ID="4f1b", RECONCILE_ON_START="true").reconcile_on_start is True
+
+
+def test_identity():
+    """With the two addresses the app signs in with an identity and holds no secret."""
+    assert read(**IDENTITY).storage == Connection("", *IDENTITY.values())
+    assert read(**IDENTITY, STORAGE__clientId="1234").storage.client_id == "1234"
+
+
+@pytest.mark.parametrize("missing", sorted(IDENTITY))
+def test_half_an_identity(missing):
+    """One address without the other is refused, naming the missing one."""
+    assert missing in refusal(**{name: value for name, value in IDENTITY.items() if name != missing})
+
+
+def test_two_ways_to_storage():
+    """A connection string and addresses at once are refused instead of one winning in silence."""
+    assert "both set" in refusal(**IDENTITY, STORAGE="UseDevelopmentStorage=true")
+
+
+def test_secrets_are_not_shown():
+    """A connection string that is refused does not stand in the message, which is logged."""
+    assert "s3cret" not in refusal(STORAGE="s3cret")
+
+
+def test_jwt():
+    """With jwt the issuer, audience and key address are taken as they stand; RS256 is the default."""
+    values = [JWT[name] for name in ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URL")]
+    assert read(**JWT).jwt == JwtSettings(*values, ("RS256",))
+    assert read(**JWT, JWT_ALGORITHMS="RS256, ES256").jwt == JwtSettings(*values, ("RS256", "ES256"))
+    assert read(**(JWT | {"AUTH_MODE": "function"})).jwt is None
+
+
+@pytest.mark.parametrize("missing", ["JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URL"])
+def test_half_of_jwt(missing):
+    """Each part of a token's check is needed; the one that is missing is named."""
+    assert refusal(**(JWT | {missing: " "})).startswith(missing)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("JWT_ALGORITHMS", "HS256"),
+        ("JWT_ALGORITHMS", "RS256,none"),
+        ("JWT_ALGORITHMS", "rs256"),
+        ("JWT_ALGORITHMS", "RS256,"),
+        ("JWT_JWKS_URL", "http://login.example.com/jwks.json"),
+        ("JWT_JWKS_URL", "http://localhost.example.com/jwks.json"),
+        ("JWT_JWKS_URL", "file:///etc/keys"),
+    ],
+)
+def test_unsafe_jwt(name, value):
+    """Shared secrets, no signature and keys from afar in clear text are refused."""
+    assert name in refusal(**(JWT | {name: value}))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost:8080/jwks", "http://127.0.0.1/jwks", "https://login.example.com/jwks"]
+)
+def test_where_keys_may_be(url):
+    """Keys come over https, or from this machine."""
+    found = read(**(JWT | {"JWT_JWKS_URL": url})).jwt
+    assert found is not None
+    assert found.jwks_url == url
+
+
+def test_origins():
+    """Origins are taken without the slash that people copy along."""
+    origins = read(CORS_ORIGINS="https://app.example.com/, http://localhost:8081 ,").cors_origins
+    assert origins == ("https://app.example.com", "http://localhost:8081")
+    assert read(CORS_ORIGINS="*").cors_origins == ("*",)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(names_read())), st.text(max_size=30), max_size=6))
+def test_any_environment_is_read_or_refused(environ):
+    """Arbitrary values give settings or a SettingsError that names a variable, and nothing else."""
+    message = "STORAGE"
+    try:
+        Settings.from_environ(environ)
+    except SettingsError as error:
+        message = str(error)
+    assert any(name.partition("__")[0] in message for name in names_read())
