@@ -1,0 +1,132 @@
+"""Who answers a request: a function over the relay, or an endpoint of the host; and who may ask."""
+
+import hmac
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+import httptools
+
+from . import admin, webhook
+from .connection import ClientConnection
+from .endpoint import Call, Endpoint
+from .relay import Exchange
+from .request import Handler, Request
+from .routes import Router
+from .timers import Timers
+from .upstream import WorkerPool
+from .worker import Worker
+
+_ABSOLUTE_FORM = re.compile(rb"[a-z][a-z0-9+.-]*://[^/?#]*", re.IGNORECASE)
+
+
+class Keys(NamedTuple):
+    """The keys that callers must know, in `x-functions-key` or `?code=`. Without any key nobody is let in."""
+
+    function: str
+    master: str
+
+    def allow(self, level: str, offered: str) -> bool:
+        """Whether a key is good for an authorization level (`anonymous`, `function`, `admin`)."""
+        if level == "anonymous":
+            return True
+        accepted = (self.master,) if level == "admin" else (self.function, self.master)
+        # No early exit: the time taken says nothing about which key was nearly right.
+        return (
+            sum(
+                bool(key) and hmac.compare_digest(key.encode(), offered.encode(errors="surrogatepass"))
+                for key in accepted
+            )
+            > 0
+        )
+
+
+class Dispatcher:
+    """All that serves clients; a `connection.Server`.
+
+    Attributes:
+        connections: the clients' connections.
+        draining: whether answers end their connections.
+    """
+
+    def __init__(self, worker: Worker, router: Router, timers: Timers, keys: Keys | None) -> None:
+        """With `keys` None everybody may call everything, as under `func start`."""
+        self.connections: set[ClientConnection] = set()
+        self.draining = False
+        self.pool = WorkerPool(worker)
+        self._router = router
+        self._keys = keys
+        self._webhook = webhook.EventGridWebhook(worker)
+        self._admin = admin.Admin(worker, timers)
+
+    def open(self, request: Request, client: ClientConnection) -> Handler | None:
+        """Take a request."""
+        target = origin_form(request.target)
+        if target is None:
+            client.respond(HTTPStatus.BAD_REQUEST)
+            return None
+        path, _, query = target.decode("ascii").partition("?")
+        lowered = path.lower().rstrip("/")
+        if lowered == webhook.PATH:
+            return self._endpoint(self._webhook, "function", path, query, request, client)
+        if lowered.startswith(admin.PREFIX):
+            return self._endpoint(self._admin, "admin", path, query, request, client)
+        return self._relay(target, path, query, request, client)
+
+    def _relay(
+        self, target: bytes, path: str, query: str, request: Request, client: ClientConnection
+    ) -> Exchange | None:
+        match = self._router.match(request.method, path)
+        if match is None:
+            client.respond(HTTPStatus.NOT_FOUND)
+            return None
+        level = str(match[0].trigger.get("authLevel", "function")).lower()
+        if self._keys and level != "anonymous" and not self._keys.allow(level, _key(_query(query), _headers(request))):
+            client.respond(HTTPStatus.UNAUTHORIZED)
+            return None
+        exchange = Exchange(self.pool, client, request, target, match)
+        exchange.start()
+        return exchange
+
+    def _endpoint(
+        self,
+        endpoint: webhook.EventGridWebhook | admin.Admin,
+        level: str,
+        path: str,
+        query: str,
+        request: Request,
+        client: ClientConnection,
+    ) -> Endpoint | None:
+        call = Call(request.method, path, _query(query), _headers(request))
+        if self._keys and not self._keys.allow(level, _key(call.query, call.headers)):
+            client.respond(HTTPStatus.UNAUTHORIZED)
+            return None
+        return Endpoint(client, call, endpoint.answer)
+
+
+def origin_form(target: bytes) -> bytes | None:
+    """Path and query of a request target, without scheme, host and fragment; None if the worker could not parse it."""
+    target = _ABSOLUTE_FORM.sub(b"", target, count=1) if not target.startswith(b"/") else target
+    target = target.partition(b"#")[0]
+    if target.startswith(b"?") or not target:
+        target = b"/" + target
+    try:
+        parsed = httptools.parse_url(target)
+    except httptools.HttpParserInvalidURLError:
+        return None
+    return target if target.startswith(b"/") and parsed.path and target.isascii() else None
+
+
+def _query(query: str) -> dict[str, str]:
+    pairs = parse_qsl(query, keep_blank_values=True, errors="replace")
+    return {name.lower(): value for name, value in reversed(pairs)}
+
+
+def _headers(request: Request) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers}
+
+
+def _key(query: Mapping[str, str], headers: Mapping[str, str]) -> str:
+    return headers.get("x-functions-key") or query.get("code", "")

@@ -1,0 +1,92 @@
+"""The host's own endpoints: a whole request in, a whole answer out."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from .connection import ClientConnection
+
+BODY_LIMIT_BYTES = 3 * 512 * 1024
+"""1.5 MiB: Event Grid delivers at most 1 MB a request."""
+
+log = logging.getLogger(__name__)
+
+
+class Call(NamedTuple):
+    """A request to an endpoint of the host; names of headers and query parameters are in lower case."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes = b""
+
+
+class Answer(NamedTuple):
+    """What an endpoint answers."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of_json(cls, value: Any) -> "Answer":
+        """200 with a JSON body."""
+        return cls(HTTPStatus.OK, json.dumps(value).encode(), (("content-type", "application/json"),))
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault
+    """Raised to answer with an empty body and this status."""
+
+    def __init__(self, status: HTTPStatus) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Endpoint:
+    """Collects one request and answers it; a `connection.Handler`."""
+
+    running: set[asyncio.Task[None]] = set()  # noqa: RUF012 - of all endpoints: the loop itself refers to tasks weakly
+
+    def __init__(self, client: ClientConnection, call: Call, answer: Callable[[Call], Awaitable[Answer]]) -> None:
+        self._client: ClientConnection | None = client
+        self._call = call
+        self._answer = answer
+        self._body = bytearray()
+
+    def receive(self, data: bytes) -> None:
+        """Collect a part of the body."""
+        self._body += data
+        if len(self._body) > BODY_LIMIT_BYTES and self._client is not None:
+            client, self._client = self._client, None
+            client.respond(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+    def received(self) -> None:
+        """Answer."""
+        task = asyncio.get_running_loop().create_task(self._run())
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+
+    def abandon(self) -> None:
+        """Answer nobody; what was started goes on, as on the platform."""
+        self._client = None
+
+    def pause(self) -> None:
+        """Answers are written in one piece: nothing to hold back."""
+
+    def resume(self) -> None:
+        """Nothing was held back."""
+
+    async def _run(self) -> None:
+        try:
+            answer = await self._answer(self._call._replace(body=bytes(self._body)))
+        except Refusal as refusal:
+            answer = Answer(refusal.status)
+        except Exception:
+            log.exception("%s %s", self._call.method, self._call.path)
+            answer = Answer(HTTPStatus.INTERNAL_SERVER_ERROR)
+        if self._client is not None:
+            self._client.respond(answer.status, answer.headers, answer.body)

@@ -1,0 +1,69 @@
+"""A request on its way in, and what answers it."""
+
+from typing import Protocol
+
+HEAD_LIMIT_BYTES = 32 * 1024
+"""Request line and headers; Kestrel's default for the headers of a request."""
+
+BODY_LIMIT_BYTES = 100 * 1024 * 1024
+"""The platform's limit for HTTP request bodies."""
+
+
+class Request:
+    """A request: its head, and the part of its body that was not yet handed on."""
+
+    __slots__ = (
+        "body",
+        "chunked",
+        "complete",
+        "expects",
+        "headers",
+        "keep_alive",
+        "length",
+        "method",
+        "size",
+        "target",
+        "version",
+    )
+
+    def __init__(self) -> None:
+        self.method = ""
+        self.target = b""
+        self.version = "1.1"
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.keep_alive = True
+        self.chunked = False
+        self.expects = False
+        self.length = 0
+        self.size = 0
+        self.body: list[bytes] = []
+        self.complete = False
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header, by its lower-case name."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+class Handler(Protocol):
+    """What answers one request. It is told everything that happens on the client's side."""
+
+    def receive(self, data: bytes) -> None:
+        """Take a part of the body."""
+
+    def received(self) -> None:
+        """The request is complete."""
+
+    def abandon(self) -> None:
+        """The client left: stop, there is nobody to answer."""
+
+    def pause(self) -> None:
+        """The client reads slowly: produce no more for now."""
+
+    def resume(self) -> None:
+        """The client has caught up."""
+
+
+def is_well_formed(request: Request) -> bool:
+    """HTTP/1.1 wants exactly one Host (RFC 9112, 3.2); the parser lets version 2.0 pass."""
+    hosts = sum(name == b"host" for name, _ in request.headers)
+    return hosts == 1 if request.version == "1.1" else request.version == "1.0" and hosts <= 1
