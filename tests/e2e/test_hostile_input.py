@@ -1,4 +1,4 @@
-"""Thousands of bad requests and malformed events: no 5xx, no traceback, nothing valid lost, nothing dropped silently."""
+"""Thousands of bad requests and malformed events: no 5xx, no traceback, nothing valid lost or dropped silently."""
 
 from __future__ import annotations
 

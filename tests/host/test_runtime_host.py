@@ -37,7 +37,7 @@ class Host:
         command = [sys.executable, "-m", "localdev.host", str(app_dir), *(arguments or ("--port", "0"))]
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "", **(env or {})}
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(  # noqa: S603
+            self.process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, env=environment, text=True
             )
         self.listing: list[str] = []
@@ -113,7 +113,7 @@ async def client(host: Host) -> AsyncIterator[httpx.AsyncClient]:
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait for a condition, not longer than the deadline."""
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while not await condition():  # noqa: ASYNC110 - the condition is in another process
+        while not await condition():
             await asyncio.sleep(0.01)
 
 
