@@ -30,7 +30,7 @@ def seconds_to_ready(clone: Path, environ: dict[str, str]) -> float:
         start_new_session=True,
     ) as process:
         try:
-            assert process.stdout is not None  # noqa: S101
+            assert process.stdout is not None
             for line in process.stdout:
                 if line.startswith("ready"):
                     return time.perf_counter() - started

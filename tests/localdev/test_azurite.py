@@ -87,7 +87,7 @@ async def test_it_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         f"a = Azurite(blob_port={port}, location=pathlib.Path({str(tmp_path)!r})); a.start_blocking();"
         "print(a.pid, flush=True); time.sleep(60)"
     )
-    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)  # noqa: ASYNC220, S603
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)  # noqa: ASYNC220
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     parent.send_signal(signal.SIGKILL)

@@ -1,0 +1,1 @@
+"""Measurements of the running system; docs/benchmarks.md quotes them."""

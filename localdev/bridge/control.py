@@ -1,0 +1,60 @@
+"""The bridge's own endpoint, under a path that no account can have: account names have no underscores.
+
+- `GET /__bridge__/stats`: counts as JSON.
+- `GET /__bridge__/dead-letters`: events that will not be delivered, with the reason.
+- `PUT /__bridge__/chaos`, body like `dup=0.3,reorder=0.5`: misbehave from now on; an empty body ends it.
+- `POST /__bridge__/redeliver?last=N`: deliver the last N delivered events once more.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from localdev.bridge import chaos
+
+if TYPE_CHECKING:
+    from localdev.bridge.delivery import Delivery
+    from localdev.bridge.http1 import Head
+    from localdev.bridge.journal import Journal
+
+PREFIX: Final = "/__bridge__/"
+
+
+class Control:
+    """Answers requests to the control endpoint."""
+
+    def __init__(self, journal: Journal, delivery: Delivery) -> None:
+        self._journal = journal
+        self._delivery = delivery
+
+    def owns(self, target: str) -> bool:
+        """Whether a request target belongs to the control endpoint."""
+        return target.startswith(PREFIX)
+
+    def answer(self, head: Head, body: bytes) -> bytes:
+        """Returns the whole response as bytes."""
+        try:
+            status, value = self._route(head, body)
+        except ValueError as error:
+            status, value = HTTPStatus.BAD_REQUEST, {"error": str(error)}
+        text = json.dumps(value).encode()
+        start = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
+        return f"{start}Cache-Control: no-store\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text
+
+    def _route(self, head: Head, body: bytes) -> tuple[HTTPStatus, Any]:
+        target = urlsplit(head.target)
+        match head.method, target.path.removeprefix(PREFIX):
+            case "GET", "stats":
+                return HTTPStatus.OK, {**self._delivery.stats(), "chaos": str(self._delivery.chaos)}
+            case "GET", "dead-letters":
+                return HTTPStatus.OK, [{"reason": e.reason, "event": e.event} for e in self._journal.kept("dead")]
+            case "PUT", "chaos":
+                self._delivery.chaos = chaos.parse(body.decode())
+                return HTTPStatus.OK, {"chaos": str(self._delivery.chaos)}
+            case "POST", "redeliver":
+                last = int(parse_qs(target.query).get("last", ["1"])[0])
+                return HTTPStatus.ACCEPTED, {"redelivering": self._delivery.redeliver(last)}
+        return HTTPStatus.NOT_FOUND, {"error": f"{head.method} {target.path} is not part of the control endpoint"}

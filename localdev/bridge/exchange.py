@@ -1,0 +1,181 @@
+"""One request and its response, relayed byte for byte, recorded when it changes blobs.
+
+How a mutation is ordered and made durable:
+
+    client            bridge                                 Azurite
+      │ head, body ─────► forwards all but the last piece ─────►│
+      │                   takes the blob's lock                 │
+      │                   forwards the last piece ─────────────►│ takes effect here
+      │                   ◄──────────────────────── 201, ETag ──│
+      │                   sequencer, journal; releases the lock │
+      │ ◄──── 201 ────────                                      │
+
+Azurite cannot complete a request that it has not received, so the lock is held only for the moment in which the
+effect happens: a slow upload blocks nobody. Once the last piece is out the client is not needed any more: if it has
+vanished, the answer is still read and the event still raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Final
+
+from localdev.bridge import batch
+from localdev.bridge.http1 import (
+    Body,
+    Framing,
+    Head,
+    Piece,
+    ProtocolError,
+    Stream,
+    read_head,
+    request_framing,
+    response_framing,
+)
+from localdev.bridge.operations import Batch, Mutation, classify
+from localdev.bridge.recorder import Answer, Recorder
+
+# Of a mutation's response body, which is empty or the (at most 256) small parts of a batch.
+ANSWER_LIMIT: Final = 16 * 1024 * 1024
+
+
+class UpstreamError(Exception):
+    """Azurite is unreachable, or hung up before it answered."""
+
+
+class ClientGoneError(Exception):
+    """The client went away in the middle of its request."""
+
+
+class Exchange:
+    """Relays one request to Azurite and its response back; sending and receiving run at the same time."""
+
+    def __init__(self, head: Head, client: Stream, azurite: Stream, recorder: Recorder) -> None:
+        self._head = head
+        self._body = Body(client[0], head, request_framing(head))
+        self._client = client[1]
+        self._azurite = azurite
+        self._recorder = recorder
+        self._operation = classify(head)
+        self._batch_body = b""
+        self._found: batch.Found = {}
+
+    async def run(self) -> bool:
+        """Relays; says whether both connections can be used again.
+
+        Raises:
+            UpstreamError: there is no response, and nothing was sent to the client.
+            ClientGoneError: the client went away in the middle of its request.
+            ConnectionError: either side went away in the middle of the response.
+            TooLargeError: a batch is larger than the service allows.
+        """
+        async with AsyncExitStack() as held:
+            sender = asyncio.create_task(self._send(held))
+            try:
+                return await self._receive(held, sender)
+            except UpstreamError:
+                if sender.done() and not sender.cancelled() and (cause := sender.exception()) is not None:
+                    raise cause from None  # it was the sender that hung up, for this reason
+                raise
+            finally:
+                sender.cancel()
+                await asyncio.gather(sender, return_exceptions=True)
+
+    async def _send(self, held: AsyncExitStack) -> bool:
+        """Sends the request; False if Azurite hung up before the end of it, so that some of it is still unread."""
+        try:
+            if isinstance(self._operation, Batch):
+                await self._send_batch(self._operation, held)
+            else:
+                await self._send_request(self._operation, held)
+        except ConnectionError:
+            return False  # its answer, or the absence of one, decides
+        except BaseException:
+            self._azurite[1].transport.abort()  # half a request must not look like a whole one
+            raise
+        return True
+
+    async def _send_request(self, mutation: Mutation | None, held: AsyncExitStack) -> None:
+        """Forwards head and body; for a mutation the last piece (the head, if it has no body) waits for the lock."""
+        last = self._head.raw
+        if self._body.expected:
+            await self._forward(last)  # at once: the client may wait for 100 Continue before it sends the body
+            last = b""
+        while (piece := await self._next_piece()) is not None:
+            await self._forward(last)
+            last = piece.raw
+        if mutation is not None:
+            await held.enter_async_context(self._recorder.hold([mutation]))
+            if mutation.deletes:
+                self._found = await self._recorder.look([mutation])
+        await self._forward(last)
+
+    async def _send_batch(self, operation: Batch, held: AsyncExitStack) -> None:
+        """Forwards a batch, whose body has to be read whole to know the blobs that it touches."""
+        await self._forward(self._head.raw)
+        raw, self._batch_body = await self._whole_body()
+        mutations = [mutation for _, mutation in batch.mutations(operation.head, self._batch_body)]
+        await held.enter_async_context(self._recorder.hold(mutations))
+        self._found = await self._recorder.look(mutations)
+        await self._forward(raw)
+
+    async def _next_piece(self) -> Piece | None:
+        try:
+            return await self._body.read()
+        except (ProtocolError, ConnectionError) as error:
+            raise ClientGoneError(str(error)) from error
+
+    async def _whole_body(self) -> Piece:
+        try:
+            return await self._body.read_all(batch.REQUEST_LIMIT)
+        except (ProtocolError, ConnectionError) as error:
+            raise ClientGoneError(str(error)) from error
+
+    async def _forward(self, data: bytes) -> None:
+        self._azurite[1].write(data)
+        await self._azurite[1].drain()
+
+    async def _receive(self, held: AsyncExitStack, sender: asyncio.Task[bool]) -> bool:
+        answer = await self._answer_head()
+        body = Body(self._azurite[0], answer, response_framing(answer, self._head.method))
+        await self._relay_piece(answer.raw + await self._record(answer, body, held))
+        try:
+            while (piece := await body.read()) is not None:
+                await self._relay_piece(piece.raw)
+        except ProtocolError as error:
+            self._client.transport.abort()  # a clean end would make the truncated body look complete
+            raise ConnectionAbortedError("Azurite hung up in the middle of a response") from error
+        until_close = response_framing(answer, self._head.method) is Framing.UNTIL_CLOSE
+        return await sender and not (until_close or answer.closes or self._head.closes)
+
+    async def _answer_head(self) -> Head:
+        """Returns the final response's head; interim ones (100 Continue) are passed on."""
+        while True:
+            try:
+                answer = await read_head(self._azurite[0])
+                interim = answer is not None and answer.status < 200  # noqa: PLR2004  # the first final status
+            except (ProtocolError, ConnectionError) as error:
+                raise UpstreamError("Azurite hung up before it answered") from error
+            if answer is None:
+                raise UpstreamError("Azurite hung up before it answered")
+            if not interim:
+                return answer
+            self._client.write(answer.raw)
+
+    async def _record(self, answer: Head, body: Body, held: AsyncExitStack) -> bytes:
+        """Journals what a mutation did, then lets others at its blobs; returns the response body as far as read."""
+        raw = b""
+        if self._operation is not None and answer.status < 300:  # noqa: PLR2004  # success
+            try:
+                raw, content = await body.read_all(ANSWER_LIMIT)
+            except (ProtocolError, ConnectionError) as error:
+                raise UpstreamError("Azurite hung up in the middle of its answer") from error
+            said = Answer(self._operation, self._batch_body, self._body.received, answer, content)
+            await self._recorder.record(said, self._found)
+        await held.aclose()
+        return raw
+
+    async def _relay_piece(self, data: bytes) -> None:
+        self._client.write(data)
+        await self._client.drain()
