@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 90.0  # seconds when alone; the machine may be busy with other tests
@@ -62,7 +63,7 @@ class Up:
 
     def until_ready(self) -> None:
         """Wait for the line that says so."""
-        eventually(lambda: self.find(r"^(storage )?ready ") or self.process.poll() is not None, READY_SECONDS)
+        eventually(lambda: self.find(r"^(?:storage )?ready ") or self.process.poll() is not None, READY_SECONDS)
         assert self.process.poll() is None, self.text
         self.seen = descendants(self.process.pid)
 
@@ -101,7 +102,7 @@ class Up:
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
 
-    def __enter__(self) -> Up:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -114,8 +115,7 @@ class Up:
 
 def processes() -> dict[int, int]:
     """Return the running processes, each with its parent; zombies do not run."""
-    listing = subprocess.run(["ps", "-eo", "pid=,ppid=,stat="], capture_output=True, text=True, check=True).stdout
-    rows = [line.split() for line in listing.splitlines()]
+    rows = [line.split() for line in _ps("pid=,ppid=,stat=")]
     return {int(pid): int(parent) for pid, parent, state in rows if not state.startswith("Z")}
 
 
@@ -131,7 +131,11 @@ def descendants(pid: int) -> set[int]:
 
 def named(pids: set[int], text: str) -> int:
     """Return the one process whose command line begins with a Python that runs the module `text`."""
-    listing = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(maxsplit=1) for line in listing.splitlines()]
+    rows = [line.split(maxsplit=1) for line in _ps("pid=,args=")]
     (found,) = [int(pid) for pid, args in rows if int(pid) in pids and text in args and "leash.py" not in args]
     return found
+
+
+def _ps(columns: str) -> list[str]:
+    command = ["ps", "-eo", columns]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()

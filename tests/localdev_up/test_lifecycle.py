@@ -7,20 +7,27 @@ import signal
 import socket
 from pathlib import Path
 
+import pytest
+
+from localdev import demo, up
 from localdev.ports import LOOPBACK
 from tests.localdev_up.support import Up, eventually, named, run
 
 
 def test_killed_up_leaves_nothing(tmp_path: Path) -> None:
     """SIGKILL gives `up` no chance to stop its parts; they end all the same."""
-    with Up("--free-ports", "--data", str(tmp_path)) as up:
-        up.until_ready()
-        assert len(up.seen) >= 5, "Azurite, and bridge and functions host each with a leash"
-        assert up.end(signal.SIGKILL) == -signal.SIGKILL
-        eventually(up.nothing_left)
+    with Up("--free-ports", "--data", str(tmp_path)) as running:
+        running.until_ready()
+        assert len(running.seen) >= 5, "Azurite, and bridge and functions host each with a leash"
+        assert running.end(signal.SIGKILL) == -signal.SIGKILL
+        eventually(running.nothing_left)
 
 
-def test_second_stack_touches_nothing(tmp_path: Path) -> None:
+def test_second_stack_touches_nothing(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    environ: pytest.MonkeyPatch,  # noqa: ARG001
+) -> None:
     """A folder in use is refused before Azurite opens it; ports in use before anything starts."""
     with Up("--free-ports", "--data", str(tmp_path), "--without-functions") as first:
         first.until_ready()
@@ -29,11 +36,10 @@ def test_second_stack_touches_nothing(tmp_path: Path) -> None:
         assert "bridge ended unexpectedly" in same_folder.stderr
         assert "does another bridge use it?" in same_folder.stderr
         blob_port = first.find(r"^storage ready http://[^:]+:(\d+)$")
-        same_port = run("localdev.up", "--free-ports", "--blob-port", blob_port, "--without-functions")
-        assert same_port.returncode == 1
-        assert same_port.stderr.splitlines() == [
-            f"port {blob_port}, wanted by the blob service, is in use; choose another with --blob-port or BLOB_PORT"
-        ]
+        assert up.main(["--free-ports", "--blob-port", blob_port, "--without-functions"]) == 1
+        assert capsys.readouterr().err == (
+            f"port {blob_port}, wanted by the blob service, is in use; choose another with --blob-port or BLOB_PORT\n"
+        )
         assert first.end(signal.SIGTERM) == 0
         eventually(first.nothing_left)
         assert "stopping" in first.lines
@@ -55,20 +61,19 @@ def test_default_ports_are_checked(tmp_path: Path) -> None:
 
 def test_part_that_dies_is_named(tmp_path: Path) -> None:
     """When a part ends by itself its last lines are shown, the others are stopped and the exit status is 1."""
-    with Up("--free-ports", "--data", str(tmp_path), "--without-functions") as up:
-        up.until_ready()
-        os.kill(named(up.seen, "localdev.bridge"), signal.SIGKILL)
-        assert up.process.wait(30) == 1
-        eventually(lambda: up.find(r"^bridge ended unexpectedly \(exit status 137\); its last lines:$"))
-        assert up.find(r"^    ready http")
-        eventually(up.nothing_left)
+    with Up("--free-ports", "--data", str(tmp_path), "--without-functions") as running:
+        running.until_ready()
+        os.kill(named(running.seen, "localdev.bridge"), signal.SIGKILL)
+        assert running.process.wait(30) == 1
+        eventually(lambda: running.find(r"^bridge ended unexpectedly \(exit status 137\); its last lines:$"))
+        assert running.find(r"^    ready http")
+        eventually(running.nothing_left)
 
 
-def test_demo_without_a_server() -> None:
+def test_demo_without_a_server(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing running is said in one line."""
     with socket.socket() as reserved:
         reserved.bind((LOOPBACK, 0))
         url = f"http://{LOOPBACK}:{reserved.getsockname()[1]}"
-        done = run("localdev.demo", "--base-url", url)
-    assert done.returncode == 1
-    assert done.stderr == f"nothing answers at {url}: start it with `make dev`\n"
+        assert demo.main(["--base-url", url]) == 1
+    assert capsys.readouterr().err == f"nothing answers at {url}: start it with `make dev`\n"

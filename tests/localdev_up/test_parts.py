@@ -15,7 +15,9 @@ from pathlib import Path
 import httpx
 import pytest
 from PIL import Image
+from rich.console import Console
 
+from localdev.demo import compare
 from localdev.demo_images import jpeg
 from localdev.page import Page, config
 from localdev.plan import PlanError, Ports, make_plan
@@ -60,7 +62,8 @@ def test_flags_win_over_variables(environ: pytest.MonkeyPatch) -> None:
     environ.setenv("TABLE_PORT", str(second := free_port()))
     others = ["--queue-port", str(free_port()), "--functions-port", str(free_port()), "--page-port", str(free_port())]
     assert make_plan(others).ports.table == second
-    assert make_plan([*others, "--table-port", str(third := free_port())]).ports.table == third
+    third = free_port()
+    assert make_plan([*others, "--table-port", str(third)]).ports.table == third
     assert make_plan(others).ports.blob == first
     free = make_plan(["--free-ports", "--queue-port", str(third)]).ports
     assert first not in {free.blob, free.table}
@@ -139,6 +142,14 @@ def test_images_are_jpegs_and_differ() -> None:
         assert len(file) < 32_768
 
 
+def test_demo_says_that_counts_differ() -> None:
+    """A mismatch is said with the numbers of both sides."""
+    console = Console(file=io.StringIO(), soft_wrap=True)
+    counted, listed = {"queued": 0, "input": 1, "output": 2}, {"queued": 0, "input": 0, "output": 3}
+    assert not compare(counted, listed, console)
+    assert "input 1 (listed 0), output 2 (listed 3)" in console.file.getvalue()
+
+
 def test_debugger_tasks_fit_together() -> None:
     """F5 starts a module that exists, after a task that exists and whose end the task's pattern recognises."""
     folder = ROOT / ".vscode"
@@ -155,7 +166,8 @@ def test_debugger_tasks_fit_together() -> None:
 def test_make_help_names_every_target() -> None:
     """`make` alone lists what there is."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = ["make"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("dev", "demo", "test", "check", "format", "lock", "clean"):
         assert re.search(rf"^{target}:", text, re.MULTILINE)
         assert re.search(rf"^  make {target} +\w", shown, re.MULTILINE)

@@ -1,0 +1,98 @@
+"""The live page's server: the built page as it is, and the `config.json` that tells it where everything is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
+
+from localdev.azurite import ACCOUNT, ACCOUNT_KEY
+from localdev.ports import LOOPBACK
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from shared.folders import FolderMap
+
+SAS_LIFE: Final = timedelta(hours=24)
+CLOCK_SKEW: Final = timedelta(minutes=5)
+
+
+def config(functions_url: str, blob_url: str, folders: FolderMap) -> dict[str, Any]:
+    """Returns the page's configuration.
+
+    Args:
+        functions_url: The functions host, without a path.
+        blob_url: The bridge, without the account.
+        folders: Where the folders are.
+
+    Returns:
+        `statusUrl`, `blobUrl`, `sas` (a query string without "?") and `containers` (folder → container, or
+        container/prefix).
+    """
+    now = datetime.now(UTC)
+    sas = generate_account_sas(
+        ACCOUNT,
+        ACCOUNT_KEY,
+        ResourceTypes(service=True, container=True, object=True),
+        AccountSasPermissions(read=True, write=True, delete=True, list=True, add=True, create=True),
+        expiry=now + SAS_LIFE,
+        start=now - CLOCK_SKEW,
+    )
+    return {
+        "statusUrl": f"{functions_url}/api",
+        "blobUrl": f"{blob_url}/{ACCOUNT}",
+        "sas": sas,
+        "containers": {folder: str(location) for folder, location in folders.locations.items()},
+    }
+
+
+class Page:
+    """Serves the built page on a loopback port.
+
+    Args:
+        port: Where.
+        make_config: Called for each `config.json`, so that its SAS is never an expired one.
+        dist: The built page.
+    """
+
+    def __init__(self, port: int, make_config: Callable[[], dict[str, Any]], dist: Path) -> None:
+        self.url = f"http://{LOOPBACK}:{port}"
+        self._port = port
+        self._make_config = make_config
+        self._dist = dist
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Starts serving."""
+        app = web.Application(middlewares=[_revalidate])
+        app.router.add_get("/config.json", self._config)
+        app.router.add_get("/", self._index)
+        app.router.add_static("/", self._dist)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, LOOPBACK, self._port).start()
+
+    async def stop(self) -> None:
+        """Stops serving."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _config(self, _: web.Request) -> web.Response:
+        return web.json_response(self._make_config())
+
+    async def _index(self, _: web.Request) -> web.FileResponse:
+        return web.FileResponse(self._dist / "index.html")
+
+
+@web.middleware
+async def _revalidate(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """A rebuilt page must show at the next reload."""
+    response = await handler(request)
+    response.headers["Cache-Control"] = "no-cache"
+    return response

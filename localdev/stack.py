@@ -1,0 +1,198 @@
+"""The running stack: what is started in which order, when it is ready, how it stops.
+
+Start: the bridge, then Azurite and the functions host side by side, then the page. The bridge comes first because its
+journal can be opened only once: a second stack on the same folder ends there, before a second Azurite touches the
+data. The host comes up while Azurite does, so it must not reconcile by itself at its start; `up` asks it to.
+
+Stop: functions host, bridge, Azurite. Nobody loses what it stands on; events that are not delivered yet stay in the
+journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import time
+from contextlib import AsyncExitStack
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, Self
+
+import aiohttp
+
+from localdev.azurite import Azurite
+from localdev.plan import PAGE, ROOT, Plan, without_storage
+from localdev.ports import free_port
+from localdev.processes import LAST_LINES, Child, Output, PartEndedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+POLL_SECONDS: Final = 0.1
+NOTE_SECONDS: Final = 10.0
+REQUEST_SECONDS: Final = 10.0
+
+_WEBHOOK: Final = "/runtime/webhooks/EventGrid?functionName=on_blob_event"
+_TIMER_OFF: Final = dict.fromkeys(("AzureWebJobs.reconcile.Disabled", "AzureWebJobs__reconcile__Disabled"), "true")
+
+
+class Stack:
+    """Everything that `up` runs, as an async context manager that stops it all.
+
+    Attributes:
+        ended: A future that fails with PartEndedError when a part ends that nobody stopped.
+        connection_string: For any Azure SDK, through the bridge.
+    """
+
+    def __init__(self, plan: Plan, output: Output) -> None:
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._plan = plan
+        self._output = output
+        self._azurite = _WatchedAzurite(
+            blob_port=free_port(),
+            queue_port=plan.ports.queue,
+            table_port=plan.ports.table,
+            location=plan.data / "azurite",
+        )
+        self.connection_string = self._azurite.connection_string_through(plan.blob_url)
+        self._parts = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Starts all parts; returns when an upload would be counted and the counts are served.
+
+        Raises:
+            AzuriteError: Azurite does not start.
+        """
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS)) as session:
+            sdk = asyncio.create_task(asyncio.to_thread(import_module, "localdev.page"))  # takes a second
+            self._parts.push_async_callback(asyncio.to_thread, self._azurite.close)
+            await self._start_child("bridge", self._bridge_command(), os.environ)
+            await _until_answers(session, f"{self._plan.blob_url}/__bridge__/stats")
+            if self._plan.host:
+                await self._start_child("functions", _host_command(self._plan), self._app_environ())
+            await self._azurite.start()
+            watch = asyncio.create_task(self._azurite.watch(self._fail))
+            self._parts.callback(watch.cancel)
+            await sdk
+            await self._prepare()
+            if self._plan.host:
+                await self._until_ready(session)
+
+    async def _prepare(self) -> None:
+        from localdev import page, storage  # noqa: PLC0415  # imported by `start`, while others start
+
+        plan, folders = self._plan, self._plan.settings.folders
+        await asyncio.to_thread(storage.prepare, self._azurite.connection_string, folders)
+        if plan.page:
+            server = page.Page(plan.ports.page, lambda: page.config(plan.functions_url, plan.blob_url, folders), PAGE)
+            self._parts.push_async_callback(server.stop)
+            await server.start()
+
+    async def _start_child(self, name: str, command: list[str], env: Mapping[str, str]) -> None:
+        child = Child(name, command, env=env, cwd=ROOT, output=self._output, on_end=self._fail)
+        self._parts.push_async_callback(child.stop)
+        await child.start()
+
+    def _fail(self, error: PartEndedError) -> None:
+        if not self.ended.done():
+            self.ended.set_exception(error)
+
+    def _bridge_command(self) -> list[str]:
+        plan = self._plan
+        return [
+            *(sys.executable, "-m", "localdev.bridge"),
+            *("--port", str(plan.ports.blob), "--azurite", self._azurite.blob_url),
+            *("--journal", str(plan.data / "bridge.sqlite"), "--schema", plan.schema.value),
+            *("--function-url", f"{plan.functions_url}{_WEBHOOK}"),
+        ]
+
+    def _app_environ(self) -> dict[str, str]:
+        """What the app gets: all of ours, and the storage that runs here."""
+        environ = without_storage(os.environ) | {
+            "STORAGE": self.connection_string,
+            "AzureWebJobsStorage": self.connection_string,
+            "RECONCILE_ON_START": "false",  # at that moment Azurite may not be there yet
+            "FUNCTIONS_WORKER_RUNTIME": "python",
+            # Core Tools choose the worker's Python by what is on PATH.
+            "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]),  # noqa: PTH120
+            "languageWorkers__python__defaultExecutablePath": sys.executable,
+        }
+        environ.setdefault("CORS_ORIGINS", "*")  # the live page, or an app's development server
+        return environ if self._plan.timer else environ | _TIMER_OFF
+
+    async def _until_ready(self, session: aiohttp.ClientSession) -> None:
+        """Waits until the app says that it is. For as long as it takes: the first listing of a big account may.
+
+        The reconciliation at the start is asked for with the call that the platform's host has for it too and that
+        also runs a function whose timer is switched off. Without the timer only an account that has never been
+        reconciled gets one: there are no counts before it.
+        """
+        wanted = self._plan.timer and self._plan.settings.reconcile_on_start
+        asked = False
+        note_at = time.monotonic() + NOTE_SECONDS
+        while (status := await _health(session, self._plan.functions_url)) != "ok" or (wanted and not asked):
+            if not asked and status in {"ok", "not-ready"}:
+                asked = await _post(session, f"{self._plan.functions_url}/admin/functions/reconcile")
+                continue
+            if time.monotonic() > note_at:
+                note_at += NOTE_SECONDS
+                self._output.say(f"waiting: the functions host's health is {status}")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._parts.aclose()
+        self.ended.cancel()
+
+
+class _WatchedAzurite(Azurite):
+    """Azurite, whose unexpected end is noticed."""
+
+    async def watch(self, on_end: Callable[[PartEndedError], None]) -> None:
+        """Calls `on_end` when the process has ended."""
+        while self.pid is not None:  # noqa: ASYNC110  # a process that has been started without the event loop
+            await asyncio.sleep(POLL_SECONDS)
+        status = self._process.returncode if self._process else "unknown"
+        on_end(PartEndedError("azurite", f"exit status {status}", self._last_output().splitlines()[-LAST_LINES:]))
+
+
+def _host_command(plan: Plan) -> list[str]:
+    port = str(plan.ports.functions)
+    if plan.host == "func":
+        return [shutil.which("func") or "func", "start", "--port", port]
+    return [sys.executable, "-m", "localdev.host", str(ROOT), "--port", port]
+
+
+async def _until_answers(session: aiohttp.ClientSession, url: str) -> None:
+    while True:
+        try:
+            async with session.get(url):
+                return
+        except (aiohttp.ClientError, TimeoutError):
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def _post(session: aiohttp.ClientSession, url: str) -> bool:
+    """Tells whether the request was accepted."""
+    try:
+        async with session.post(url, json={}) as answer:
+            return answer.ok
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+async def _health(session: aiohttp.ClientSession, functions_url: str) -> str:
+    """Returns the status that the app reports, or what stands in for it."""
+    try:
+        async with session.get(f"{functions_url}/api/health") as answer:
+            return str((await answer.json(content_type=None))["status"])
+    except (aiohttp.ClientError, TimeoutError):
+        return "not answering yet"
+    except (ValueError, LookupError, TypeError):
+        return "not known yet"  # the platform's host answers 404 or an empty body while it starts

@@ -1,0 +1,126 @@
+"""`python -m localdev.up`: the whole stack in one terminal, until Ctrl-C. `--help` lists the options.
+
+Environment: FUNCTIONS_PORT, BLOB_PORT, QUEUE_PORT, TABLE_PORT, PAGE_PORT, STATE_DIR; EVENT_CHAOS and EVENT_SCHEMA for
+the bridge; FUNCTIONS_HOST (`func` or `bundled`; default: `func` when Core Tools are on PATH); NO_COLOR; and every
+setting of the app (docs/configuration.md).
+
+Prints a line that begins with `ready` once an upload would be counted. Exits with 0 when it was told to stop, with 1
+when it could not start or when a part ended by itself, which it names. Nothing that it started outlives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from localdev.azurite import AzuriteError
+from localdev.plan import Plan, PlanError, make_plan
+from localdev.ports import PortInUseError
+from localdev.processes import Output, PartEndedError
+from localdev.stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STATUS_PATH = "/api/cases/storage/status"
+
+
+async def run(plan: Plan, output: Output) -> None:
+    """Runs the stack until a signal comes.
+
+    Raises:
+        AzuriteError: Azurite does not start.
+        PartEndedError: A part ended by itself.
+    """
+    stop = _stop_signal()
+    async with Stack(plan, output) as stack:
+        starting: asyncio.Future[None] = asyncio.ensure_future(stack.start())
+        stopping: asyncio.Future[None] = asyncio.ensure_future(_wait(stop))
+        try:
+            await asyncio.wait({starting, stopping, stack.ended}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                await _check(starting, stack)
+                output.say(banner(plan, stack.connection_string))
+                await asyncio.wait({stopping, stack.ended}, return_when=asyncio.FIRST_COMPLETED)
+            if stack.ended.done():
+                stack.ended.result()
+            output.say("stopping")
+        finally:
+            for task in (starting, stopping):
+                task.cancel()
+            await asyncio.gather(starting, stopping, return_exceptions=True)
+    output.say("stopped")
+
+
+async def _check(starting: asyncio.Future[None], stack: Stack) -> None:
+    """Raises what stopped the start; when that was the end of a part, the part's end."""
+    if starting.exception() is not None:
+        await asyncio.wait({stack.ended}, timeout=1)
+        if stack.ended.done():
+            stack.ended.result()
+    starting.result()
+
+
+def banner(plan: Plan, connection_string: str) -> str:
+    """Returns what is printed when everything is there: where things are and what to try first."""
+    storage = "UseDevelopmentStorage=true" if plan.ports.are_development_storage else connection_string
+    lines = [f"  storage  {storage}", f"  blobs    {plan.blob_url}/devstoreaccount1 (counted, whatever SDK uploads)"]
+    if plan.page:
+        lines.append(f"  page     {plan.page_url}")
+    if str(plan.chaos) != "none":
+        lines.append(f"  chaos    {plan.chaos}")
+    if not plan.host:
+        return "\n".join([f"storage ready {plan.blob_url}", "", *lines, f"  events   to {plan.functions_url}", ""])
+    queued = plan.settings.folders.locations["queued"].container
+    status = f"{plan.functions_url}{STATUS_PATH}"
+    token = '-H "Authorization: Bearer $TOKEN" ' if plan.settings.auth_mode == "jwt" else ""
+    return "\n".join(
+        [
+            "",
+            f"ready {plan.functions_url}",
+            "",
+            f"  status   {status}",
+            f"  stream   {status}/stream",
+            f"  health   {plan.functions_url}/api/health",
+            *lines,
+            "",
+            "  The counts now, the next change (held for up to 30 s), every change:",
+            f"    curl -i {token}{status}",
+            f"    curl -i {token}-H 'If-None-Match: *' -H 'Prefer: wait=30' {status}",
+            f"    curl -N {token}{status}/stream",
+            f"  Upload a .jpg to the container {queued} with any Azure SDK, or run: make demo",
+            "",
+        ]
+    )
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    return stop
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    output = Output()
+    try:
+        asyncio.run(run(make_plan(sys.argv[1:] if arguments is None else arguments), output))
+    except (PlanError, AzuriteError, PortInUseError, PartEndedError) as error:
+        print(error, file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
