@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 import jwt
 
-from shared.errors import ServiceUnavailable, Unauthorized
+from shared.errors import Unauthorized
+from shared.keys import KeySet
 
 if TYPE_CHECKING:
+    from shared.clock import Clock
     from shared.settings import JwtSettings
 
 log = logging.getLogger(__name__)
@@ -18,8 +19,6 @@ log = logging.getLogger(__name__)
 MAX_TOKEN_CHARACTERS: Final = 16_384
 #: Clocks of issuer and app may differ by this much.
 LEEWAY_SECONDS: Final = 30
-JWKS_TIMEOUT_SECONDS: Final = 5
-JWKS_LIFESPAN_SECONDS: Final = 300
 
 
 class Authenticator(Protocol):
@@ -47,20 +46,20 @@ class BearerTokens:
 
     Args:
         settings: What a token must be.
+        clock: Time, for the age of the keys.
     """
 
-    def __init__(self, settings: JwtSettings) -> None:
+    def __init__(self, settings: JwtSettings, clock: Clock) -> None:
         self._settings = settings
-        self._keys = jwt.PyJWKClient(
-            settings.jwks_url, lifespan=JWKS_LIFESPAN_SECONDS, timeout=JWKS_TIMEOUT_SECONDS, cache_keys=True
-        )
+        self._keys = KeySet(settings.jwks_url, clock)
 
     async def check(self, authorization: str | None) -> None:
         """Check the token's signature, issuer, audience and times."""
         token = _bearer(authorization)
         try:
-            # The client fetches the key set over HTTP now and then, and blocks while it does.
-            key = await asyncio.to_thread(self._keys.get_signing_key_from_jwt, token)
+            key = await self._keys.get(str(jwt.get_unverified_header(token)["kid"]))
+            if key is None:
+                raise jwt.InvalidKeyError
             jwt.decode(
                 token,
                 key,
@@ -70,10 +69,7 @@ class BearerTokens:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud"]},
             )
-        except jwt.PyJWKClientConnectionError as error:
-            log.warning("the issuer's keys cannot be fetched: %s", type(error).__name__)
-            raise ServiceUnavailable("the token cannot be checked right now; try again") from error
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError, RecursionError) as error:
             log.info("token refused: %s", type(error).__name__)
             raise Unauthorized(
                 "the bearer token is not valid", 'Bearer error="invalid_token", error_description="not valid"'

@@ -49,7 +49,7 @@ SAYS_NOTHING: Final = frozenset(
 MAX_NAME_CHARACTERS: Final = 2048
 _SUBJECT = re.compile(r"/blobServices/default/containers/([^/]+)/blobs/(.+)", re.DOTALL)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]+/([^/]+)/(.+)", re.DOTALL)
-_SEQUENCER = re.compile(r"[0-9a-f]{1,64}")
+_SEQUENCER = re.compile(r"[0-9A-Fa-f]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,8 @@ def normalise_sequencer(value: object) -> str | None:
     """
     if not isinstance(value, str):
         return None
-    folded = value.strip().casefold()
-    return folded if _SEQUENCER.fullmatch(folded) else None
+    stripped = value.strip()
+    return stripped.lower() if _SEQUENCER.fullmatch(stripped) else None
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -181,13 +181,24 @@ def _rename(subject: str, data: dict[str, Any], when: datetime | None) -> list[B
     source_url = data.get("sourceUrl")
     if not isinstance(source_url, str):
         raise EventNotUnderstood("a rename without sourceUrl")
-    sequencer = normalise_sequencer(data.get("sequencer"))
     destination = _name_of(_SUBJECT, subject, "subject")
     container, name = _name_of(_URL, source_url, "sourceUrl")
-    # Whether the URL is percent-encoded is not documented. Looking at a name that never was costs one HEAD.
-    sources = dict.fromkeys((name, unquote(name)))
-    # The names share one sequencer, which orders neither against its own earlier events for certain: look.
+    # A rename's sequencer orders neither name against its own earlier events: none is kept, both are looked at.
     return [
-        BlobChange(*destination, present=True, sequencer=sequencer, event_time=when, look=True),
-        *(BlobChange(container, each, present=False, sequencer=None, event_time=when, look=True) for each in sources),
+        BlobChange(*destination, present=True, sequencer=None, event_time=when, look=True),
+        *(
+            BlobChange(container, each, present=False, sequencer=None, event_time=when, look=True)
+            for each in _spellings(name)
+        ),
     ]
+
+
+def _spellings(name: str) -> list[str]:
+    """Return what a name in a URL may stand for: itself and, if it is an encoding, what it encodes.
+
+    Whether ``sourceUrl`` is percent-encoded is not documented. Looking at a name that never was costs one HEAD.
+    """
+    try:
+        return list(dict.fromkeys((name, unquote(name, errors="strict"))))
+    except UnicodeDecodeError:
+        return [name]

@@ -60,7 +60,7 @@ class Services:
         self.reconciler = Reconciler(
             self.table, self.counts, self.writer, heads, BlobListing(self._clients.blobs), settings.folders, clock
         )
-        self.auth: Authenticator = BearerTokens(settings.jwt) if settings.jwt else Open()
+        self.auth: Authenticator = BearerTokens(settings.jwt, clock) if settings.jwt else Open()
         self.clock = clock
         self.health = Health(self)
 

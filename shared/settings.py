@@ -22,7 +22,7 @@ LONGEST_WAIT_SECONDS: Final = 200.0
 #: A streamed response counts against functionTimeout until its last byte (host.json sets ten minutes).
 LONGEST_STREAM_SECONDS: Final = 480.0
 
-_CONTAINER = re.compile(r"(\$root|\$web|[a-z0-9](?:-?[a-z0-9]){2,62})")
+_CONTAINER = re.compile(r"(\$root|\$web|[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9])){2,62})")
 _TABLE = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}")
 _TIMER_FIELDS: Final = (5, 6)
 _IN_AZURE: Final = "WEBSITE_INSTANCE_ID"

@@ -6,9 +6,9 @@ docs/protocol.md is the contract in words. This module is pure: headers and quer
 from __future__ import annotations
 
 import json
-import math
 import re
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
@@ -25,9 +25,11 @@ MAX_VALUE_CHARACTERS: Final = 4096
 KEEP_ALIVE: Final = b": keep-alive\n\n"
 UNCHANGED: Final = b": unchanged\n\n"
 PROBLEM_TYPE: Final = "application/problem+json"
+#: The unquoted ``*`` of If-None-Match; no entity tag can contain a quote.
+ANY: Final = '"'
 
-_ENTITY_TAG = re.compile(r'\s*(?:W/)?"([^"]*)"\s*(?:,|$)|\s*([^",\s]+)\s*(?:,|$)|\s*,')
-_SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
+_ENTITY_TAG = re.compile(r'[\s,]*(?:(?:W/)?"([^"]*)"|([^",\s]+))')
+_SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 _PREFERENCE_WAIT = re.compile(r"wait\s*=\s*(.*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -36,7 +38,7 @@ class StatusQuery:
     """What a request for the status asks.
 
     Attributes:
-        tags: Versions that the client has (unquoted; ``*`` alone stands for any), or empty.
+        tags: Versions that the client has (unquoted; :data:`ANY` stands for whatever there is), or empty.
         unmodified_since: The If-Modified-Since moment, or None. Only looked at without tags.
         wait_seconds: How long to hold the answer at most; 0 answers at once.
         wait_was_preferred: The wait came with ``Prefer``, so ``Preference-Applied`` answers it.
@@ -52,7 +54,7 @@ class StatusQuery:
     def holds_for(self, snapshot: StatusSnapshot) -> bool:
         """Tell whether what the client has is what the snapshot shows (RFC 9110, 13.1: weak comparison)."""
         if self.tags:
-            return "*" in self.tags or snapshot.version in self.tags
+            return ANY in self.tags or snapshot.version in self.tags
         return self.unmodified_since is not None and not snapshot.modified_since(self.unmodified_since)
 
     def is_held_from(self, snapshot: StatusSnapshot) -> bool:
@@ -112,7 +114,12 @@ def parse_tags(value: str) -> frozenset[str]:
     An empty value counts as absent (the first request of some clients has one). A tag without quotes is taken as
     it stands: some clients strip them.
     """
-    return frozenset(quoted or bare for quoted, bare in _ENTITY_TAG.findall(value) if quoted or bare)
+    tags, position = set(), 0
+    while match := _ENTITY_TAG.match(value, position):
+        quoted, bare = match.groups()
+        tags.add(ANY if bare == "*" else quoted or bare)
+        position = match.end()
+    return frozenset(tag for tag in tags if tag)
 
 
 def http_date(moment: datetime) -> str:
@@ -164,7 +171,7 @@ def _preferred_wait(headers: Sequence[tuple[str, str]]) -> str | None:
 
 
 def _seconds(text: str) -> float:
-    if not _SECONDS.fullmatch(text) or not math.isfinite(float(text)):
+    if not _SECONDS.fullmatch(text):
         raise BadRequest("wait is a number of seconds, such as 25")
     return float(text)
 
@@ -177,4 +184,4 @@ def _http_date(values: Sequence[str]) -> datetime | None:
         moment = parsedate_to_datetime(values[0])
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
-    return moment if moment.tzinfo is not None else None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

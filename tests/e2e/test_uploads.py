@@ -91,6 +91,13 @@ async def test_what_is_no_image_or_not_ours_does_not_count(stack: Stack, app: Ap
     assert (await app.counts())[0] == counted["queued_count"] - 1
 
 
+async def test_events_are_ordered_by_their_sequencers_and_not_by_looking(app: App) -> None:
+    """Of all the events above hardly any needed a HEAD."""
+    events = (await app.http.get("/api/health")).json()["events"]
+    assert events["applied"] > 20
+    assert events.get("look", 0) <= events["applied"] / 10
+
+
 async def test_the_counts_equal_the_listing(stack: Stack, app: App) -> None:
     """After all that, what is served is what is there, without any reconciliation since the first."""
     await app.wait_for(

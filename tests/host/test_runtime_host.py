@@ -37,9 +37,7 @@ class Host:
         command = [sys.executable, "-m", "localdev.host", str(app_dir), *(arguments or ("--port", "0"))]
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "", **(env or {})}
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, env=environment, text=True
-            )
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment, text=True)
         self.listing: list[str] = []
         assert self.process.stdout is not None
         for line in self.process.stdout:
