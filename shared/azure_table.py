@@ -100,7 +100,7 @@ def _entity(found: Mapping[str, Any]) -> Entity:
         if name not in {"PartitionKey", "RowKey"}
     }
     metadata: Mapping[str, Any] = getattr(found, "metadata", {})
-    return Entity(str(found["RowKey"]), properties, str(metadata.get("etag", "")))
+    return Entity(str(found["RowKey"]), properties, str(metadata.get("etag", "")), metadata.get("timestamp"))
 
 
 @asynccontextmanager

@@ -15,6 +15,8 @@ from shared.errors import Conflict, Refused
 from shared.ports import Write
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from shared.clock import Clock
     from shared.ports import Table
     from shared.tally import Tally
@@ -31,10 +33,11 @@ class ForeignTally(Refused):
 
 @dataclass(frozen=True, slots=True)
 class StoredTally:
-    """The tally and the ETag it was read with."""
+    """The tally, the ETag it was read with, and when it was last written by the table's clock, if known."""
 
     tally: Tally
     etag: str
+    written_at: datetime | None = None
 
     def write(self, tally: Tally) -> Write:
         """Return the write that replaces what was read by this tally."""
@@ -71,7 +74,7 @@ class Counts:
                 "the table holds the counts of another storage account, folder map or suffix list; "
                 "put the old settings back, or set COUNTS_TABLE to a new name to count anew"
             )
-        return StoredTally(tally, entity.etag)
+        return StoredTally(tally, entity.etag, entity.written_at)
 
     async def open(self) -> StoredTally:
         """Read the tally, making an empty one (not ready) when there is none."""

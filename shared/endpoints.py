@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from azurefunctions.extensions.http.fastapi import Request, Response, StreamingResponse
 
 from shared import wire
-from shared.errors import BadRequest, MethodNotAllowed, RequestError, ServiceUnavailable, StorageError
+from shared.errors import BadRequest, InternalError, MethodNotAllowed, RequestError, ServiceUnavailable, StorageError
 from shared.watch import ClientGone
 
 if TYPE_CHECKING:
@@ -103,6 +103,9 @@ async def serve(get_services: Services_, request: Request, handler: Handler, *, 
         response = _problem(services, ServiceUnavailable("storage cannot be reached right now; try again"))
     except RequestError as error:
         response = _problem(services, error)
+    except Exception:
+        log.exception("%s failed", request.url.path)
+        response = _problem(services, InternalError("the request could not be answered; it is in the app's log"))
     if services is not None:
         _add_cors(services.settings.cors_origins, request, response)
     return response

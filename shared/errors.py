@@ -9,6 +9,7 @@
     │   ├── BadRequest             400
     │   ├── Unauthorized           401
     │   ├── MethodNotAllowed       405
+    │   ├── InternalError          500: a mistake of ours, logged with its traceback
     │   └── ServiceUnavailable     503 with Retry-After
     │       └── CountsNotReady     503 until the first reconciliation has completed
     └── StorageError           storage did not do what was asked
@@ -75,6 +76,14 @@ class MethodNotAllowed(RequestError):  # noqa: N818
     status = 405
     code = "method-not-allowed"
     title = "Method not allowed"
+
+
+class InternalError(RequestError):
+    """Something that nobody foresaw."""
+
+    status = 500
+    code = "internal-error"
+    title = "Internal error"
 
 
 class ServiceUnavailable(RequestError):  # noqa: N818

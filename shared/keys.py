@@ -33,9 +33,9 @@ class KeySet:
     def __init__(self, url: str, clock: Clock) -> None:
         self._client = jwt.PyJWKClient(url, cache_jwk_set=False, cache_keys=False, timeout=FETCH_TIMEOUT_SECONDS)
         self._clock = clock
-        self._keys: dict[str, jwt.PyJWK] = {}
+        self._keys: dict[str | None, jwt.PyJWK] = {}
         self._fetched_at = self._tried_at = float("-inf")
-        self._fetching = asyncio.Lock()
+        self._fetching: asyncio.Task[None] | None = None
 
     async def get(self, key_id: str) -> jwt.PyJWK | None:
         """Return the key of this id, or None when the issuer has none such.
@@ -43,26 +43,35 @@ class KeySet:
         Raises:
             ServiceUnavailable: No keys are known, and the issuer gives none.
         """
-        async with self._fetching:
-            if self._should_fetch(key_id):
-                await self._fetch()
+        now = self._clock.monotonic()
+        if self._should_fetch(key_id, now):
+            self._tried_at = now
+            self._fetching = asyncio.create_task(self._fetch(now), name="fetch keys")
+        is_fresh = key_id in self._keys and now - self._fetched_at <= LIFESPAN_SECONDS
+        if self._fetching is not None and not is_fresh:
+            await asyncio.shield(self._fetching)  # the fetch is for all who wait: one that leaves does not end it
         if not self._keys:
             raise ServiceUnavailable("the token cannot be checked right now; try again")
         return self._keys.get(key_id)
 
-    def _should_fetch(self, key_id: str) -> bool:
-        now = self._clock.monotonic()
+    def _should_fetch(self, key_id: str, now: float) -> bool:
         if now - self._tried_at < REFETCH_SECONDS:
             return False
         return key_id not in self._keys or now - self._fetched_at > LIFESPAN_SECONDS
 
-    async def _fetch(self) -> None:
-        self._tried_at = self._clock.monotonic()
+    async def _fetch(self, now: float) -> None:
         try:
-            fetched = await asyncio.to_thread(self._client.fetch_data)  # blocks on HTTP
-            keys = jwt.PyJWKSet.from_dict(fetched).keys
+            async with asyncio.timeout(2 * FETCH_TIMEOUT_SECONDS):
+                fetched = await asyncio.to_thread(self._client.fetch_data)  # blocks on HTTP
+            keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(fetched).keys if _can_sign(key)}
         except Exception as error:  # noqa: BLE001 - whatever the issuer answers, the keys at hand go on serving
             log.warning("the issuer's keys cannot be fetched: %s", type(error).__name__)
             return
-        self._fetched_at = self._tried_at
-        self._keys = {key.key_id: key for key in keys if key.key_id and key.public_key_use in {"sig", None}}
+        if not keys:
+            log.warning("the issuer's key set has no key with an id for signatures")
+            return
+        self._fetched_at, self._keys = now, keys
+
+
+def _can_sign(key: jwt.PyJWK) -> bool:
+    return bool(key.key_id) and key.public_key_use in {"sig", None}

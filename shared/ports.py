@@ -23,11 +23,13 @@ class Entity:
         row_key: Its RowKey.
         properties: Its own properties, without keys and metadata.
         etag: Its ETag: changes with every write.
+        written_at: When it was last written, by the service's clock, where the service says so.
     """
 
     row_key: str
     properties: Properties
     etag: str
+    written_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,6 +184,10 @@ def _connection(environ: Mapping[str, str]) -> Connection:
             if not url.startswith("https://"):
                 raise SettingsError(f"{name}__{kind}ServiceUri={url} must be https://<account>.{kind}.core.windows.net")
         return Connection(blob_url=blob_url, table_url=table_url, client_id=_text(environ, f"{name}__clientId"))
+    if not text and _IN_AZURE in environ:
+        raise SettingsError(
+            f"{name} is not set; set {name}__blobServiceUri and {name}__tableServiceUri to the account's addresses"
+        )
     text = text or "UseDevelopmentStorage=true"
     if text != "UseDevelopmentStorage=true" and "=" not in text:
         raise SettingsError(f"{name} is not a connection string; try {name}=UseDevelopmentStorage=true")
@@ -204,7 +208,7 @@ def _jwt(environ: Mapping[str, str]) -> JwtSettings:
         if not _text(environ, name):
             raise SettingsError(f"{name} is not set; AUTH_MODE=jwt needs JWT_ISSUER, JWT_AUDIENCE and JWT_JWKS_URL")
     url = _text(environ, "JWT_JWKS_URL")
-    if not re.match(r"https://|http://(127\.0\.0\.1|localhost)[:/]", url):
+    if not re.match(r"https://[^/\s]|http://(127\.0\.0\.1|localhost)[:/]", url):
         raise SettingsError(f"JWT_JWKS_URL={url} must be https:// (http:// only on this machine)")
     algorithms = tuple(each.strip() for each in _text(environ, "JWT_ALGORITHMS", "RS256").split(","))
     allowed = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
@@ -214,8 +218,10 @@ def _jwt(environ: Mapping[str, str]) -> JwtSettings:
 
 
 def _origins(environ: Mapping[str, str]) -> tuple[str, ...]:
-    origins = tuple(each.strip().rstrip("/") for each in _text(environ, "CORS_ORIGINS").split(",") if each.strip())
-    bad = [each for each in origins if each != "*" and not re.fullmatch(r"https?://[^/\s]+", each)]
+    origins = tuple(
+        each.strip().rstrip("/").lower() for each in _text(environ, "CORS_ORIGINS").split(",") if each.strip()
+    )
+    bad = [each for each in origins if each != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", each)]
     if bad:
         raise SettingsError(f"CORS_ORIGINS={bad[0]} is not an origin; write https://app.example.com, or * for all")
     return origins

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from shared.tally import Tally
 
-#: A commit is stamped shortly before it lands, by a clock that may be a little behind.
+#: The table's clock and ours may differ by this much.
 LAST_MODIFIED_MARGIN: Final = timedelta(seconds=2)
 
 
@@ -31,10 +31,13 @@ class StatusSnapshot:
     Attributes:
         tally: What was read.
         read_at: When the read began, by this machine's clock.
+        written_at: When the tally was last written, by the table's clock; None counts as its ``changed_at``. A
+            commit is stamped before it lands, and may land late: this is when it did, or later.
     """
 
     tally: Tally
     read_at: datetime
+    written_at: datetime | None = None
 
     @cached_property
     def version(self) -> str:
@@ -77,16 +80,20 @@ class StatusSnapshot:
         """The whole second, after the change, from which on nothing has changed as far as this read can know.
 
         HTTP dates have whole seconds, so "not modified since T" is only claimed when the change lies before T
-        and the read after it: a further change in the same second, or one stamped before but landed after the
-        read, must not be answered 304 to a client that holds the older counts.
+        and the read after it: a further change in the same second, or one that landed while this was read, must
+        not be answered 304 to a client that holds the older counts.
         """
-        after_change = self.tally.changed_at.replace(microsecond=0) + timedelta(seconds=1)
+        after_change = self._landed_at.replace(microsecond=0) + timedelta(seconds=1)
         seen_until = (self.read_at - LAST_MODIFIED_MARGIN).replace(microsecond=0)
         return min(after_change, seen_until)
 
     def modified_since(self, moment: datetime) -> bool:
-        """Tell whether the counts changed at or after this moment (a whole second)."""
-        return self.tally.changed_at >= moment
+        """Tell whether the counts may have changed at or after this moment; one in the future says nothing."""
+        return self._landed_at >= moment or moment > self.read_at
+
+    @property
+    def _landed_at(self) -> datetime:
+        return max(self.tally.changed_at, self.written_at or self.tally.changed_at)
 
 
 def _json(value: object) -> bytes:

@@ -134,7 +134,8 @@ class Watch:
     def offer(self, tally: Tally) -> None:
         """Take a tally that this process has just committed: a read that need not be made."""
         now = self._clock.monotonic()
-        snapshot = StatusSnapshot(tally, self._clock.now())
+        landed_by = self._clock.now()
+        snapshot = StatusSnapshot(tally, landed_by, landed_by)
         if self._offer is not None:
             self._offer = (snapshot, self._offer[1])
             return
@@ -204,7 +205,7 @@ class Watch:
         if failure is not None or stored is None:
             return
         self._confirmed_at = started_at
-        snapshot, known = StatusSnapshot(stored.tally, read_at), self._snapshot
+        snapshot, known = StatusSnapshot(stored.tally, read_at, stored.written_at), self._snapshot
         if known is not None and started_at <= self._offered_at and _is_ahead(known.version, snapshot):
             return  # the read began before a commit of ours that is served already
         self._publish(snapshot)

@@ -30,6 +30,7 @@ ANY: Final = '"'
 
 _ENTITY_TAG = re.compile(r'[\s,]*(?:(?:W/)?"([^"]*)"|([^",\s]+))')
 _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+_PREFERENCE = re.compile(r'(?:[^",]|"[^"]*")+')
 _PREFERENCE_WAIT = re.compile(r"wait\s*=\s*(.*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -101,7 +102,7 @@ def parse_last_event_id(headers: Sequence[tuple[str, str]], query: Sequence[tupl
     """Return the version that a stream's client has, or None.
 
     Raises:
-        BadRequest: It is given twice or is too long.
+        BadRequest: The query parameter is given twice, or the value is too long. Of two headers the last counts.
     """
     values = _values(headers, "last-event-id")
     given = values[-1] if values else _single(query, "last_event_id")
@@ -163,7 +164,7 @@ def _single(query: Sequence[tuple[str, str]], name: str) -> str | None:
 
 
 def _preferred_wait(headers: Sequence[tuple[str, str]]) -> str | None:
-    preferences = ",".join(_values(headers, "prefer")).split(",")
+    preferences = _PREFERENCE.findall(",".join(_values(headers, "prefer")))
     waits = [match[1] for each in preferences if (match := _PREFERENCE_WAIT.fullmatch(each.split(";")[0].strip()))]
     if len(waits) > 1:
         raise BadRequest("Prefer asks for more than one wait")

@@ -11,7 +11,7 @@ from azure.data.tables import TableServiceClient
 from azure.storage.blob import ContainerClient
 
 from shared.errors import EventNotUnderstood
-from shared.events import parse
+from shared.events import BLOB_DELETED, parse
 from tests.e2e.stack import STATUS, STREAM, App, Stack, plus
 
 REQUESTS = 2000
@@ -168,6 +168,9 @@ async def test_i5_2000_malformed_events_are_quarantined_and_valid_neighbours_cou
         )
         assert response.status_code == 202, response.text
     await app.wait_for(plus(before, 0, len(deliveries), 0))
+    undo = [valid_event(f"valid-{n}.jpg", n + 2) | {"eventType": BLOB_DELETED} for n in range(len(deliveries))]
+    await app.http.post(stack.webhook, headers={"aeg-event-type": "Notification"}, content=json.dumps(undo))
+    await app.wait_for(before)
     connection = stack.azurite.connection_string
     tables = TableServiceClient.from_connection_string(connection)
     index = list(tables.get_table_client("storagecounts").query_entities("PartitionKey eq 'quarantine'"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -59,6 +60,8 @@ class KeyServer:
         self.resets = False
         self.fetches = 0
         self.down = threading.Event()
+        self.answers = threading.Event()
+        self.answers.set()
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -68,6 +71,7 @@ class KeyServer:
                     self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     self.connection.close()
                     return
+                server.answers.wait(10)
                 self.send_response(server.status)
                 self.send_header("Content-Length", str(len(server.body)))
                 self.end_headers()
@@ -87,6 +91,7 @@ class KeyServer:
 
     def stop(self) -> None:
         """Refuse connections from now on."""
+        self.answers.set()
         if not self.down.is_set():
             self.down.set()
             self._server.shutdown()
@@ -247,6 +252,12 @@ async def test_unknown_keys(tokens, header):
     await refused(tokens, signed(header=header))
 
 
+async def test_keys_for_encryption_sign_nothing(tokens, keys):
+    """A published key whose use is encryption is none to check signatures with."""
+    keys.body = key_set(public(OTHER_KEY, "two"), public(KEY) | {"use": "enc"})
+    await refused(tokens, signed())
+
+
 async def test_unknown_keys_do_not_drive_the_issuer(tokens, keys):
     """Many tokens with unknown keys do not become as many requests to the issuer."""
     for number in range(10):
@@ -315,6 +326,56 @@ async def test_an_issuer_that_talks_nonsense(tokens, keys, body):
     keys.body = body
     with pytest.raises(ServiceUnavailable):
         await tokens.check(signed())
+
+
+async def test_a_key_set_without_names(tokens, keys, clock):
+    """A key set that names none of its keys does not push out the keys at hand."""
+    await tokens.check(signed())
+    keys.body = key_set({name: value for name, value in public(OTHER_KEY).items() if name != "kid"})
+    clock.advance(LIFESPAN_SECONDS + 1)
+    await tokens.check(signed())
+
+
+async def while_fetching(tokens: BearerTokens, keys: KeyServer, clock: FakeClock) -> asyncio.Task[None]:
+    """Have a good token checked, and then one with an unknown key, for which the issuer is asked and is silent."""
+    await tokens.check(signed())
+    clock.advance(REFETCH_SECONDS)
+    keys.answers.clear()
+    stranger = asyncio.create_task(tokens.check(signed(header={"kid": "unknown"})))
+    while keys.fetches < 2:
+        await asyncio.sleep(0.005)
+    return stranger
+
+
+async def test_a_slow_issuer_holds_up_nobody_with_a_known_key(tokens, keys, clock):
+    """A stranger's token makes nobody else wait: while its key is looked for, known keys go on serving."""
+    stranger = await while_fetching(tokens, keys, clock)
+    try:
+        await asyncio.wait_for(tokens.check(signed()), 1)
+    finally:
+        keys.answers.set()
+        await asyncio.gather(stranger, return_exceptions=True)
+
+
+async def test_a_check_that_is_cancelled(tokens, keys, clock):
+    """A check that is cancelled while the issuer is asked leaves the others their keys."""
+    stranger = await while_fetching(tokens, keys, clock)
+    stranger.cancel()
+    await asyncio.gather(stranger, return_exceptions=True)
+    keys.answers.set()
+    await tokens.check(signed())
+
+
+async def test_a_first_check_that_is_cancelled(tokens, keys):
+    """The first fetch is everybody's: cancelling the check that began it does not leave the others without keys."""
+    keys.answers.clear()
+    first = asyncio.create_task(tokens.check(signed()))
+    while keys.fetches < 1:
+        await asyncio.sleep(0.005)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    keys.answers.set()
+    await tokens.check(signed())
 
 
 async def test_a_withdrawn_key(tokens, keys, clock):

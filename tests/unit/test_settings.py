@@ -94,7 +94,7 @@ def test_documented_defaults_are_in_force(name):
 @pytest.mark.parametrize("name", sorted(names_read()))
 def test_documented_examples_are_accepted(name):
     """What the page gives as an example can be set."""
-    base = IDENTITY if name.startswith("STORAGE__") else JWT if name.startswith("JWT_") or name == "AUTH_MODE" else {}
+    base = IDENTITY if name.startswith(("STORAGE__", "WEBSITE_")) else JWT if name.startswith("JWT_") or name == "AUTH_MODE" else {}
     assert read(**(base | {name: documented()[name][1]}))
 
 
@@ -179,9 +179,10 @@ def test_the_shortest_container_name_has_3_characters():
     assert read(QUEUED_FOLDER="a-b")
 
 
-def test_the_longest_container_name_has_63_characters():
+@pytest.mark.parametrize("name", ["a" * 64, "a" * 62 + "-a", "a" + "-a" * 32])
+def test_the_longest_container_name_has_63_characters(name):
     """Dashes do not make room for more than 63 characters."""
-    assert "QUEUED_FOLDER" in refusal(QUEUED_FOLDER="a" + "-a" * 32)
+    assert "QUEUED_FOLDER" in refusal(QUEUED_FOLDER=name)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ def test_suffixes(value, suffixes):
         ("STORAGE__blobServiceUri", ["caseimages", "http://caseimages.blob.core.windows.net"]),
         (
             "CORS_ORIGINS",
-            ["app.example.com", "https://a.example/x", "ftp://a.example", "https://", "https://*.example/ x"],
+            ["app.example.com", "https://a.example/x", "1ftp://a.example", "https://", "https://*.example/ x"],
         ),
     ],
 )
@@ -265,8 +266,13 @@ def test_flags(value, expected):
 
 def test_no_listing_at_each_start_in_azure():
     """In Azure instances come and go: there the start lists nothing unless it is asked to."""
-    assert read(WEBSITE_INSTANCE_ID="4f1b").reconcile_on_start is False
-    assert read(WEBSITE_INSTANCE_ID="4f1b", RECONCILE_ON_START="true").reconcile_on_start is True
+    assert read(WEBSITE_INSTANCE_ID="4f1b", **IDENTITY).reconcile_on_start is False
+    assert read(WEBSITE_INSTANCE_ID="4f1b", RECONCILE_ON_START="true", **IDENTITY).reconcile_on_start is True
+
+
+def test_azure_needs_a_storage_account():
+    """The emulator is a default for a desk only: in Azure a forgotten account stops the start."""
+    assert "STORAGE__blobServiceUri" in refusal(WEBSITE_INSTANCE_ID="4f1b")
 
 
 def test_identity():
