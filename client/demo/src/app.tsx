@@ -1,0 +1,99 @@
+/** The page: legend, connection, uploads, the last minutes. */
+import { createStatusClient, RealtimeStorageStatus, type Transport, useStorageStatus } from 'blob-status-client/web';
+import { type ReactNode, useEffect, useMemo, useState } from 'react';
+import { Chart } from './chart.js';
+import type { DemoConfig } from './config.js';
+import { Connection } from './connection.js';
+import { Images } from './images.js';
+import { Meter } from './meter.js';
+import { createStorage } from './storage.js';
+import { useTheme } from './theme.js';
+import { Uploads } from './uploads.js';
+
+const TICK_MS = 1000;
+/** `?transport=sse` starts with SSE. */
+const asked = new URLSearchParams(location.search).get('transport');
+const first: Transport = asked === 'sse' || asked === 'poll' ? asked : 'long-poll';
+
+function useNow(): number {
+  const [now, setNow] = useState(() => Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), TICK_MS);
+    return () => clearInterval(timer);
+  }, []);
+  return now;
+}
+
+/** A client for this transport; every request is counted. */
+function useClient(config: DemoConfig, transport: Transport, meter: Meter) {
+  return useMemo(
+    () =>
+      createStatusClient({
+        baseUrl: config.statusUrl,
+        getToken: () => config.token,
+        transport,
+        fetch: (url, init) => {
+          meter.countRequest();
+          return fetch(url, init);
+        },
+      }),
+    [config, transport, meter],
+  );
+}
+
+export function App({ config }: { config: DemoConfig }): ReactNode {
+  const [transport, setTransport] = useState(first);
+  const [problem, setProblem] = useState<string | null>(null);
+  const [meter] = useState(() => new Meter());
+  const [images] = useState(() => {
+    const report = (error: unknown): void => setProblem(error instanceof Error ? error.message : String(error));
+    return new Images(createStorage(config), meter.uploadStarted, report);
+  });
+  const theme = useTheme();
+  const client = useClient(config, transport, meter);
+  const snapshot = useStorageStatus(client);
+  useEffect(() => client.subscribe((status) => meter.heard(status)), [client, meter]);
+  const now = Math.max(useNow(), meter.samples.at(-1)?.at ?? 0);
+
+  return (
+    <div className="page">
+      <header>
+        <div>
+          <h1>Live storage status</h1>
+          <p>
+            Images move from queued to processing to completed. The numbers follow by themselves, without WebSocket.
+          </p>
+        </div>
+        <button
+          type="button"
+          className="quiet theme"
+          onClick={theme.toggle}
+          aria-label={`Use the ${theme.other} theme`}
+        >
+          {theme.name === 'dark' ? '☀️' : '🌙'}
+        </button>
+      </header>
+      <main>
+        <div className="column">
+          <RealtimeStorageStatus source={client} theme={theme.name} style={{ marginVertical: 0 }} testID="legend" />
+          <Connection snapshot={snapshot} wanted={transport} onTransport={setTransport} meter={meter} />
+        </div>
+        <div className="column">
+          <Uploads images={images} onError={(error) => setProblem(String(error))} />
+        </div>
+        <section className="card wide" aria-labelledby="chart-title">
+          <h2 id="chart-title">The last minutes</h2>
+          <Chart samples={meter.samples} now={now} />
+        </section>
+      </main>
+      {problem && (
+        <div className="toast" role="alert">
+          {problem}
+          <button type="button" className="quiet" onClick={() => setProblem(null)} aria-label="Dismiss">
+            ✕
+          </button>
+        </div>
+      )}
+    </div>
+  );
+}

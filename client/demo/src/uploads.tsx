@@ -1,0 +1,106 @@
+/** Drop images, take samples, run the pipeline. */
+import { type DragEvent, type ReactNode, useRef, useState, useSyncExternalStore } from 'react';
+import type { Image, Images } from './images.js';
+import { sampleImage } from './samples.js';
+
+const SAMPLES = 5;
+const SHOWN = 24;
+
+function Thumbnails({ images }: { images: readonly Image[] }): ReactNode {
+  const hidden = images.length - SHOWN;
+  return (
+    <ul className="thumbs" aria-label="Uploaded images">
+      {images.slice(-SHOWN).map(({ name, folder, preview }) => (
+        <li key={name} className={folder} title={`${name} · ${folder}`}>
+          {preview ? <img src={preview} alt="" /> : <span className="no-preview" />}
+          <i className="dot" />
+        </li>
+      ))}
+      {hidden > 0 && <li className="more">+{hidden}</li>}
+    </ul>
+  );
+}
+
+export function Uploads({ images, onError }: { images: Images; onError: (error: unknown) => void }): ReactNode {
+  const known = useSyncExternalStore(images.watch, images.getSnapshot);
+  const input = useRef<HTMLInputElement>(null);
+  const [over, setOver] = useState(false);
+  const [busy, setBusy] = useState<'pipeline' | 'clear' | null>(null);
+  const waiting = known.filter(({ folder }) => folder !== 'output').length;
+
+  const upload = (files: Iterable<File>): void => {
+    images.upload([...files].filter(({ type }) => type.startsWith('image/'))).catch(onError);
+  };
+  const drop = (event: DragEvent): void => {
+    event.preventDefault();
+    setOver(false);
+    upload(event.dataTransfer.files);
+  };
+  const samples = (): void => {
+    Promise.all(Array.from({ length: SAMPLES }, (_, index) => sampleImage(index + 1))).then(upload, onError);
+  };
+  const run = (what: 'pipeline' | 'clear'): void => {
+    setBusy(what);
+    (what === 'pipeline' ? images.run() : images.clear()).catch(onError).finally(() => setBusy(null));
+  };
+
+  return (
+    <section className="card" aria-labelledby="uploads-title">
+      <h2 id="uploads-title">Try it</h2>
+      <button
+        type="button"
+        className={over ? 'drop over' : 'drop'}
+        onClick={() => input.current?.click()}
+        onDragOver={(event) => {
+          event.preventDefault();
+          setOver(true);
+        }}
+        onDragLeave={() => setOver(false)}
+        onDrop={drop}
+      >
+        <svg viewBox="0 0 24 24" aria-hidden="true">
+          <path d="M12 16V5m0 0L7.5 9.5M12 5l4.5 4.5M5 15v3a2 2 0 0 0 2 2h10a2 2 0 0 0 2-2v-3" />
+        </svg>
+        <span>
+          <strong>Drop images here</strong> or choose some
+        </span>
+      </button>
+      <input
+        ref={input}
+        data-testid="file-input"
+        className="visually-hidden"
+        type="file"
+        accept="image/*"
+        multiple
+        tabIndex={-1}
+        aria-label="Images to upload"
+        onChange={(event) => {
+          upload(event.target.files ?? []);
+          event.target.value = '';
+        }}
+      />
+      {known.length > 0 && <Thumbnails images={known} />}
+      <div className="actions">
+        <button type="button" onClick={samples}>
+          Add {SAMPLES} samples
+        </button>
+        <button
+          type="button"
+          className="primary"
+          disabled={waiting === 0 || busy !== null}
+          onClick={() => run('pipeline')}
+        >
+          {busy === 'pipeline' ? 'Running…' : `Run the pipeline${waiting ? ` · ${waiting}` : ''}`}
+        </button>
+        <button
+          type="button"
+          className="quiet"
+          disabled={known.length === 0 || busy !== null}
+          onClick={() => run('clear')}
+        >
+          Delete
+        </button>
+      </div>
+    </section>
+  );
+}

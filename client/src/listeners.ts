@@ -1,0 +1,48 @@
+/** Who listens, and what each has been told. */
+import type { Reading } from './protocol.js';
+import type { StatusListener, SubscribeOptions, Unsubscribe } from './types.js';
+
+interface Entry {
+  readonly listener: StatusListener;
+  readonly intervalMs: number | undefined;
+  told: Reading | null;
+}
+
+export class Listeners {
+  private readonly entries = new Set<Entry>();
+
+  constructor(private readonly onError: (error: unknown) => void) {}
+
+  get size(): number {
+    return this.entries.size;
+  }
+
+  /** The smallest interval that a listener asked for. */
+  get intervalMs(): number | null {
+    const asked = [...this.entries].flatMap((entry) => entry.intervalMs ?? []);
+    return asked.length ? Math.min(...asked) : null;
+  }
+
+  add(listener: StatusListener, options: SubscribeOptions | undefined): Unsubscribe {
+    const entry: Entry = { listener, intervalMs: options?.intervalMs, told: null };
+    this.entries.add(entry);
+    return () => this.entries.delete(entry);
+  }
+
+  /** Tells everyone who has not heard it yet. A listener that throws harms neither the others nor the connection. */
+  tell(reading: Reading): void {
+    for (const entry of [...this.entries]) {
+      if (!this.entries.has(entry) || entry.told?.version === reading.version) continue;
+      entry.told = reading;
+      try {
+        entry.listener(reading.status, { version: reading.isValidator ? reading.version : null });
+      } catch (error) {
+        this.onError(error);
+      }
+    }
+  }
+
+  clear(): void {
+    this.entries.clear();
+  }
+}

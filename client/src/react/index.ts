@@ -1,0 +1,2 @@
+export { clientOf, type StatusSource } from './source.js';
+export { useStorageStatus } from './use-storage-status.js';

@@ -1,0 +1,16 @@
+import { useSyncExternalStore } from 'react';
+import type { StatusSnapshot } from '../types.js';
+import { clientOf, type StatusSource } from './source.js';
+
+/**
+ * The live status in a component. Any number of components share the source's one connection, which is up while at
+ * least one of them is mounted.
+ *
+ * @param source A client, made once outside of render, or the app's `apiService`.
+ * @example
+ * const { status, state } = useStorageStatus(client);
+ */
+export function useStorageStatus(source: StatusSource): StatusSnapshot {
+  const client = clientOf(source);
+  return useSyncExternalStore(client.watch, client.getSnapshot, client.getSnapshot);
+}

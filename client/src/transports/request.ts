@@ -1,0 +1,58 @@
+/** Long poll and plain poll: one conditional GET, held by the server or not. */
+import { StatusError } from '../errors.js';
+import { parseStatus, STATUS_PATH } from '../protocol.js';
+import type { Exchange, Memory, Outcome } from './exchange.js';
+
+/** For an answer that is not held. */
+const ANSWER_LIMIT_MS = 10_000;
+/** Beyond the wait: the server's jitter and the way there and back. 25 s + 4 s stays below an app's 30 s. */
+const HOLD_SLACK_MS = 4_000;
+/** One early, unchanged 200 can be a coincidence or a cache; two in a row are a path that loses headers. */
+const LOST_VALIDATORS = 2;
+
+interface Question {
+  readonly path: string;
+  readonly headers: Record<string, string>;
+}
+
+/** The first request has no validator and is answered at once, so it does not ask to be held. */
+function question(memory: Memory, waitSeconds: number): Question {
+  const headers: Record<string, string> = { Accept: 'application/json' };
+  const known = memory.reading?.isValidator ? memory.reading.version : null;
+  if (known === null) return { path: STATUS_PATH, headers };
+  if (memory.viaQuery) {
+    const wait = waitSeconds ? `&wait=${waitSeconds}` : '';
+    return { path: `${STATUS_PATH}?since=${encodeURIComponent(known)}${wait}`, headers };
+  }
+  headers['If-None-Match'] = `"${known}"`;
+  if (waitSeconds) headers.Prefer = `wait=${waitSeconds}`;
+  return { path: STATUS_PATH, headers };
+}
+
+/** Asks once. `waitSeconds` 0 is a plain poll. */
+export async function requestStatus(exchange: Exchange, waitSeconds: number): Promise<Outcome> {
+  const { memory, clock } = exchange;
+  const { path, headers } = question(memory, waitSeconds);
+  const startedAt = clock.now();
+  const limitMs = Math.max(waitSeconds * 1000 + HOLD_SLACK_MS, ANSWER_LIMIT_MS);
+  const reading = await exchange.http.get({ path, headers, limitMs, signal: exchange.signal }, async (response) =>
+    response.status === 304 ? null : parseStatus(await response.text(), response.headers.get('ETag')),
+  );
+  if (exchange.signal.aborted) return { kind: 'answered', changed: false };
+  if (!reading && !memory.reading) throw new StatusError('protocol', '304 without a validator.');
+  noticeLostValidator(memory, reading?.version, clock.now() - startedAt, waitSeconds);
+  return { kind: 'answered', changed: exchange.confirm(reading) };
+}
+
+/** A 200 that says what we already said we know, and early: the validator did not arrive. */
+function noticeLostValidator(
+  memory: Memory,
+  version: string | undefined,
+  elapsedMs: number,
+  waitSeconds: number,
+): void {
+  const early = elapsedMs < (waitSeconds * 1000) / 2;
+  const lost = early && memory.reading?.isValidator === true && version === memory.reading.version;
+  memory.lostValidators = lost ? memory.lostValidators + 1 : 0;
+  if (memory.lostValidators >= LOST_VALIDATORS) memory.viaQuery = true;
+}

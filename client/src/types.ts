@@ -1,0 +1,131 @@
+import type { StatusError } from './errors.js';
+
+/** What every listener receives. */
+export interface StorageStatus {
+  /** Images waiting (`queued`). */
+  readonly queued: number;
+  /** Images being processed (`input`). */
+  readonly processing: number;
+  /** Images detected (`output`). */
+  readonly completed: number;
+  /** When a count last changed, as the server says it: ISO 8601, UTC. */
+  readonly timestamp: string;
+}
+
+/**
+ * How true the numbers are right now.
+ *
+ * - `connecting`: started, no answer yet.
+ * - `live`: the last exchange succeeded and the next one is under way.
+ * - `stale`: numbers are known, but the last attempt failed; retrying.
+ * - `offline`: the device has no network; nothing is sent.
+ * - `stopped`: nothing is sent; {@link StatusSnapshot.reason} says why.
+ */
+export type ConnectionState = 'connecting' | 'live' | 'stale' | 'offline' | 'stopped';
+
+/**
+ * Why a client is `stopped`.
+ *
+ * - `idle`: nobody listens. `background`: the app is not visible. `closed`: `close()` was called.
+ * - `unauthorized`: 401 or 403; goes on when `getToken` yields another token.
+ * - `rejected`: 400 or 405; this client and this server do not fit, retrying cannot help.
+ */
+export type StopReason = 'idle' | 'background' | 'closed' | 'unauthorized' | 'rejected';
+
+/** How status travels. */
+export type Transport = 'long-poll' | 'sse' | 'poll';
+
+/** Everything a view needs; the same object until something in it changes. */
+export interface StatusSnapshot {
+  /** The last known numbers, kept while stale, offline or stopped; `null` before the first answer. */
+  readonly status: StorageStatus | null;
+  readonly state: ConnectionState;
+  /** Set only while `state` is `stopped`. */
+  readonly reason: StopReason | null;
+  /** The last failure; `null` again with the next success. */
+  readonly error: StatusError | null;
+  /** The transport in use, after any fallback. */
+  readonly transport: Transport;
+}
+
+export type StatusListener = (status: StorageStatus, meta: { readonly version: string | null }) => void;
+
+/** Ends a subscription. Calling it again does nothing; nothing is delivered after the first call. */
+export type Unsubscribe = () => void;
+
+export interface SubscribeOptions {
+  /**
+   * Poll period, and the least time between two answers that were not held, in milliseconds.
+   * The smallest among a client's listeners counts. Wins over the network's interval.
+   */
+  readonly intervalMs?: number | undefined;
+}
+
+/** Tells whether the app is in use. Calls back at once when it already knows, then at each change. */
+export interface ActivitySource {
+  subscribe(onChange: (active: boolean) => void): Unsubscribe;
+}
+
+export interface NetworkState {
+  readonly online: boolean;
+  /** `wifi`, `cellular`, … ; `null` when unknown. */
+  readonly type: string | null;
+}
+
+/** Tells how the device is connected. Calls back at once when it already knows, then at each change. */
+export interface NetworkSource {
+  subscribe(onChange: (network: NetworkState) => void): Unsubscribe;
+}
+
+/** The part of `fetch` that is used. `expo/fetch`, `undici` and every browser's fit. */
+export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
+
+export type Awaitable<T> = T | Promise<T>;
+
+export interface StatusClientOptions {
+  /** Where the API lives, up to and without `/cases/storage/status`. A function is asked before each request. */
+  readonly baseUrl: string | (() => string);
+  /** Bearer token, asked for before each request. `null` sends none. */
+  readonly getToken?: (() => Awaitable<string | null | undefined>) | undefined;
+  /** Default `auto`: SSE in a browser, long poll elsewhere. */
+  readonly transport?: 'auto' | Transport | undefined;
+  /** Default: the global `fetch`, looked up at each request. */
+  readonly fetch?: FetchLike | undefined;
+  /** Default poll period in milliseconds, when neither a listener nor the network says one. Default 3000. */
+  readonly intervalMs?: number | undefined;
+  /** How long the server is asked to hold a long poll, in seconds. Default 25, below an app's usual 30 s timeout. */
+  readonly waitSeconds?: number | undefined;
+  /** Default: page visibility in a browser, always active elsewhere. `null`: always active. */
+  readonly activity?: ActivitySource | null | undefined;
+  /** Default: `online`/`offline` events in a browser, always online elsewhere. `null`: always online. */
+  readonly network?: NetworkSource | null | undefined;
+  /** Called with every failure, also those that are retried. For logs; the snapshot carries the last one. */
+  readonly onError?: ((error: unknown) => void) | undefined;
+  /** Default: the system's. Tests inject their own. */
+  readonly clock?: Clock | undefined;
+  /** Uniform in [0, 1). Default `Math.random`. */
+  readonly random?: (() => number) | undefined;
+}
+
+/** Time, injectable. `now` is in milliseconds and need not be wall time. */
+export interface Clock {
+  now(): number;
+  /** Calls `run` once after `delayMs`; the result cancels. */
+  schedule(run: () => void, delayMs: number): () => void;
+}
+
+/** One connection, any number of listeners. */
+export interface StatusClient {
+  /** Calls `listener` with the current status (when it is live) and with every change until unsubscribed. */
+  subscribe(this: void, listener: StatusListener, options?: SubscribeOptions): Unsubscribe;
+  /** Calls `onChange` whenever {@link StatusClient.getSnapshot} would return something new. Keeps the connection up, as `subscribe` does. */
+  watch(this: void, onChange: () => void): Unsubscribe;
+  getSnapshot(this: void): StatusSnapshot;
+  readonly state: ConnectionState;
+  /** The version of the last known status; what the ETag quotes. */
+  readonly version: string | null;
+  /** Tries again now: forgets backoff, a refused token, a rejection and a transport fallback. */
+  refresh(this: void): void;
+  /** Stops for good and lets go of every listener. */
+  close(this: void): void;
+}

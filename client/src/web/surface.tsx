@@ -1,0 +1,22 @@
+import type { ReactNode } from 'react';
+import { View, type ViewStyle } from 'react-native';
+import type { Theme } from '../ui/theme.js';
+import type { SurfaceProps } from '../ui/legend.js';
+
+const BLUR = 'saturate(180%) blur(16px)';
+
+/** What react-native-web passes on to CSS and React Native's types do not know. */
+const css = (style: Record<string, string>): ViewStyle => style;
+
+const glass = css({ backdropFilter: BLUR, WebkitBackdropFilter: BLUR });
+const gradient = ({ gradient: [from, to] }: Theme): ViewStyle =>
+  css({ backgroundImage: `linear-gradient(180deg, ${from}, ${to})` });
+
+/** The same look in CSS, so that a web app needs neither Expo package. */
+export function CssSurface({ theme, style, contentStyle, testID, children }: SurfaceProps): ReactNode {
+  return (
+    <View style={[glass, style]} testID={testID}>
+      <View style={[gradient(theme), contentStyle]}>{children}</View>
+    </View>
+  );
+}

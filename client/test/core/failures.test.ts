@@ -1,0 +1,191 @@
+/** What each failure does: back off, wait for a token, or stop with a clear error. */
+import { describe, expect, it, vi } from 'vitest';
+import { backoffBoundMs } from '../../src/pacing.js';
+import { createRig } from '../support/rig.js';
+import { problem } from '../support/status-service.js';
+
+const MINUTE = 60_000;
+
+describe('a server that is dead for 5 minutes', () => {
+  it.each(['long-poll', 'sse', 'poll'] as const)('%s: attempts follow 1, 2, 4 … 30 s', async (transport) => {
+    const { clock, wire, service, client, heard, start } = createRig({ transport }, {}, 42);
+    await start();
+    await clock.advance(1000);
+    wire.fault = () => 'refuse';
+    // What was under way is cut, as a dying server does.
+    service.token = 'gone';
+    service.set({ queued: 1 });
+    client.refresh();
+    const first = wire.sent.length;
+    await clock.advance(5 * MINUTE);
+    const times = wire.times.slice(first);
+    const gaps = times.slice(1).map((at, i) => at - (times[i] ?? 0));
+    gaps.forEach((gap, i) => {
+      expect(gap, `gap ${i}`).toBeLessThanOrEqual(backoffBoundMs(i));
+    });
+    expect(backoffBoundMs(0)).toBe(1000);
+    expect([1, 2, 3, 4, 5, 50].map(backoffBoundMs)).toEqual([2000, 4000, 8000, 16_000, 30_000, 30_000]);
+    expect(Math.max(...gaps)).toBeGreaterThan(16_000);
+    expect(times.length).toBeLessThan(40);
+    expect(client.state).toBe('stale');
+
+    service.token = 'secret';
+    service.set({ queued: 2 });
+    wire.fault = () => undefined;
+    const down = wire.sent.length;
+    const lastAttempt = wire.times.at(-1) ?? 0;
+    while (wire.sent.length === down) await clock.advance(100);
+    expect((wire.times[down] ?? 0) - lastAttempt).toBeLessThanOrEqual(30_000);
+    expect(client.state).toBe('live'); // with the very first attempt after the return
+    expect(heard.at(-1)?.queued).toBe(2);
+  });
+
+  it('without jitter the gaps are exactly 1, 2, 4, 8, 16, 30, 30 s, and start over after a success', async () => {
+    const { clock, wire, start } = createRig({ random: () => 1 - Number.EPSILON });
+    wire.fault = () => 'refuse';
+    await start();
+    await clock.advance(100_000);
+    const gaps = (from: number): number[] =>
+      wire.times.slice(from).map((at, i, all) => Math.round((at - (all[i - 1] ?? at)) / 1000));
+    expect(gaps(0)).toEqual([0, 1, 2, 4, 8, 16, 30, 30]);
+    wire.fault = () => undefined;
+    await clock.advance(31_000);
+    wire.fault = () => 'refuse';
+    const next = wire.sent.length;
+    await clock.advance(40_000);
+    expect(gaps(next).slice(0, 4)).toEqual([0, 1, 2, 4]);
+  });
+});
+
+describe('answers', () => {
+  it.each([404, 408, 429, 500, 502, 503, 504])('%i is retried, and says so', async (status) => {
+    const { clock, wire, client, start } = createRig();
+    wire.fault = () => problem(status, 'Trouble');
+    await start();
+    expect(client.getSnapshot()).toMatchObject({ state: 'connecting', error: { code: 'http', httpStatus: status } });
+    wire.fault = () => undefined;
+    await clock.advance(1000);
+    expect(client.getSnapshot()).toMatchObject({ state: 'live', error: null });
+  });
+
+  it('Retry-After is the floor of the backoff', async () => {
+    const { clock, wire, start } = createRig();
+    wire.fault = () => problem(503, 'counts-not-ready', { 'retry-after': '20' });
+    await start();
+    await clock.advance(19_999);
+    expect(wire.sent.length).toBe(1);
+    await clock.advance(1);
+    expect(wire.sent.length).toBe(2);
+  });
+
+  it('an absurd Retry-After is bounded at 5 minutes', async () => {
+    const { clock, wire, start } = createRig();
+    wire.fault = () => problem(503, 'Closed', { 'retry-after': '999999999' });
+    await start();
+    await clock.advance(5 * MINUTE);
+    expect(wire.sent.length).toBe(2);
+  });
+
+  it('counts that are not known yet are not zeros', async () => {
+    const { clock, service, client, heard, start } = createRig();
+    service.ready = false;
+    await start();
+    expect(client.getSnapshot()).toMatchObject({ status: null, state: 'connecting' });
+    service.ready = true;
+    await clock.advance(6000);
+    expect(client.state).toBe('live');
+    expect(heard.length).toBe(1);
+  });
+
+  it.each([400, 405])('%i stops with a clear error, until refresh()', async (status) => {
+    const onError = vi.fn();
+    const { clock, wire, client, start } = createRig({ onError });
+    wire.fault = () => problem(status, 'No');
+    await start();
+    await clock.advance(10 * MINUTE);
+    expect(wire.sent.length).toBe(1);
+    expect(client.getSnapshot()).toMatchObject({ state: 'stopped', reason: 'rejected', error: { code: 'rejected' } });
+    expect(client.getSnapshot().error?.message).toContain('baseUrl');
+    expect(onError).toHaveBeenCalledTimes(1);
+    wire.fault = () => undefined;
+    client.refresh();
+    await clock.advance(10);
+    expect(client.state).toBe('live');
+  });
+
+  it.each([401, 403])('%i stops sending until getToken yields another token', async (status) => {
+    let token = 'old';
+    const { clock, wire, client, start } = createRig({ getToken: async () => token });
+    wire.fault = (sent) => (sent.headers.authorization === 'Bearer secret' ? undefined : problem(status, 'Refused'));
+    await start();
+    await clock.advance(10 * MINUTE);
+    expect(wire.sent.length).toBe(1);
+    expect(client.getSnapshot()).toMatchObject({ state: 'stopped', reason: 'unauthorized' });
+    token = 'secret';
+    await clock.advance(30_000);
+    expect(wire.sent.length).toBeGreaterThan(1);
+    expect(client.state).toBe('live');
+  });
+
+  it('a token that expires under way is waited for too', async () => {
+    let token = 'secret';
+    const { clock, wire, service, client, start } = createRig({ getToken: () => token });
+    await start();
+    service.token = 'next';
+    await clock.advance(30_000);
+    expect(client.getSnapshot()).toMatchObject({ state: 'stopped', reason: 'unauthorized', status: { queued: 0 } });
+    const before = wire.sent.length;
+    await clock.advance(MINUTE);
+    expect(wire.sent.length).toBe(before);
+    token = 'next';
+    client.refresh();
+    await clock.advance(10);
+    expect(client.state).toBe('live');
+  });
+
+  it('getToken that throws is retried', async () => {
+    const getToken = vi
+      .fn(() => 'secret')
+      .mockImplementationOnce(() => {
+        throw new Error('keychain');
+      });
+    const { clock, client, start } = createRig({ getToken });
+    await start();
+    expect(client.getSnapshot().error?.code).toBe('token');
+    await clock.advance(1000);
+    expect(client.state).toBe('live');
+  });
+
+  it.each([
+    ['a captive portal', '<html>Sign in to Wi-Fi</html>'],
+    ['half a body', '{"success": true, "da'],
+    ['an answer that is not ours', '{"ok": true}'],
+    ['counts that are not numbers', '{"success": true, "data": {"queued_count": "3"}}'],
+    ['success false', '{"success": false, "data": {"queued_count":1,"input_count":1,"output_count":1}}'],
+  ])('%s is no status, and is retried', async (_, body) => {
+    const { clock, wire, client, heard, start } = createRig();
+    wire.fault = () => ({ status: 200, headers: {}, body });
+    await start();
+    expect(client.getSnapshot()).toMatchObject({ status: null, error: { code: 'protocol' } });
+    expect(heard).toEqual([]);
+    wire.fault = () => undefined;
+    await clock.advance(1000);
+    expect(client.state).toBe('live');
+  });
+
+  it('a request that is never answered ends, below the 30 s of an app, and is retried', async () => {
+    const { clock, wire, client, start } = createRig();
+    await start();
+    await clock.advance(1000);
+    wire.fault = () => 'hang';
+    await clock.advance(25_000);
+    const hung = wire.times.at(-1) ?? 0;
+    expect(client.state).toBe('live');
+    await clock.advance(29_000);
+    expect(client.getSnapshot()).toMatchObject({ state: 'stale', error: { code: 'timeout' } });
+    wire.fault = () => undefined;
+    await clock.advance(11_000);
+    expect((wire.times.at(-1) ?? 0) - hung).toBeGreaterThanOrEqual(29_000);
+    expect(client.state).toBe('live');
+  });
+});

@@ -1,0 +1,118 @@
+/** What a listening, idle, hidden or offline client costs. */
+import { describe, expect, it } from 'vitest';
+import { settle } from '../support/fake-clock.js';
+import { createRig } from '../support/rig.js';
+
+const MINUTE = 60_000;
+
+describe('requests', () => {
+  it('idle long poll: at most 3 a minute over 10 minutes', async () => {
+    const { clock, wire, client, start } = createRig();
+    await start();
+    await clock.advance(MINUTE);
+    const afterFirst = wire.sent.length;
+    await clock.advance(9 * MINUTE);
+    expect(afterFirst).toBeLessThanOrEqual(4); // the first answer and three that are held
+    expect((wire.sent.length - afterFirst) / 9).toBeLessThanOrEqual(3);
+    expect(wire.sent.length).toBeGreaterThan(10 * 2);
+    expect(client.state).toBe('live');
+  });
+
+  it('idle stream: one request for each bounded life', async () => {
+    const { clock, wire, client, start } = createRig({ transport: 'sse' });
+    await start();
+    await clock.advance(10 * MINUTE);
+    expect(wire.sent.length).toBeLessThanOrEqual(4);
+    expect(client.state).toBe('live');
+  });
+
+  it('in the background: none, and the one in flight is aborted', async () => {
+    const { clock, wire, service, activity, client, start } = createRig();
+    await start();
+    await clock.advance(MINUTE);
+    expect(wire.inFlight).toBe(1);
+    activity.set(false);
+    await settle();
+    const before = wire.sent.length;
+    expect(wire.inFlight).toBe(0);
+    expect(service.waiters).toBe(0);
+    expect(client.getSnapshot()).toMatchObject({ state: 'stopped', reason: 'background' });
+    await clock.advance(10 * MINUTE);
+    expect(wire.sent.length - before).toBe(0);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('offline: none, and the one in flight is aborted', async () => {
+    const { clock, wire, service, network, client, start } = createRig();
+    await start();
+    await clock.advance(MINUTE);
+    network.set({ online: false, type: 'none' });
+    await settle();
+    const before = wire.sent.length;
+    expect(wire.inFlight + service.waiters).toBe(0);
+    expect(client.state).toBe('offline');
+    await clock.advance(10 * MINUTE);
+    expect(wire.sent.length - before).toBe(0);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('foreground again: asks at once, and says what it knows to be unconfirmed until then', async () => {
+    const { clock, wire, service, activity, client, heard, start } = createRig();
+    await start();
+    activity.set(false);
+    await clock.advance(MINUTE);
+    service.set({ queued: 7 });
+    activity.set(true);
+    expect(client.state).toBe('connecting');
+    const before = wire.sent.length;
+    await clock.advance(0);
+    expect(wire.sent.length - before).toBe(1);
+    expect(client.state).toBe('live');
+    expect(heard.at(-1)?.queued).toBe(7);
+  });
+
+  it('online again: asks at once', async () => {
+    const { clock, wire, network, client, start } = createRig();
+    await start();
+    network.set({ online: false, type: 'none' });
+    await clock.advance(MINUTE);
+    const before = wire.sent.length;
+    network.set({ online: true, type: 'wifi' });
+    await clock.advance(0);
+    expect(wire.sent.length - before).toBe(1);
+    expect(client.state).toBe('live');
+  });
+
+  it('starting in the background or offline: none at all', async () => {
+    const hidden = createRig();
+    hidden.activity.set(false);
+    await hidden.start();
+    const offline = createRig();
+    offline.network.set({ online: false, type: 'none' });
+    await offline.start();
+    await hidden.clock.advance(MINUTE);
+    await offline.clock.advance(MINUTE);
+    expect(hidden.wire.sent).toEqual([]);
+    expect(offline.wire.sent).toEqual([]);
+  });
+
+  it('plain polling follows the network: 2 s on Wi-Fi, 5 s elsewhere, and moves over at once', async () => {
+    const { clock, wire, network, start } = createRig({ transport: 'poll' });
+    network.set({ online: true, type: 'wifi' });
+    await start();
+    await clock.advance(20_000);
+    expect(wire.sent.length).toBe(11);
+    network.set({ online: true, type: 'cellular' });
+    await clock.advance(20_000);
+    expect(wire.sent.length).toBe(11 + 1 + 4);
+  });
+
+  it("a listener's own interval wins over the network's, and the smallest wins", async () => {
+    const { clock, wire, network, client } = createRig({ transport: 'poll' });
+    network.set({ online: true, type: 'cellular' });
+    client.subscribe(() => undefined, { intervalMs: 4000 });
+    client.subscribe(() => undefined, { intervalMs: 1000 });
+    await clock.advance(10_000);
+    expect(wire.sent.length).toBe(11);
+  });
+});
