@@ -94,7 +94,13 @@ def test_documented_defaults_are_in_force(name):
 @pytest.mark.parametrize("name", sorted(names_read()))
 def test_documented_examples_are_accepted(name):
     """What the page gives as an example can be set."""
-    base = IDENTITY if name.startswith(("STORAGE__", "WEBSITE_")) else JWT if name.startswith("JWT_") or name == "AUTH_MODE" else {}
+    base = (
+        IDENTITY
+        if name.startswith(("STORAGE__", "WEBSITE_"))
+        else JWT
+        if name.startswith("JWT_") or name == "AUTH_MODE"
+        else {}
+    )
     assert read(**(base | {name: documented()[name][1]}))
 
 

@@ -111,7 +111,8 @@ def test_long_tags_are_read_quickly(value):
 
 
 @pytest.mark.parametrize(
-    ("after_the_change", "holds"), [(-3600, False), (-1, False), (0, False), (1, True), (2, True), (99, True), (3600, False)]
+    ("after_the_change", "holds"),
+    [(-60, False), (-1, False), (0, False), (1, True), (2, True), (99, True), (999, False)],
 )
 def test_if_modified_since(after_the_change, holds):
     """`If-Modified-Since`: one-second resolution, so never a 304 for something that may have changed within it."""
