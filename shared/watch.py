@@ -154,7 +154,8 @@ class Watch:
         if self._offer is None:
             return
         (snapshot, _), self._offer = self._offer, None
-        self._offered_at = self._clock.monotonic()
+        self._offered_at = self._confirmed_at = self._clock.monotonic()
+        self._failure = None  # storage has just taken a commit
         known = self._snapshot
         if known is None or _is_ahead(snapshot.version, known):
             self._publish(snapshot)

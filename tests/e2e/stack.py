@@ -194,7 +194,8 @@ class App:
         await eventually(is_known, seconds)
 
     async def wait_for(self, wanted: tuple[int, ...], seconds: float = 30) -> None:
-        """Follow the counts by long poll until they are what is wanted."""
+        """Follow the counts by long poll until they are what is wanted; 503 is for a moment."""
+        await self.wait_for_ready(seconds)
         response = await self.status()
         deadline = time.monotonic() + seconds
         while (found := counts_of(response)) != wanted:

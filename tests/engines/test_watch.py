@@ -195,6 +195,20 @@ async def test_own_commits_are_served_without_a_read_and_in_bursts_as_one(world:
     watch.close()
 
 
+async def test_an_offer_ends_an_outage(world: World) -> None:
+    """Storage that has just taken a commit is there: nobody is told otherwise until the next read."""
+    watch = Watch(Counts(world.table, FINGERPRINT, SystemClock()), SystemClock(), poll_interval_seconds=30)
+    tally = world.stored_tally()
+    world.table.fault = lambda _: Fault.LOST_REQUEST
+    with pytest.raises(ServiceUnavailable):
+        await watch.latest()
+    watch.offer(tally)
+    async with asyncio.timeout(5):
+        assert await watch.changed("another", 5) is not None
+    assert (await watch.latest()).version == tally.version
+    watch.close()
+
+
 async def test_an_offer_never_goes_back(world: World) -> None:
     """An offer that is older than what is served already is dropped."""
     await upload(world)
