@@ -35,6 +35,7 @@ RETRY_MS: Final = 3000
 MAX_HEADER_CHARACTERS: Final = 16_384
 #: A wait ends up to this part earlier than asked, so that many clients do not come back in step.
 JITTER: Final = 1 / 16
+EVENT_STREAM: Final = "text/event-stream"
 #: Nobody is listening for this answer any more (nginx's "client closed request").
 CLIENT_GONE_STATUS: Final = 499
 
@@ -62,8 +63,9 @@ async def stream(services: Services, request: Request) -> Response:
     known = wire.parse_last_event_id(_headers(request), _query(request))
     snapshot = await services.watch.latest(newer_than=known or "")  # errors are answered before the stream begins
     headers = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no", "Vary": "Authorization"}
-    frames = _frames(services, snapshot, known)
-    return StreamingResponse(frames, media_type="text/event-stream", headers=headers)
+    if request.method == "HEAD":
+        return Response(media_type=EVENT_STREAM, headers=headers)
+    return StreamingResponse(_frames(services, snapshot, known), media_type=EVENT_STREAM, headers=headers)
 
 
 async def health(services: Services, request: Request) -> Response:

@@ -23,7 +23,7 @@ from shared.errors import CountsNotReady, RequestError, ServiceUnavailable, Stor
 from shared.status import StatusSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from shared.clock import Clock
     from shared.counts import Counts
@@ -117,19 +117,6 @@ class Watch:
                     continue
                 if is_gone is not None and await is_gone():
                     raise ClientGone
-
-    async def versions(self, version: str | None, heartbeat_seconds: float) -> AsyncIterator[StatusSnapshot | None]:
-        """Iterate over snapshots as they change, None for each heartbeat; a slow reader gets the newest only.
-
-        Args:
-            version: What the reader has already, or None to get the current snapshot first.
-            heartbeat_seconds: After so long without a change, None is yielded.
-        """
-        while True:
-            snapshot = await (self.latest() if version is None else self.changed(version, heartbeat_seconds))
-            if snapshot is not None:
-                version = snapshot.version
-            yield snapshot
 
     def offer(self, tally: Tally) -> None:
         """Take a tally that this process has just committed: a read that need not be made."""

@@ -160,6 +160,8 @@ async def test_other_methods(app: App) -> None:
     head = await app.http.head(STATUS)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["etag"]
+    stream = await app.http.head(STREAM)  # and it does not hold the connection for a stream that nobody reads
+    assert (stream.status_code, stream.headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
     options = await app.http.options(STATUS)
     assert (options.status_code, options.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
     for method in ("POST", "PUT", "PATCH", "DELETE"):
