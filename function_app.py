@@ -5,12 +5,13 @@ import os
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared import endpoints, services
+from shared import endpoints, runtime_leak, services
 from shared.settings import Settings
 
 SETTINGS = Settings.from_environ(os.environ)
 KEY_NEEDED = func.AuthLevel.FUNCTION if SETTINGS.auth_mode == "function" else func.AuthLevel.ANONYMOUS
 
+runtime_leak.install()
 app = func.FunctionApp(http_auth_level=KEY_NEEDED)
 
 
