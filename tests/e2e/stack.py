@@ -101,13 +101,13 @@ class Stack:
         """Where Event Grid delivers."""
         return f"{self.host_url}/runtime/webhooks/EventGrid?functionName=on_blob_event"
 
-    def start_host(self, port: int | None = None, *, answers: int = 200, **environ: str) -> Program:
+    def start_host(self, port: int | None = None, *options: str, answers: int = 200, **environ: str) -> Program:
         """Start a functions host (the bundled one, or Core Tools with FUNCTIONS_HOST=func) until health answers."""
         port = port or self.host_port
         if os.environ.get("FUNCTIONS_HOST") == "func":
             command = [shutil.which("func") or "func", "start", "--port", str(port)]
         else:
-            command = [sys.executable, "-m", "localdev.host", str(ROOT), "--port", str(port)]
+            command = [sys.executable, "-m", "localdev.host", str(ROOT), "--port", str(port), *options]
         program = Program(command, self.folder / f"host-{port}.log", {**self.environ, **environ})
         self._programs.append(program)
         return program.wait_ready(lambda: _answers(f"http://127.0.0.1:{port}/api/health", answers))

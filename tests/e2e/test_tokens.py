@@ -1,9 +1,10 @@
-"""AUTH_MODE=jwt on the real runtime: who may ask, and what the others are told."""
+"""AUTH_MODE=jwt and function on the real runtime: who may ask, and what the others are told."""
 
 from __future__ import annotations
 
 import http.server
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -110,3 +111,22 @@ def test_health_is_alive_for_everybody_and_detailed_for_some(secured: httpx.Clie
 def test_a_preflight_needs_no_token(secured: httpx.Client) -> None:
     """Browsers send none with OPTIONS."""
     assert secured.options(STATUS).status_code == 204
+
+
+@pytest.mark.skipif(os.environ.get("FUNCTIONS_HOST") == "func", reason="Core Tools makes up its own keys")
+def test_function_keys(tmp_path: Path) -> None:
+    """AUTH_MODE=function: the platform asks for the key before the app is reached; liveness is open to all."""
+    stack = Stack(tmp_path, AUTH_MODE="function", HOST_FUNCTION_KEY="the-key", HOST_MASTER_KEY="the-master-key")
+    try:
+        stack.azurite.start_blocking()
+        stack.start_host(stack.host_port, "--enable-auth")
+        with httpx.Client(base_url=stack.host_url, timeout=20) as client:
+            for path in (STATUS, STREAM):
+                assert client.get(path).status_code == 401
+                assert client.get(path, headers={"x-functions-key": "garbage"}).status_code == 401
+                assert client.head(path, headers={"x-functions-key": "the-key"}).status_code == 200
+            assert client.get(STATUS, params={"code": "the-key"}).status_code == 200
+            assert client.get("/api/health").json() == {"status": "ok"}
+            assert client.post(stack.webhook, headers={"aeg-event-type": "Notification"}, json=[]).status_code == 401
+    finally:
+        stack.close()
