@@ -7,14 +7,21 @@ PYTHON := .venv/bin/python
 UNIT := $(wildcard tests/unit)
 TESTS := $(UNIT) $(filter-out $(UNIT) %/__pycache__,$(patsubst %/,%,$(sort $(wildcard tests/*/)))) $(wildcard tests/test_*.py)
 
+# Says where Chromium is, installs it where that is possible, or says how to.
+WITH_CHROMIUM := CHROMIUM_PATH=$$(./localdev/chromium.sh) && export CHROMIUM_PATH
+
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test check format lock clean bench-latency bench-start
+.PHONY: help setup client dev demo test test-client check format lock clean
+.PHONY: bench-latency bench-start bench-page bench-idle
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 	\2/p' $(MAKEFILE_LIST) | expand -t 24
 
-setup: ## make .venv and install Azurite, where a lock file has changed
+setup: ## make .venv, install Azurite, build the live page, where a lock file or a source has changed
 	@./localdev/setup.sh
+
+client: ## install what the client's checks and tests need, where its lock file has changed
+	@./client/setup.sh
 
 dev: setup ## run storage, events and the functions host until Ctrl-C (ports: FUNCTIONS_PORT, BLOB_PORT, ...)
 	@$(PYTHON) -m localdev.up $(ARGS)
@@ -22,13 +29,20 @@ dev: setup ## run storage, events and the functions host until Ctrl-C (ports: FU
 demo: setup ## send generated images through a running `make dev` (ARGS="--images 100 --rate 20")
 	@$(PYTHON) -m localdev.demo $(ARGS)
 
-test: setup ## run all tests (ARGS="-k name")
+test: setup client ## run all tests, the client's and the page's in Chromium too (ARGS="-k name")
 	@$(PYTHON) -m pytest -q $(TESTS) $(ARGS)
 
-check: setup ## check style, format and types
+test-client: setup client ## run the client's checks and tests with their own output: core, React Native, real stack, Chromium
+	@cd client && npm run --silent check
+	@cd client && npm run --silent test:core
+	@cd client && npm run --silent test:native
+	@$(WITH_CHROMIUM) && cd client && npm run --silent test:stack
+
+check: setup client ## check style, format and types
 	@$(PYTHON) -m ruff check
 	@$(PYTHON) -m ruff format --check
 	@$(PYTHON) -m mypy
+	@cd client && npm run --silent check
 
 format: setup ## repair style and format
 	@$(PYTHON) -m ruff check --fix
@@ -45,11 +59,20 @@ lock: ## compile requirements.txt and requirements-dev.txt from pyproject.toml
 	@.tools/bin/python -m pip install --quiet "$$(grep -o 'uv==[0-9.]*' localdev/setup.sh)"
 
 clean: ## remove what was generated: environments, caches, the local storage and its blobs
-	@rm -rf .venv .tools .local localdev/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	@find . -name node_modules -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf .venv .tools .local client/dist client/demo/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . \( -name node_modules -o -name __pycache__ \) -type d -prune -exec rm -rf {} +
 
 bench-latency: setup ## measure upload -> held poll answered, over 50 uploads
 	@$(PYTHON) -m bench.upload_latency $(ARGS)
 
 bench-start: ## measure `make dev` to ready in a fresh clone, cold and warm (ARGS=--no-caches)
 	@python3 bench/start_time.py $(ARGS)
+
+bench-page: setup client ## measure upload -> changed number on the page in Chromium, on long poll and on SSE (UPLOADS=20)
+	@$(WITH_CHROMIUM) && cd client && npm run --silent bench:page
+
+bench-idle: setup client ## measure what an idle long poll costs: requests in two real minutes
+	@cd client && npm run --silent bench:idle
+
+bench-write: setup ## measure the write path against a naive counter
+	@$(PYTHON) -m bench.write $(ARGS)

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes .venv (Python 3.13 and everything pinned in requirements-dev.txt) and localdev/node_modules (Azurite).
-# Runs again only when a lock file changed. Every missing prerequisite is named with how to get it.
+# Makes .venv (Python 3.13 and everything pinned in requirements-dev.txt), localdev/node_modules (Azurite) and the live
+# page (client/demo/dist). Each again only when its lock file or sources changed. Every missing prerequisite is named
+# with how to get it; without the page everything else works, so a page that cannot be built is only said.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -38,4 +39,23 @@ wanted=$(stamp localdev/package-lock.json)
 if [ "$(cat localdev/node_modules/.stamp 2>/dev/null)" != "$wanted" ]; then
     npm ci --prefix localdev --silent --no-audit --no-fund
     echo "$wanted" >localdev/node_modules/.stamp
+fi
+
+page_sources() {
+    find client/demo client/src \( -name node_modules -o -name dist \) -prune -o -type f -exec cksum {} + | sort | cksum
+}
+
+build_page() {
+    cd client/demo
+    npm ci --silent --no-audit --no-fund && npm run build --silent -- --logLevel error
+}
+
+wanted=$(page_sources)
+if [ "$(cat client/demo/dist/.stamp 2>/dev/null)" != "$wanted" ]; then
+    if (build_page); then
+        echo "$wanted" >client/demo/dist/.stamp
+    else
+        echo 'the live page could not be built (cd client/demo && npm ci && npm run build); going on without it' >&2
+        rm -rf client/demo/dist
+    fi
 fi

@@ -4,7 +4,7 @@ import { type ConditionChange, Conditions } from './conditions.js';
 import { type StatusError, toStatusError } from './errors.js';
 import { createHttp, type Http } from './http.js';
 import { Listeners } from './listeners.js';
-import { DEFAULT_INTERVAL_MS, networkIntervalMs, TokenBucket } from './pacing.js';
+import { createTokenBucket, DEFAULT_INTERVAL_MS, networkIntervalMs, type TakeToken } from './pacing.js';
 import type { Reading } from './protocol.js';
 import { runSession } from './session.js';
 import { pageActivity, pageNetwork } from './signals.js';
@@ -38,7 +38,7 @@ class Client implements StatusClient {
   private readonly clock;
   private readonly random;
   private readonly http: Http;
-  private readonly bucket: TokenBucket;
+  private readonly takeToken: TakeToken;
   private readonly conditions: Conditions;
   private readonly listeners: Listeners;
   private readonly watchers = new Set<() => void>();
@@ -58,8 +58,8 @@ class Client implements StatusClient {
     const { clock = systemClock, random = Math.random } = options;
     this.clock = clock;
     this.random = random;
-    this.http = createHttp({ baseUrl: options.baseUrl, getToken: options.getToken, fetch: options.fetch, clock });
-    this.bucket = new TokenBucket(clock.now());
+    this.http = createHttp(options, clock);
+    this.takeToken = createTokenBucket(clock.now());
     this.conditions = new Conditions(activity, network, (change) => this.onCondition(change));
     this.listeners = new Listeners(options.onError ?? ((error) => console.error(error)));
     this.wanted = transport === 'auto' ? (globalThis.document ? 'sse' : 'long-poll') : transport;
@@ -73,7 +73,7 @@ class Client implements StatusClient {
   }
 
   get version(): string | null {
-    return this.memory.reading?.isValidator ? this.memory.reading.version : null;
+    return this.memory.reading?.validator ?? null;
   }
 
   readonly subscribe: StatusClient['subscribe'] = (listener, options) => {
@@ -143,15 +143,18 @@ class Client implements StatusClient {
   private restartOnNewPath(): void {
     this.memory.viaQuery = false;
     this.streamAgainAt = Number.NEGATIVE_INFINITY;
-    this.running?.abort();
-    this.running = null;
+    this.abort();
     this.update();
   }
 
   private halt(event: SnapshotEvent): void {
+    this.abort();
+    this.dispatch(event);
+  }
+
+  private abort(): void {
     this.running?.abort();
     this.running = null;
-    this.dispatch(event);
   }
 
   private start(): void {
@@ -172,7 +175,7 @@ class Client implements StatusClient {
         signal,
         confirm: (reading) => this.confirm(reading),
       },
-      bucket: this.bucket,
+      takeToken: this.takeToken,
       random: this.random,
       transport: () => this.transport(),
       intervalMs: () => this.intervalMs(),

@@ -17,11 +17,11 @@ export class StatusError extends Error {
   constructor(
     readonly code: StatusErrorCode,
     message: string,
+    override readonly cause?: unknown,
     /** The HTTP status, where there was one. */
     readonly httpStatus: number | null = null,
     /** What the server asked for with `Retry-After`, in milliseconds. */
     readonly retryAfterMs: number | null = null,
-    override readonly cause: unknown = undefined,
   ) {
     super(message);
   }
@@ -31,5 +31,5 @@ export class StatusError extends Error {
 export function toStatusError(thrown: unknown): StatusError {
   if (thrown instanceof StatusError) return thrown;
   const detail = thrown instanceof Error ? thrown.message : String(thrown);
-  return new StatusError('network', `No answer: ${detail}`, null, null, thrown);
+  return new StatusError('network', `No answer: ${detail}`, thrown);
 }

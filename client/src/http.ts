@@ -2,14 +2,9 @@
 import { Deadline } from './clock.js';
 import { StatusError, toStatusError } from './errors.js';
 import { httpError } from './protocol.js';
-import type { Awaitable, Clock, FetchLike } from './types.js';
+import type { Clock, StatusClientOptions } from './types.js';
 
-export interface HttpOptions {
-  readonly baseUrl: string | (() => string);
-  readonly getToken: (() => Awaitable<string | null | undefined>) | undefined;
-  readonly fetch: FetchLike | undefined;
-  readonly clock: Clock;
-}
+export type HttpOptions = Pick<StatusClientOptions, 'baseUrl' | 'getToken' | 'fetch'>;
 
 export interface Call {
   readonly path: string;
@@ -28,7 +23,7 @@ export interface Http {
 
 const NOT_REFUSED = Symbol('no token was refused');
 
-export function createHttp(options: HttpOptions): Http {
+export function createHttp(options: HttpOptions, clock: Clock): Http {
   let refused: unknown = NOT_REFUSED;
 
   async function currentToken(): Promise<string | null> {
@@ -36,7 +31,7 @@ export function createHttp(options: HttpOptions): Http {
     try {
       token = (await options.getToken?.()) || null;
     } catch (cause) {
-      throw new StatusError('token', 'getToken failed.', null, null, cause);
+      throw new StatusError('token', 'getToken failed.', cause);
     }
     if (token === refused) throw new StatusError('unauthorized', 'Waiting for another token.');
     return token;
@@ -61,12 +56,12 @@ export function createHttp(options: HttpOptions): Http {
 
   return {
     async get(call, handle) {
-      const deadline = new Deadline(call.signal, options.clock);
+      const deadline = new Deadline(call.signal, clock);
       deadline.arm(call.limitMs);
       try {
         return await deadline.race(send(call, deadline).then((response) => handle(response, deadline)));
       } catch (thrown) {
-        if (deadline.expired) throw new StatusError('timeout', 'No answer in time.', null, null, thrown);
+        if (deadline.expired) throw new StatusError('timeout', 'No answer in time.', thrown);
         throw toStatusError(thrown);
       } finally {
         deadline.dispose();

@@ -35,7 +35,7 @@ export class Listeners {
       if (!this.entries.has(entry) || entry.told?.version === reading.version) continue;
       entry.told = reading;
       try {
-        entry.listener(reading.status, { version: reading.isValidator ? reading.version : null });
+        entry.listener(reading.status, { version: reading.validator });
       } catch (error) {
         this.onError(error);
       }

@@ -45,32 +45,21 @@ export function reconnectMs(stream: { livedMs: number; retryMs: number }, random
   return stream.livedMs >= stream.retryMs ? CHANGE_GAP_MS * spread : stream.retryMs * spread;
 }
 
+/** Takes a token: 0 when there was one, else how long to wait before asking again. */
+export type TakeToken = (nowMs: number) => number;
+
 /**
  * A token bucket: the last line of defence. Whatever a server or proxy answers, and however often an app is
  * switched back and forth, no more than `capacity` requests go out at once and one per `refillMs` after that.
  */
-export class TokenBucket {
-  private tokens: number;
-  private filledAt: number;
-
-  constructor(
-    nowMs: number,
-    private readonly capacity = 20,
-    private readonly refillMs = 1_000,
-  ) {
-    this.tokens = capacity;
-    this.filledAt = nowMs;
-  }
-
-  /** Takes a token: 0 when there was one, else how long to wait before asking again. */
-  take(nowMs: number): number {
-    const gained = Math.max(nowMs - this.filledAt, 0) / this.refillMs;
-    this.tokens = Math.min(this.tokens + gained, this.capacity);
-    this.filledAt = nowMs;
-    if (this.tokens >= 1) {
-      this.tokens -= 1;
-      return 0;
-    }
-    return Math.ceil((1 - this.tokens) * this.refillMs);
-  }
+export function createTokenBucket(startMs: number, capacity = 20, refillMs = 1_000): TakeToken {
+  let tokens = capacity;
+  let filledAt = startMs;
+  return (nowMs) => {
+    tokens = Math.min(tokens + Math.max(nowMs - filledAt, 0) / refillMs, capacity);
+    filledAt = nowMs;
+    if (tokens < 1) return Math.ceil((1 - tokens) * refillMs);
+    tokens -= 1;
+    return 0;
+  };
 }

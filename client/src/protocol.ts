@@ -1,5 +1,5 @@
 /** The wire: names, shapes and what each answer means. Pure; the contract is `docs/protocol.md`. */
-import { StatusError } from './errors.js';
+import { StatusError, type StatusErrorCode } from './errors.js';
 import type { StorageStatus } from './types.js';
 
 export const STATUS_PATH = '/cases/storage/status';
@@ -16,8 +16,8 @@ export interface Reading {
   readonly status: StorageStatus;
   /** Opaque; compared by inequality only. Without one from the server it is made of the numbers. */
   readonly version: string;
-  /** Whether the server knows this version, so that it can be sent back as a validator. */
-  readonly isValidator: boolean;
+  /** The version, if the server knows it too, so that it can be sent back; else `null`. */
+  readonly validator: string | null;
 }
 
 type Wire = Readonly<Record<string, unknown>>;
@@ -28,15 +28,13 @@ function broken(what: string): StatusError {
   return new StatusError('protocol', `${what}: is a proxy or a portal answering?`);
 }
 
-function parseJson(text: string): Wire {
-  let value: unknown;
+/** `undefined` for what is not JSON. */
+function parseJson(text: string): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch {
-    // Told below.
+    return undefined;
   }
-  if (!isObject(value)) throw broken('Not a JSON object');
-  return value;
 }
 
 function reading(wire: unknown, names: readonly [string, string, string], fallbackVersion: string | null): Reading {
@@ -47,11 +45,11 @@ function reading(wire: unknown, names: readonly [string, string, string], fallba
     throw broken(`No usable ${name}`);
   }) as [number, number, number];
   const timestamp = typeof wire.timestamp === 'string' ? wire.timestamp : '';
-  const said = typeof wire.version === 'string' && wire.version ? wire.version : fallbackVersion;
+  const validator = typeof wire.version === 'string' && wire.version ? wire.version : fallbackVersion;
   return {
     status: { queued, processing, completed, timestamp },
-    version: said ?? `${queued}/${processing}/${completed}/${timestamp}`,
-    isValidator: said !== null,
+    version: validator ?? `${queued}/${processing}/${completed}/${timestamp}`,
+    validator,
   };
 }
 
@@ -63,7 +61,7 @@ function reading(wire: unknown, names: readonly [string, string, string], fallba
 export function parseStatus(text: string, etag: string | null): Reading {
   const body = parseJson(text);
   return reading(
-    body.success === true ? body.data : null,
+    isObject(body) && body.success === true ? body.data : null,
     ['queued_count', 'input_count', 'output_count'],
     opaqueTag(etag),
   );
@@ -89,11 +87,12 @@ export function parseRetryAfter(value: string | null, wallNowMs: number): number
 
 /** What a status other than 200 and 304 means. 404 is retried: a cold or just deployed function app answers it. */
 export function httpError(status: number, retryAfter: string | null, wallNowMs: number): StatusError {
-  if (status === 401 || status === 403) {
-    return new StatusError('unauthorized', `The token was refused (${status}).`, status);
-  }
-  if (status === 400 || status === 405) {
-    return new StatusError('rejected', `The request was rejected (${status}): check baseUrl and versions.`, status);
-  }
-  return new StatusError('http', `Answer ${status}.`, status, parseRetryAfter(retryAfter, wallNowMs));
+  const retryAfterMs = parseRetryAfter(retryAfter, wallNowMs);
+  const [code, message]: [StatusErrorCode, string] =
+    status === 401 || status === 403
+      ? ['unauthorized', 'The token was refused']
+      : status === 400 || status === 405
+        ? ['rejected', 'Check baseUrl and versions: the request was rejected']
+        : ['http', 'No status'];
+  return new StatusError(code, `${message} (${status}).`, undefined, status, retryAfterMs);
 }

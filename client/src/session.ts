@@ -13,7 +13,7 @@
  */
 import { sleep } from './clock.js';
 import { type StatusError, toStatusError } from './errors.js';
-import { backoffMs, gapMs, reconnectMs, type TokenBucket } from './pacing.js';
+import { backoffMs, gapMs, reconnectMs, type TakeToken } from './pacing.js';
 import { STREAM_AGAIN_MS, StreamDoubt } from './transports/doubt.js';
 import type { Exchange, Outcome } from './transports/exchange.js';
 import { requestStatus } from './transports/request.js';
@@ -22,7 +22,7 @@ import type { Transport } from './types.js';
 
 export interface Session {
   readonly exchange: Exchange;
-  readonly bucket: TokenBucket;
+  readonly takeToken: TakeToken;
   readonly random: () => number;
   /** Which transport to use now. */
   readonly transport: () => Transport;
@@ -44,80 +44,64 @@ function exchangeOnce({ exchange }: Session, transport: Transport, settled: bool
 }
 
 /** Waits until the bucket has a token, or the signal aborts. */
-async function takeToken({ bucket, exchange: { clock, signal } }: Session): Promise<void> {
-  for (let waitMs = bucket.take(clock.now()); waitMs && !signal.aborted; waitMs = bucket.take(clock.now())) {
+async function awaitToken({ takeToken, exchange: { clock, signal } }: Session): Promise<void> {
+  for (let waitMs = takeToken(clock.now()); waitMs && !signal.aborted; waitMs = takeToken(clock.now())) {
     await sleep(clock, waitMs, signal);
   }
 }
 
 /** Runs until `exchange.signal` aborts or the server rejects the request. Never rejects. */
-export function runSession(session: Session): Promise<void> {
-  return new Run(session).toTheEnd();
-}
-
-class Run {
-  private readonly doubt = new StreamDoubt();
+export async function runSession(session: Session): Promise<void> {
+  const { exchange, random, confirmations } = session;
+  const { clock, signal } = exchange;
+  const doubt = new StreamDoubt();
   /** In a row. */
-  private failures = 0;
+  let failures = 0;
   /** The last exchange succeeded. */
-  private settled = false;
+  let settled = false;
 
-  constructor(private readonly session: Session) {}
-
-  async toTheEnd(): Promise<void> {
-    const { clock, signal } = this.session.exchange;
-    while (!signal.aborted) {
-      await takeToken(this.session);
-      if (signal.aborted) return;
-      const pauseMs = await this.once();
-      if (signal.aborted) return;
-      await sleep(clock, pauseMs, signal);
-    }
+  function forgetFailures(): void {
+    failures = 0;
+    doubt.clear();
   }
 
-  /** One exchange; returns how long to wait before the next. */
-  private async once(): Promise<number> {
-    const { exchange, confirmations } = this.session;
-    const transport = this.session.transport();
-    const startedAt = exchange.clock.now();
-    const before = confirmations();
-    try {
-      const outcome = await exchangeOnce(this.session, transport, this.settled);
-      return this.afterAnswer(outcome, transport, exchange.clock.now() - startedAt);
-    } catch (thrown) {
-      if (exchange.signal.aborted) return 0;
-      return this.afterFailure(toStatusError(thrown), transport, confirmations() > before);
-    }
-  }
-
-  private afterAnswer(outcome: Outcome, transport: Transport, elapsedMs: number): number {
-    const { session } = this;
+  function afterAnswer(outcome: Outcome, transport: Transport, elapsedMs: number): number {
     if (outcome.kind === 'unstreamable') {
       session.fallBack(STREAM_AGAIN_MS);
       return 0;
     }
-    const first = !this.settled;
-    this.settled = true;
-    this.forgetFailures();
-    if (outcome.kind === 'ended') return reconnectMs(outcome, session.random);
+    const first = !settled;
+    settled = true;
+    forgetFailures();
+    if (outcome.kind === 'ended') return reconnectMs(outcome, random);
     const followUp = transport === 'long-poll' && (first || outcome.changed);
     return gapMs({ followUp, elapsedMs, intervalMs: session.intervalMs() });
   }
 
-  private forgetFailures(): void {
-    this.failures = 0;
-    this.doubt.clear();
+  function afterFailure(error: StatusError, transport: Transport, worked: boolean): number {
+    settled = false;
+    if (worked) forgetFailures();
+    session.fail(error);
+    const fallBackMs = transport === 'sse' && !worked ? doubt.after(error) : 0;
+    if (fallBackMs) session.fallBack(fallBackMs);
+    return backoffMs(failures++, random, error.retryAfterMs);
   }
 
-  private afterFailure(error: StatusError, transport: Transport, worked: boolean): number {
-    const { session } = this;
-    this.settled = false;
-    if (worked) this.forgetFailures();
-    session.fail(error);
-    const fallBackMs = transport === 'sse' && !worked ? this.doubt.after(error) : 0;
-    if (fallBackMs) session.fallBack(fallBackMs);
-    const waitMs = backoffMs(this.failures, session.random, error.retryAfterMs);
-    this.failures += 1;
-    return waitMs;
+  /** One exchange; returns how long to wait before the next. */
+  async function once(): Promise<number> {
+    const transport = session.transport();
+    const startedAt = clock.now();
+    const before = confirmations();
+    try {
+      const outcome = await exchangeOnce(session, transport, settled);
+      return afterAnswer(outcome, transport, clock.now() - startedAt);
+    } catch (thrown) {
+      return signal.aborted ? 0 : afterFailure(toStatusError(thrown), transport, confirmations() > before);
+    }
+  }
+
+  while (!signal.aborted) {
+    await awaitToken(session);
+    if (!signal.aborted) await sleep(clock, await once(), signal);
   }
 }

@@ -45,7 +45,7 @@ export function Uploads({ images, onError }: { images: Images; onError: (error: 
   };
 
   return (
-    <section className="card" aria-labelledby="uploads-title">
+    <section className="card uploads" aria-labelledby="uploads-title">
       <h2 id="uploads-title">Try it</h2>
       <button
         type="button"

@@ -18,8 +18,8 @@ interface Question {
 /** The first request has no validator and is answered at once, so it does not ask to be held. */
 function question(memory: Memory, waitSeconds: number): Question {
   const headers: Record<string, string> = { Accept: 'application/json' };
-  const known = memory.reading?.isValidator ? memory.reading.version : null;
-  if (known === null) return { path: STATUS_PATH, headers };
+  const known = memory.reading?.validator;
+  if (!known) return { path: STATUS_PATH, headers };
   if (memory.viaQuery) {
     const wait = waitSeconds ? `&wait=${waitSeconds}` : '';
     return { path: `${STATUS_PATH}?since=${encodeURIComponent(known)}${wait}`, headers };
@@ -52,7 +52,7 @@ function noticeLostValidator(
   waitSeconds: number,
 ): void {
   const early = elapsedMs < (waitSeconds * 1000) / 2;
-  const lost = early && memory.reading?.isValidator === true && version === memory.reading.version;
+  const lost = early && version !== undefined && version === memory.reading?.validator;
   memory.lostValidators = lost ? memory.lostValidators + 1 : 0;
   if (memory.lostValidators >= LOST_VALIDATORS) memory.viaQuery = true;
 }

@@ -14,9 +14,9 @@ const RETRY_BOUNDS_MS = [100, 30_000] as const;
 /** Follows one stream until it ends. Throws StatusError when it fails. */
 export async function followStream(exchange: Exchange): Promise<Outcome> {
   if (typeof TextDecoder === 'undefined') return { kind: 'unstreamable' };
-  const known = exchange.memory.reading;
+  const known = exchange.memory.reading?.validator;
   const headers: Record<string, string> = { Accept: 'text/event-stream' };
-  if (known?.isValidator) headers['Last-Event-ID'] = known.version;
+  if (known) headers['Last-Event-ID'] = known;
   const progress = { frames: 0 };
   try {
     return await exchange.http.get(

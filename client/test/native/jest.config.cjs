@@ -19,5 +19,7 @@ module.exports = {
   transformIgnorePatterns: [
     '/node_modules/(?!((jest-)?react-native|@react-native(-community)?|expo|@expo)/|expo-|eventsource-parser)',
   ],
+  // The first test of a file transforms half of React Native when nothing is cached.
+  testTimeout: 60_000,
   restoreMocks: true,
 };
