@@ -12,7 +12,7 @@ WITH_CHROMIUM := CHROMIUM_PATH=$$(./localdev/chromium.sh) && export CHROMIUM_PAT
 
 .DEFAULT_GOAL := help
 .PHONY: help setup client dev demo test test-client check format lock clean
-.PHONY: bench-latency bench-start bench-page bench-idle
+.PHONY: bench-latency bench-start bench-page bench-idle bench-write
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 	\2/p' $(MAKEFILE_LIST) | expand -t 24

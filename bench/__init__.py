@@ -1,1 +1,1 @@
-"""Measurements of the running system; docs/benchmarks.md will quote them."""
+"""Measurements of the running system; docs/benchmarks.md quotes them."""
