@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import json
+from datetime import UTC, datetime
 
 import httpx
 import pytest
+from azure.data.tables.aio import TableServiceClient
 from httpx_sse import aconnect_sse
 
+from shared.azure_table import AzureTable
 from tests.e2e.stack import STATUS, STREAM, App, Stack, container, plus
 
 
@@ -200,3 +203,15 @@ async def test_i6_two_hosts_on_one_table(stack: Stack, app: App, unique: str) ->
             await other.wait_for(plus(before, 1, 0, 0))
     finally:
         second.stop()
+
+
+async def test_the_table_says_when_a_commit_landed(stack: Stack, app: App, unique: str) -> None:
+    """What Last-Modified leans on: the service's own time of the write comes along with the tally."""
+    await upload(stack, f"{unique}.jpg")
+    await app.held("none", 1)
+    connection = stack.azurite.connection_string
+    async with TableServiceClient.from_connection_string(connection) as service:
+        found = await AzureTable(service.get_table_client("storagecounts")).read("g1", "!tally")
+    assert found is not None
+    assert found.written_at is not None
+    assert abs((datetime.now(UTC) - found.written_at).total_seconds()) < 600

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
@@ -98,3 +99,11 @@ def test_an_unchanged_tally_becomes_not_modified():
     for _ in range(200):
         found = snapshot(read_seconds=random.uniform(MARGIN + 2, 1000))
         assert not snapshot(read_seconds=2000).modified_since(found.last_modified)
+
+
+def test_a_commit_that_landed_late_is_dated_by_its_landing():
+    """Stamped at once, landed seconds later: a client that read in between is not told that it has this already."""
+    held = snapshot(read_seconds=4, changed_at=at(0.1))
+    late = replace(snapshot(read_seconds=9, changed_at=at(0.5), revision=8), written_at=at(5))
+    assert late.modified_since(held.last_modified)
+    assert late.last_modified > held.last_modified
