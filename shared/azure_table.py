@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient
 
     from shared.ledger import Properties
-    from shared.ports import Write
+    from shared.ports import PropertyRange, Write
 
 #: What answers of storage mean for a transaction, by status; other 4xx are :class:`Refused`.
 _CONFLICTS: Final = {404, 409, 412}
@@ -65,25 +65,37 @@ class AzureTable:
         operations = [_operation(partition, write) for write in writes]
         async with _translated():
             results = await self._client.submit_transaction(operations, retry_total=0, read_timeout=_TIMEOUT_SECONDS)
-        return [str(result["etag"]) for result in results]
+        return [str(result.get("etag") or "") for result in results]
 
-    async def scan(self, partition: str, select: Sequence[str] | None = None) -> AsyncIterator[list[Entity]]:
+    async def scan(
+        self,
+        partition: str,
+        select: Sequence[str] | None = None,
+        *,
+        after: str = "",
+        within: PropertyRange | None = None,
+    ) -> AsyncIterator[list[Entity]]:
         """Iterate over a partition, page by page."""
         columns = ["PartitionKey", "RowKey", *select] if select is not None else None
+        condition = "PartitionKey eq @partition and RowKey gt @after"
+        values = {"partition": partition, "after": after}
+        if within is not None:
+            condition += f" and {within.name} ge @low and {within.name} lt @high"
+            values |= {"low": within.low, "high": within.high}
         async with _translated():
-            pages = self._client.query_entities(
-                "PartitionKey eq @partition", parameters={"partition": partition}, select=columns
-            ).by_page()
+            pages = self._client.query_entities(condition, parameters=values, select=columns).by_page()
             async for page in pages:
                 yield [_entity(entity) async for entity in page]
 
 
 def _operation(partition: str, write: Write) -> tuple[Any, ...]:
-    entity: dict[str, Any] = {"PartitionKey": partition, "RowKey": write.row_key, **_typed(write.properties)}
+    entity: dict[str, Any] = {"PartitionKey": partition, "RowKey": write.row_key, **_typed(write.properties or {})}
     if write.etag is None:
         return ("create", entity)
-    condition = {"mode": UpdateMode.REPLACE, "etag": write.etag, "match_condition": MatchConditions.IfNotModified}
-    return ("update", entity, condition)
+    condition = {"etag": write.etag, "match_condition": MatchConditions.IfNotModified}
+    if write.properties is None:
+        return ("delete", entity, condition)
+    return ("update", entity, {"mode": UpdateMode.REPLACE, **condition})
 
 
 def _typed(properties: Properties) -> dict[str, Any]:

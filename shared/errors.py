@@ -16,6 +16,7 @@
         ├── Conflict               a condition did not hold; nothing was written: re-read, re-decide
         ├── Rejected               storage will never take this operation (a 400); nothing was written
         ├── Refused                storage is there and says no (403, a missing table); an outage for us
+        ├── ContainerAbsent        a definite answer that there is no such container
         └── OutcomeUnknown         anything else: it may or may not have been written; re-read, re-decide
 """
 
@@ -131,6 +132,10 @@ class Rejected(StorageError):  # noqa: N818
 
 class Refused(StorageError):  # noqa: N818
     """Storage answers, and says no: no permission, no such table. Nothing was written, and retrying is for later."""
+
+
+class ContainerAbsent(StorageError):  # noqa: N818
+    """Storage says definitely that this container does not exist; a failed or refused listing never says that."""
 
 
 class OutcomeUnknown(StorageError):  # noqa: N818

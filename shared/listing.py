@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
+from shared.errors import ContainerAbsent
 from shared.heads import AnswerDate, error_code, translate
 from shared.ports import Page
 
@@ -30,17 +31,20 @@ class BlobListing:
     def __init__(self, service: BlobServiceClient) -> None:
         self._service = service
 
-    async def pages(self, container: str, prefix: str) -> AsyncIterator[Page]:
-        """Iterate over the names, page by page. A container that definitely does not exist has none."""
+    async def pages(self, container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
+        """Iterate over the names, page by page."""
         dates = AnswerDate()
         names = self._service.get_container_client(container).list_blob_names(
             name_starts_with=prefix or None, results_per_page=PAGE_SIZE, raw_response_hook=dates.note
         )
         try:
-            async for page in names.by_page():
-                yield Page([name async for name in page], dates.date)
+            pages = names.by_page(token or None)
+            async for page in pages:
+                listed = [name async for name in page]
+                yield Page(listed, dates.date, getattr(pages, "continuation_token", None) or "")
         except ResourceNotFoundError as error:
-            if error_code(error) != "ContainerNotFound":
-                raise translate(error) from error
+            if error_code(error) == "ContainerNotFound":
+                raise ContainerAbsent(f"there is no container {container!r}") from error
+            raise translate(error) from error
         except (AzureError, OSError, TimeoutError) as error:
             raise translate(error) from error

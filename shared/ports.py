@@ -38,13 +38,22 @@ class Write:
 
     Attributes:
         row_key: Which entity.
-        properties: All of its properties afterwards.
+        properties: All of its properties afterwards, or None: it is deleted (needs an ETag).
         etag: The ETag it must have now, or None: it must not exist.
     """
 
     row_key: str
-    properties: Properties
+    properties: Properties | None
     etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyRange:
+    """Entities whose text property ``name`` is at least ``low`` and below ``high``, by code units."""
+
+    name: str
+    low: str
+    high: str
 
 
 class Table(Protocol):
@@ -61,7 +70,7 @@ class Table(Protocol):
         """Do all of the writes or none (1 to 100, each entity once).
 
         Returns:
-            The new ETags, in order.
+            The new ETags, in order; "" for a deletion.
 
         Raises:
             Conflict: A condition did not hold.
@@ -69,14 +78,23 @@ class Table(Protocol):
         """
         ...
 
-    def scan(self, partition: str, select: Sequence[str] | None = None) -> AsyncIterator[list[Entity]]:
-        """Iterate over all entities of a partition, page by page, in RowKey order.
+    def scan(
+        self,
+        partition: str,
+        select: Sequence[str] | None = None,
+        *,
+        after: str = "",
+        within: PropertyRange | None = None,
+    ) -> AsyncIterator[list[Entity]]:
+        """Iterate over the entities of a partition, page by page, in RowKey order. A page may be empty.
 
         Not a snapshot: entities written meanwhile may or may not be seen.
 
         Args:
             partition: The partition's key.
             select: Names of the properties to read, or None for all.
+            after: Only entities whose RowKey is greater.
+            within: Only entities whose property lies in this range; the service compares, but visits all.
         """
         ...
 
@@ -120,21 +138,27 @@ class Page:
     Attributes:
         names: Blob names.
         date: The ``Date`` of the answer.
+        next_token: Where the listing goes on after this page; "" when this is the last one.
     """
 
     names: Sequence[str]
     date: datetime
+    next_token: str = ""
 
 
 class Listing(Protocol):
     """Lists containers. Only the reconciler has one."""
 
-    def pages(self, container: str, prefix: str) -> AsyncIterator[Page]:
+    def pages(self, container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
         """Iterate over the names under a prefix, page by page, in no particular order.
 
-        A container that does not exist (a definite answer) has no pages.
+        Args:
+            container: The container.
+            prefix: "" for all of it.
+            token: A page's ``next_token``: go on after that page, also in another process.
 
         Raises:
+            ContainerAbsent: A definite answer that there is no such container.
             Refused: Storage says no.
             OutcomeUnknown: No answer.
         """

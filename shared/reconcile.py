@@ -15,6 +15,7 @@ completed the counts are not ready.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from dataclasses import asdict, dataclass, field, replace
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.clock import to_iso
 from shared.counts import PARTITION, TALLY_KEY
-from shared.errors import Conflict
+from shared.errors import Conflict, ContainerAbsent
 from shared.ledger import Observation, from_properties, row_key
 from shared.planning import Remembered, RowChanged
 from shared.ports import Write
@@ -144,8 +145,9 @@ class Reconciler:
 
     async def _pages(self) -> AsyncIterator[tuple[str, str, Page]]:
         for folder, location in self._folders.locations.items():
-            async for page in self._listing.pages(location.container, location.prefix):
-                yield folder, location.container, page
+            with contextlib.suppress(ContainerAbsent):
+                async for page in self._listing.pages(location.container, location.prefix):
+                    yield folder, location.container, page
 
     def _images(self, container: str, page: Page) -> Iterable[str]:
         return (f"{container}/{name}" for name in page.names if self._folders.is_image(name))

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from shared.errors import Conflict, Rejected
-from shared.ports import Table, Write
+from shared.ports import PropertyRange, Table, Write
 
 P = "g1"
 
@@ -119,3 +119,41 @@ async def test_scan_sees_one_partition_whole_and_in_order(table: Table) -> None:
 async def test_scan_of_an_empty_partition_ends(table: Table) -> None:
     """Nothing there, nothing seen."""
     assert [entity async for page in table.scan("nothing") for entity in page] == []
+
+
+async def test_scan_goes_on_after_a_key(table: Table) -> None:
+    """A scan that was cut goes on where it was."""
+    await table.commit(P, [Write(f"{i:04}", {"n": i}, None) for i in range(20)])
+    found = [entity.row_key async for page in table.scan(P, after="0016") for entity in page]
+    assert found == ["0017", "0018", "0019"]
+
+
+async def test_scan_within_a_range_of_a_property(table: Table) -> None:
+    """The lower bound is in, the upper one is not; entities without the property are not in any range."""
+    paths = ["in/a", "in/b/1", "in/b/2", "in/b0", "in/c", "in/b"]
+    await table.commit(P, [Write(f"{i}", {"path": path}, None) for i, path in enumerate(paths)])
+    await table.commit(P, [Write("x", {"n": 1}, None)])
+    within = PropertyRange("path", "in/b/", "in/b0")
+    found = [entity async for page in table.scan(P, ["path"], within=within) for entity in page]
+    assert [entity.properties["path"] for entity in found] == ["in/b/1", "in/b/2"]
+
+
+async def test_a_scanned_entity_has_the_etag_to_write_it_with(table: Table) -> None:
+    """Also when only some of its properties were selected."""
+    await table.commit(P, [Write("a", {"n": 1, "m": 2}, None)])
+    (entity,) = [entity async for page in table.scan(P, ["n"]) for entity in page]
+    await table.commit(P, [Write("a", {"n": 3}, entity.etag)])
+
+
+async def test_delete_is_conditional_and_part_of_the_transaction(table: Table) -> None:
+    """A deletion with an old ETag stops its whole transaction; with the current one the entity is gone."""
+    (old,) = await table.commit(P, [Write("a", {"n": 1}, None)])
+    (current,) = await table.commit(P, [Write("a", {"n": 2}, old)])
+    with pytest.raises(Conflict):
+        await table.commit(P, [Write("b", {"n": 1}, None), Write("a", None, old)])
+    assert await table.read(P, "b") is None
+    etags = await table.commit(P, [Write("b", {"n": 1}, None), Write("a", None, current)])
+    assert etags[1] == ""
+    assert await table.read(P, "a") is None
+    with pytest.raises(Conflict):
+        await table.commit(P, [Write("a", None, current)])

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from shared.clock import to_iso
-from shared.errors import OutcomeUnknown
+from shared.errors import ContainerAbsent, OutcomeUnknown
 from shared.ports import Head, Page
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,6 +51,7 @@ class MemoryBlobs:
         self.clock = clock
         self.blobs: dict[str, tuple[str, datetime]] = {}
         self.events: list[str] = []
+        self.absent_containers: set[str] = set()
         self.heads = 0
         self.listed_pages = 0
         self.fails: Callable[[str], bool] = lambda _: False
@@ -60,6 +61,7 @@ class MemoryBlobs:
 
     def put(self, path: str) -> str:
         """Write a blob; return its event (also kept in ``events``)."""
+        self.absent_containers.discard(path.partition("/")[0])
         etag = f"0x{next(self._sequence):X}"
         self.blobs[path] = (etag, self.clock.now())
         return self._raise("Microsoft.Storage.BlobCreated", path, {"eTag": etag})
@@ -72,6 +74,7 @@ class MemoryBlobs:
     def delete_container(self, container: str) -> None:
         """Delete a container with all that is in it: no event is raised for any blob."""
         self.blobs = {path: blob for path, blob in self.blobs.items() if not path.startswith(f"{container}/")}
+        self.absent_containers.add(container)
 
     async def head(self, container: str, name: str) -> Head:
         """Look at a blob."""
@@ -86,20 +89,22 @@ class MemoryBlobs:
             return Head(present=False, date=date)
         return Head(present=True, date=date, etag=found[0], last_modified=found[1].replace(microsecond=0))
 
-    async def pages(self, container: str, prefix: str) -> AsyncIterator[Page]:
+    async def pages(self, container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
         """List, page by page; later pages see later changes."""
-        after = ""
+        after = token
         while True:
             await self.pause()
             if self.fails("list"):
                 raise OutcomeUnknown("listing lost")
+            if container in self.absent_containers:
+                raise ContainerAbsent(f"there is no container {container!r}")
             start = f"{container}/{prefix}"
-            paths = sorted(path for path in self.blobs if path.startswith(start) and path > after)[: self._page_size]
-            if not paths:
-                return
+            paths = sorted(path for path in self.blobs if path.startswith(start) and path > after)
+            page, after = paths[: self._page_size], paths[self._page_size - 1] if len(paths) > self._page_size else ""
             self.listed_pages += 1
-            yield Page([path.partition("/")[2] for path in paths], self.clock.now().replace(microsecond=0))
-            after = paths[-1]
+            yield Page([path.partition("/")[2] for path in page], self.clock.now().replace(microsecond=0), after)
+            if not after:
+                return
 
     def _raise(self, event_type: str, path: str, data: dict[str, str]) -> str:
         container, _, name = path.partition("/")

@@ -13,7 +13,7 @@ from enum import Enum
 
 from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected
 from shared.ledger import Properties
-from shared.ports import Entity, Write
+from shared.ports import Entity, PropertyRange, Write
 
 PAGE_SIZE = 100
 MAX_STRING_BYTES = 65_536
@@ -66,9 +66,15 @@ class MemoryTable:
             raise OutcomeUnknown("answer lost")
         return etags
 
-    async def scan(self, partition: str, select: Sequence[str] | None = None) -> AsyncIterator[list[Entity]]:
+    async def scan(
+        self,
+        partition: str,
+        select: Sequence[str] | None = None,
+        *,
+        after: str = "",
+        within: PropertyRange | None = None,
+    ) -> AsyncIterator[list[Entity]]:
         """Iterate over a partition in RowKey order, page by page; later pages see later writes."""
-        after = ""
         while True:
             await self.pause()
             if self._fails("scan"):
@@ -77,7 +83,7 @@ class MemoryTable:
             keys = sorted(key for key in rows if key > after)[:PAGE_SIZE]
             if not keys:
                 return
-            yield [_selected(rows[key], select) for key in keys]
+            yield [_selected(rows[key], select) for key in keys if _lies_within(rows[key], within)]
             after = keys[-1]
 
     def entities(self, partition: str) -> dict[str, Entity]:
@@ -96,17 +102,25 @@ class MemoryTable:
         rows = self._partitions.setdefault(partition, {})
         for index, write in enumerate(writes):
             if any(
-                isinstance(v, str) and len(v.encode("utf-16-le")) > MAX_STRING_BYTES for v in write.properties.values()
+                isinstance(value, str) and len(value.encode("utf-16-le")) > MAX_STRING_BYTES
+                for value in (write.properties or {}).values()
             ):
                 raise Rejected("PropertyValueTooLarge", index)
             found = rows.get(write.row_key)
             if (found.etag if found else None) != write.etag:
                 raise Conflict("the condition does not hold", index)
-        etags = [f'W/"{next(self._etags)}"' for _ in writes]
+        etags = ["" if write.properties is None else f'W/"{next(self._etags)}"' for write in writes]
         for write, etag in zip(writes, etags, strict=True):
-            rows[write.row_key] = Entity(write.row_key, dict(write.properties), etag)
+            if write.properties is None:
+                del rows[write.row_key]
+            else:
+                rows[write.row_key] = Entity(write.row_key, dict(write.properties), etag)
         self.entities_written += len(writes)
         return etags
+
+
+def _lies_within(entity: Entity, within: PropertyRange | None) -> bool:
+    return within is None or within.low <= str(entity.properties.get(within.name, "")) < within.high
 
 
 def _selected(entity: Entity, select: Sequence[str] | None) -> Entity:
