@@ -48,4 +48,4 @@ async def health(req: Request) -> Response:
 async def reconcile(timer: func.TimerRequest) -> None:
     """Compare the counts with a listing, and repair them."""
     del timer
-    await (await get_services()).reconciler.run()
+    await (await get_services()).reconciler.run_scheduled(SETTINGS.reconcile_slice_seconds)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.errors import EventNotUnderstood, Rejected
-from shared.events import parse
+from shared.events import DirectoryChange, parse
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shared.events import BlobChange
     from shared.folders import FolderMap
     from shared.quarantine import Quarantine
+    from shared.reconcile import Reconciler
     from shared.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -32,14 +33,24 @@ class Delivery:
         folders: What counts where.
         writer: The way into the ledger.
         quarantine: Where the rest goes.
+        reconciler: Finds the blobs of a directory that was moved or deleted as a whole.
         verify_deletes: Look at the blob before a deletion is counted: for accounts with versioning or snapshots,
             where deleting an old version raises the same event.
     """
 
-    def __init__(self, folders: FolderMap, writer: Writer, quarantine: Quarantine, *, verify_deletes: bool) -> None:
+    def __init__(
+        self,
+        folders: FolderMap,
+        writer: Writer,
+        quarantine: Quarantine,
+        reconciler: Reconciler,
+        *,
+        verify_deletes: bool,
+    ) -> None:
         self._folders = folders
         self._writer = writer
         self._quarantine = quarantine
+        self._reconciler = reconciler
         self._verify_deletes = verify_deletes
         self.last_applied_event_at: datetime | None = None
 
@@ -51,11 +62,17 @@ class Delivery:
         """
         try:
             changes = parse(text)
-            await asyncio.gather(*(self._apply(change) for change in changes))
+            await asyncio.gather(*(self._take(change) for change in changes))
         except EventNotUnderstood as error:
             await self._quarantine.put(text, str(error))
         except Rejected as error:
             await self._quarantine.put(text, f"storage refuses the row: {error}")
+
+    async def _take(self, change: BlobChange | DirectoryChange) -> None:
+        if isinstance(change, DirectoryChange):
+            await self._reconciler.take_directory(change.container, change.prefix)
+        else:
+            await self._apply(change)
 
     async def _apply(self, change: BlobChange) -> None:
         folder = self._folders.folder_of(change.container, change.name)

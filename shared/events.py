@@ -25,8 +25,10 @@ BLOB_CREATED: Final = "Microsoft.Storage.BlobCreated"
 BLOB_DELETED: Final = "Microsoft.Storage.BlobDeleted"
 BLOB_RENAMED: Final = "Microsoft.Storage.BlobRenamed"
 
-# Understood, and no blob's presence can be read from them. A directory event moves blobs that it does not name:
-# the next reconciliation finds them (Event Grid raises one event a directory, not one a blob).
+DIRECTORY_RENAMED: Final = "Microsoft.Storage.DirectoryRenamed"
+DIRECTORY_DELETED: Final = "Microsoft.Storage.DirectoryDeleted"
+
+# Understood, and no blob's presence can be read from them.
 SAYS_NOTHING: Final = frozenset(
     {
         "Microsoft.Storage.BlobTierChanged",
@@ -38,12 +40,12 @@ SAYS_NOTHING: Final = frozenset(
         "Microsoft.Storage.StorageTaskQueued",
         "Microsoft.Storage.StorageTaskCompleted",
         "Microsoft.Storage.DirectoryCreated",
-        "Microsoft.Storage.DirectoryRenamed",
-        "Microsoft.Storage.DirectoryDeleted",
         "Microsoft.EventGrid.SubscriptionValidationEvent",
         "Microsoft.EventGrid.SubscriptionDeletedEvent",
     }
 )
+
+_SAYS_SOMETHING: Final = {BLOB_CREATED, BLOB_DELETED, BLOB_RENAMED, DIRECTORY_RENAMED, DIRECTORY_DELETED}
 
 # A blob name has at most 1,024 characters; a path in a hierarchical namespace may add its account-relative part.
 MAX_NAME_CHARACTERS: Final = 2048
@@ -81,14 +83,27 @@ class BlobChange:
         return f"{self.container}/{self.name}"
 
 
-def parse(text: str) -> list[BlobChange]:
+@dataclass(frozen=True, slots=True)
+class DirectoryChange:
+    """Blobs under a directory came or went, without events of their own (hierarchical namespace).
+
+    Attributes:
+        container: The container's name.
+        prefix: The directory's path, with "/" at its end.
+    """
+
+    container: str
+    prefix: str
+
+
+def parse(text: str) -> list[BlobChange | DirectoryChange]:
     """Read the changes out of one delivered event.
 
     Args:
         text: The JSON of one event, in Event Grid schema or as a CloudEvent 1.0.
 
     Returns:
-        One change, two for a rename, none for an event type that says nothing of a blob's presence.
+        One change, two or more for a rename, none for an event type that says nothing of a blob's presence.
 
     Raises:
         EventNotUnderstood: With the reason, in words that an operator can act on.
@@ -97,13 +112,15 @@ def parse(text: str) -> list[BlobChange]:
     event_type, subject, when = _envelope(event)
     if event_type in SAYS_NOTHING:
         return []
-    if event_type not in {BLOB_CREATED, BLOB_DELETED, BLOB_RENAMED}:
+    if event_type not in _SAYS_SOMETHING:
         raise EventNotUnderstood(f"unknown event type {event_type[:200]!r}")
     data = event.get("data")
     if not isinstance(data, dict):
         raise EventNotUnderstood("the event has no data object")
     if event_type == BLOB_RENAMED:
-        return _rename(subject, data, when)
+        return [*_rename(subject, data, when)]
+    if event_type in {DIRECTORY_RENAMED, DIRECTORY_DELETED}:
+        return [*_directories(event_type, subject, data)]
     container, name = _name_of(_SUBJECT, subject, "subject")
     etag = data.get("eTag")
     return [
@@ -178,11 +195,8 @@ def _name_of(pattern: re.Pattern[str], text: str, where: str) -> tuple[str, str]
 
 
 def _rename(subject: str, data: dict[str, Any], when: datetime | None) -> list[BlobChange]:
-    source_url = data.get("sourceUrl")
-    if not isinstance(source_url, str):
-        raise EventNotUnderstood("a rename without sourceUrl")
     destination = _name_of(_SUBJECT, subject, "subject")
-    container, name = _name_of(_URL, source_url, "sourceUrl")
+    container, name = _source_of(data)
     # A rename's sequencer orders neither name against its own earlier events: none is kept, both are looked at.
     return [
         BlobChange(*destination, present=True, sequencer=None, event_time=when, look=True),
@@ -191,6 +205,22 @@ def _rename(subject: str, data: dict[str, Any], when: datetime | None) -> list[B
             for each in _spellings(name)
         ),
     ]
+
+
+def _directories(event_type: str, subject: str, data: dict[str, Any]) -> list[DirectoryChange]:
+    container, name = _name_of(_SUBJECT, subject, "subject")
+    found = [DirectoryChange(container, f"{name.rstrip('/')}/")]
+    if event_type == DIRECTORY_RENAMED:
+        container, name = _source_of(data)
+        found += [DirectoryChange(container, f"{each.rstrip('/')}/") for each in _spellings(name)]
+    return found
+
+
+def _source_of(data: dict[str, Any]) -> tuple[str, str]:
+    source_url = data.get("sourceUrl")
+    if not isinstance(source_url, str):
+        raise EventNotUnderstood("a rename without sourceUrl")
+    return _name_of(_URL, source_url, "sourceUrl")
 
 
 def _spellings(name: str) -> list[str]:

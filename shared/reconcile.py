@@ -1,85 +1,52 @@
 """Reconciliation: the storage account itself, listed, against the ledger. Nothing else in the app lists.
 
-1. The listing is folded into (count, digest) per folder. Equal to the tally means that the sets of names are equal:
-   clean, nothing is written and nobody wakes.
-2. Otherwise the ledger is scanned and compared with a listing. What differs is only *nominated*: both were read
-   under traffic, and neither is a snapshot.
-3. Each nominee is looked at (HEAD). What the blob says is committed on condition that the row is still the one
-   read before the HEAD; the row keeps the time of the look, so that a late, older event cannot undo it. What
-   changed since the pass began is live, and left to its events.
+::
 
-The first run on an account is the same operation on an empty ledger, in bulk and without HEADs; until it has
+    LISTING     fold the listing into (count, digest) a folder ──► equal to the tally: clean, nothing is written
+    COMPARING   scan the ledger's keys, list again, look at what differs, correct it      (comparison.py)
+    COLLECTING  once a day: drop the rows of names long gone                               (tombstones.py)
+
+Every page that was dealt with is checkpointed, so that a run that ends early (killed, or its time is up) goes on
+where it was. The first run on an account compares at once, against an empty ledger and in bulk; until it has
 completed the counts are not ready.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import logging
-from dataclasses import asdict, dataclass, field, replace
-from itertools import batched
+from contextlib import suppress
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
+from shared.checkpoint import CONTROL_PARTITION, OLDEST_RESUMED, AlreadyRunning, Lease, Run, Stage
 from shared.clock import to_iso
-from shared.counts import PARTITION, TALLY_KEY
-from shared.errors import Conflict, ContainerAbsent
-from shared.ledger import Observation, from_properties, row_key
-from shared.planning import Remembered, RowChanged
+from shared.comparison import parts_within
+from shared.counts import PARTITION
+from shared.errors import Conflict, Refused, StorageError
+from shared.folders import Location
+from shared.marks import Marks
+from shared.passes import Parts, Pass, TimeIsUp
 from shared.ports import Write
-from shared.tally import Sum, fold
+from shared.report import Report
+from shared.tally import Sum
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterable
-    from datetime import datetime
-
     from shared.clock import Clock
     from shared.counts import Counts
     from shared.folders import FolderMap
-    from shared.ports import Heads, Listing, Page, Table
+    from shared.ports import Heads, Listing, Table
+    from shared.report import OnProgress
     from shared.tally import Tally
     from shared.writer import Writer
 
 log = logging.getLogger(__name__)
 
-CONTROL_PARTITION: Final = "control"
+#: An event is normally here within a second; a difference that lasts longer is drift.
+GRACE_SECONDS: Final = 5.0
+#: Spent on a directory within the delivery of its event; Event Grid waits 30 s.
+DIRECTORY_SECONDS: Final = 10.0
 REPORT_KEY: Final = "last-reconciliation"
-CONCURRENT_LOOKS: Final = 32
-
-
-@dataclass(slots=True)
-class Report:
-    """What a reconciliation found.
-
-    Attributes:
-        started_at: ISO 8601.
-        duration_seconds: How long it took.
-        listed: Blobs that count, as listed.
-        clean: True when nothing had to be compared: the listing equals the tally.
-        bootstrap: True when it was the account's first.
-        added: Folder → names that were there and not counted.
-        removed: Folder → names that were counted and not there.
-    """
-
-    started_at: str
-    duration_seconds: float = 0.0
-    listed: int = 0
-    clean: bool = False
-    bootstrap: bool = False
-    added: dict[str, int] = field(default_factory=dict)
-    removed: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def corrected(self) -> int:
-        """How many rows were wrong."""
-        return sum(self.added.values()) + sum(self.removed.values())
-
-    def count(self, folder: str, delta: int) -> None:
-        """Note one correction (0 is none)."""
-        if delta:
-            side = self.added if delta > 0 else self.removed
-            side[folder] = side.get(folder, 0) + 1
 
 
 class Reconciler:
@@ -93,6 +60,7 @@ class Reconciler:
         listing: Lists containers.
         folders: What to list.
         clock: Time.
+        grace_seconds: How long a difference may be an event on its way.
     """
 
     def __init__(
@@ -104,133 +72,177 @@ class Reconciler:
         listing: Listing,
         folders: FolderMap,
         clock: Clock,
+        grace_seconds: float = GRACE_SECONDS,
     ) -> None:
+        self._parts = Parts(table, counts, writer, heads, listing, folders, clock, grace_seconds)
         self._table = table
         self._counts = counts
-        self._writer = writer
-        self._heads = heads
-        self._listing = listing
         self._folders = folders
         self._clock = clock
+        self._marks = Marks(table, clock)
+        self._is_marked = False
+        self._is_at_marks = False
 
-    async def run(self) -> Report:
-        """Reconcile once.
+    async def run(
+        self, *, full: bool = False, slice_seconds: float | None = None, on_progress: OnProgress = lambda _: None
+    ) -> Report:
+        """Reconcile, or go on with the run that was not finished.
+
+        Args:
+            full: Begin anew, and compare name by name also when the digests agree.
+            slice_seconds: When to stop; the next run goes on. None: when it is done.
+            on_progress: Told how far it is.
+
+        Returns:
+            What was found; ``finished`` is False when the time was up.
 
         Raises:
-            StorageError: Storage did not answer; what was corrected so far stays, the next run goes on.
+            AlreadyRunning: Another process is at it.
+            StorageError: Storage did not answer; the next run goes on.
         """
-        started_at, started = self._clock.now(), self._clock.monotonic()
-        before = (await self._counts.open()).tally
-        report = Report(to_iso(started_at), bootstrap=not before.ready)
-        listed = await self._fold_listing(before.digest_key, report)
-        after = (await self._counts.open()).tally
-        report.clean = listed in (dict(before.sums), dict(after.sums))
-        if not report.clean:
-            await self._compare(started_at, report)
-        if report.bootstrap:
-            await self._set_ready()
-        report.duration_seconds = round(self._clock.monotonic() - started, 3)
-        await self._store(report)
-        level = logging.WARNING if report.corrected and not report.bootstrap else logging.INFO
-        log.log(level, "reconciled: %s", asdict(report))
-        return report
+        lease = Lease(self._table, self._clock)
+        await lease.take()
+        unfinished = lease.unfinished
+        try:
+            tally = (await self._counts.open()).tally
+            run = unfinished = self._begin(unfinished, tally, full=full)
+            with _Timed(self._clock, run.report):
+                await Pass(self._parts, run, lease, tally.digest_key, slice_seconds, on_progress).work()
+            await self._finish(run.report)
+        except TimeIsUp:
+            await lease.release(run)
+        except StorageError as error:
+            if isinstance(error, Refused) and unfinished is not None and unfinished.report.resumed:
+                unfinished = None  # it may be the continuation token that is refused: the next run begins anew
+            await lease.release(unfinished)
+            raise
+        else:
+            await lease.release(None)
+        return run.report
+
+    async def run_scheduled(self, slice_seconds: float) -> None:
+        """Do what the timer is for: the marked directories, and one slice unless another process is at it."""
+        await self._run_marked(slice_seconds)
+        try:
+            await self.run(slice_seconds=slice_seconds)
+        except AlreadyRunning as running:
+            log.info("%s", running)
+
+    async def run_prefix(
+        self,
+        container: str,
+        prefix: str,
+        *,
+        slice_seconds: float | None = None,
+        on_progress: OnProgress = lambda _: None,
+    ) -> Report:
+        """Compare what lies under a prefix, name by name: at once, without a lease or a checkpoint.
+
+        Args:
+            container: The container.
+            prefix: Ends with "/", or "" for the whole container.
+            slice_seconds: When to stop; what was corrected stays. None: when it is done.
+            on_progress: Told how far it is.
+        """
+        return await self._compare_once(Location(container, prefix), slice_seconds, on_progress, commit=True)
+
+    async def take_directory(self, container: str, prefix: str) -> None:
+        """Reconcile a directory whose blobs came or went without events of their own.
+
+        It is marked first; what cannot be done at once is done by the next scheduled run.
+
+        Raises:
+            StorageError: It could not be marked: the delivery must fail and come again.
+        """
+        if not parts_within(self._folders.locations, Location(container, prefix)):
+            return
+        await self._marks.add(Location(container, prefix))
+        try:
+            await self._run_marked(DIRECTORY_SECONDS)
+        except StorageError as error:
+            log.warning("%s/%s waits for the next reconciliation: %s", container, prefix, error)
+
+    async def _run_marked(self, seconds: float) -> None:
+        """Reconcile what is marked; one caller at a time does it for all."""
+        self._is_marked = True
+        if self._is_at_marks:
+            return
+        self._is_at_marks = True
+        deadline = self._clock.monotonic() + seconds
+        try:
+            while self._is_marked:
+                self._is_marked = False
+                for mark in await self._marks.all():
+                    left_seconds = deadline - self._clock.monotonic()
+                    if left_seconds <= 0:
+                        return
+                    where = mark.location
+                    report = await self.run_prefix(where.container, where.prefix, slice_seconds=left_seconds)
+                    if report.finished:
+                        await self._marks.remove(mark)
+        finally:
+            self._is_at_marks = False
+
+    async def verify(self, *, on_progress: OnProgress = lambda _: None) -> Report:
+        """Compare everything and change nothing: ``added`` and ``removed`` are what a run would correct."""
+        return await self._compare_once(None, None, on_progress, commit=False)
 
     async def last_report(self) -> dict[str, object] | None:
-        """Return the last run's report, or None."""
+        """Return the last finished run's report, or None."""
         entity = await self._table.read(CONTROL_PARTITION, REPORT_KEY)
         if entity is None:
             return None
         report: dict[str, object] = json.loads(str(entity.properties["report"]))
         return report
 
-    async def _pages(self) -> AsyncIterator[tuple[str, str, Page]]:
-        for folder, location in self._folders.locations.items():
-            with contextlib.suppress(ContainerAbsent):
-                async for page in self._listing.pages(location.container, location.prefix):
-                    yield folder, location.container, page
+    async def _compare_once(
+        self, only: Location | None, slice_seconds: float | None, on_progress: OnProgress, *, commit: bool
+    ) -> Report:
+        tally = (await self._counts.open()).tally
+        run = self._new_run(tally, full=True)
+        work = Pass(self._parts, run, None, tally.digest_key, slice_seconds, on_progress, commit=commit)
+        locations = self._folders.locations if only is None else parts_within(self._folders.locations, only)
+        with suppress(TimeIsUp), _Timed(self._clock, run.report):
+            await work.compare(locations, only)
+            run.report.finished = True
+        run.report.clean = run.report.finished and not run.report.corrected
+        return run.report
 
-    def _images(self, container: str, page: Page) -> Iterable[str]:
-        return (f"{container}/{name}" for name in page.names if self._folders.is_image(name))
+    def _begin(self, unfinished: Run | None, tally: Tally, *, full: bool) -> Run:
+        """Return the run to work on: the unfinished one, if it is of this tally and not too old, or a new one."""
+        if full or unfinished is None or unfinished.subject != _subject(tally):
+            return self._new_run(tally, full=full)
+        if self._clock.now() - unfinished.started_at > OLDEST_RESUMED:
+            return self._new_run(tally, full=full)
+        unfinished.report.slices += 1
+        return unfinished
 
-    async def _fold_listing(self, digest_key: bytes, report: Report) -> dict[str, Sum]:
-        sums = dict.fromkeys(self._folders.locations, Sum())
-        async for folder, container, page in self._pages():
-            sums[folder] = fold(digest_key, self._images(container, page), sums[folder])
-        report.listed = sum(total.count for total in sums.values())
-        return sums
+    def _new_run(self, tally: Tally, *, full: bool) -> Run:
+        now = self._clock.now()
+        return Run(
+            started_at=now,
+            subject=_subject(tally),
+            report=Report(to_iso(now), bootstrap=not tally.ready),
+            stage=Stage.COMPARING if full or not tally.ready else Stage.LISTING,
+            before=dict(tally.sums),
+            listed=dict.fromkeys(self._folders.locations, Sum()),
+        )
 
-    async def _compare(self, since: datetime, report: Report) -> None:
-        counted = await self._counted_keys()
-        async for folder, container, page in self._pages():
-            missing = []
-            for path in self._images(container, page):
-                key = bytes.fromhex(row_key(path))
-                if key in counted:
-                    counted.discard(key)
-                else:
-                    missing.append(path)
-            if report.bootstrap:
-                await self._add_in_bulk(missing, folder, page.date, since, report)
-            else:
-                await _bounded(self._repair(path, folder, since, report) for path in missing)
-        await _bounded(self._remove(key.hex(), since, report) for key in counted)
-
-    async def _counted_keys(self) -> set[bytes]:
-        """Return the keys of all rows that say "present": 16 bytes a blob, however long its name."""
-        keys: set[bytes] = set()
-        async for page in self._table.scan(PARTITION, select=["present"]):
-            keys.update(
-                bytes.fromhex(entity.row_key)
-                for entity in page
-                if entity.row_key != TALLY_KEY and entity.properties["present"]
-            )
-        return keys
-
-    async def _add_in_bulk(
-        self, paths: list[str], folder: str, date: datetime, since: datetime, report: Report
-    ) -> None:
-        """Count a page of names at once, on condition that they have no rows yet; those that have are looked at."""
-        nothing = Remembered(None, None, self._clock.monotonic())
-
-        async def add(path: str) -> None:
-            seen = Observation(path, folder, present=True, observed_at=date)
-            try:
-                report.count(folder, (await self._writer.observe(seen, nothing)).delta)
-            except RowChanged:
-                await self._repair(path, folder, since, report)
-
-        await asyncio.gather(*(add(path) for path in paths))
-
-    async def _remove(self, key: str, since: datetime, report: Report) -> None:
-        entity = await self._table.read(PARTITION, key)
-        if entity is not None:
-            row = from_properties(entity.properties)
-            await self._repair(row.path, row.folder, since, report)
-
-    async def _repair(self, path: str, folder: str, since: datetime, report: Report) -> None:
-        """Look at a nominated blob and correct its row, if it is wrong and nothing is moving."""
-        base = await self._writer.read_row(path)
-        counted = base.row is not None and base.row.present
-        if base.row is not None and base.row.event_time is not None and base.row.event_time > since:
-            return
-        container, _, name = path.partition("/")
-        head = await self._heads.head(container, name)
-        if head.present == counted:
-            return
-        if not report.bootstrap and head.last_modified is not None and head.last_modified > since:
-            return
-        seen = Observation(path, folder, head.present, head.date, head.etag)
-        try:
-            report.count(folder, (await self._writer.observe(seen, base)).delta)
-        except RowChanged:
-            return  # an event came first; it knows better
+    async def _finish(self, report: Report) -> None:
+        if report.bootstrap:
+            await self._set_ready()
+        report.finished = True
+        await self._store(report)
+        level = logging.WARNING if report.corrected and not report.bootstrap else logging.INFO
+        log.log(level, "reconciled: %s", asdict(report))
+        if report.vanished:
+            log.error("nothing is left of %s: is that meant?", ", ".join(report.vanished))
 
     async def _set_ready(self) -> None:
         while True:
             stored = await self._counts.open()
-            ready: Tally = replace(stored.tally, ready=True)
             try:
-                await self._table.commit(PARTITION, [stored.write(ready)])
+                await self._table.commit(PARTITION, [stored.write(replace(stored.tally, ready=True))])
             except Conflict:
                 continue
             return
@@ -244,6 +256,21 @@ class Reconciler:
             log.info("another reconciliation has stored its report")
 
 
-async def _bounded(steps: Iterable[Coroutine[None, None, None]]) -> None:
-    for some in batched(steps, CONCURRENT_LOOKS, strict=False):
-        await asyncio.gather(*some)
+class _Timed:
+    """Adds the time spent inside to a report."""
+
+    def __init__(self, clock: Clock, report: Report) -> None:
+        self._clock = clock
+        self._report = report
+        self._began = clock.monotonic()
+
+    def __enter__(self) -> None:
+        self._began = self._clock.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        spent = self._clock.monotonic() - self._began
+        self._report.duration_seconds = round(self._report.duration_seconds + spent, 3)
+
+
+def _subject(tally: Tally) -> str:
+    return f"{tally.epoch} {tally.fingerprint}"

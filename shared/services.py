@@ -56,9 +56,15 @@ class Services:
         self.watch = Watch(self.counts, clock, settings.poll_interval_seconds)
         self.writer = Writer(self.table, self.counts, heads, clock, self.random, on_change=self._changed)
         self.quarantine = Quarantine(self.table, self._clients.blobs, settings.quarantine_container, clock)
-        self.delivery = Delivery(settings.folders, self.writer, self.quarantine, verify_deletes=settings.verify_deletes)
         self.reconciler = Reconciler(
             self.table, self.counts, self.writer, heads, BlobListing(self._clients.blobs), settings.folders, clock
+        )
+        self.delivery = Delivery(
+            settings.folders,
+            self.writer,
+            self.quarantine,
+            self.reconciler,
+            verify_deletes=settings.verify_deletes,
         )
         self.auth: Authenticator = BearerTokens(settings.jwt, clock) if settings.jwt else Open()
         self.clock = clock

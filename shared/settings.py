@@ -21,6 +21,8 @@ AUTH_MODES: Final = ("anonymous", "function", "jwt")
 LONGEST_WAIT_SECONDS: Final = 200.0
 #: A streamed response counts against functionTimeout until its last byte (host.json sets ten minutes).
 LONGEST_STREAM_SECONDS: Final = 480.0
+#: A function that overruns functionTimeout takes its whole worker down.
+LONGEST_SLICE_SECONDS: Final = 540.0
 
 _CONTAINER = re.compile(r"(\$root|\$web|[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9])){2,62})")
 _TABLE = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}")
@@ -69,6 +71,7 @@ class Settings:
     heartbeat_seconds: float
     reconcile_schedule: str
     reconcile_on_start: bool
+    reconcile_slice_seconds: float
     verify_deletes: bool
     auth_mode: str
     jwt: JwtSettings | None
@@ -101,6 +104,7 @@ class Settings:
             heartbeat_seconds=_seconds(environ, "HEARTBEAT_SECONDS", 15, 0.1, 120),
             reconcile_schedule=_schedule(environ),
             reconcile_on_start=_flag(environ, "RECONCILE_ON_START", default=_IN_AZURE not in environ),
+            reconcile_slice_seconds=_seconds(environ, "RECONCILE_SLICE_SECONDS", 420, 10, LONGEST_SLICE_SECONDS),
             verify_deletes=_flag(environ, "VERIFY_DELETES", default=False),
             auth_mode=auth_mode,
             jwt=_jwt(environ) if auth_mode == "jwt" else None,

@@ -57,7 +57,7 @@ class MemoryBlobs:
         self.fails: Callable[[str], bool] = lambda _: False
         self.pause: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)
         self._sequence = itertools.count(1)
-        self._page_size = page_size
+        self.page_size = page_size
 
     def put(self, path: str) -> str:
         """Write a blob; return its event (also kept in ``events``)."""
@@ -96,15 +96,20 @@ class MemoryBlobs:
             await self.pause()
             if self.fails("list"):
                 raise OutcomeUnknown("listing lost")
-            if container in self.absent_containers:
-                raise ContainerAbsent(f"there is no container {container!r}")
-            start = f"{container}/{prefix}"
-            paths = sorted(path for path in self.blobs if path.startswith(start) and path > after)
-            page, after = paths[: self._page_size], paths[self._page_size - 1] if len(paths) > self._page_size else ""
-            self.listed_pages += 1
-            yield Page([path.partition("/")[2] for path in page], self.clock.now().replace(microsecond=0), after)
+            names, after = self.list_page(container, prefix, after)
+            yield Page(names, self.clock.now().replace(microsecond=0), after)
             if not after:
                 return
+
+    def list_page(self, container: str, prefix: str, after: str) -> tuple[list[str], str]:
+        """Return the names on the page after this token, and the next token ("" on the last page)."""
+        if container in self.absent_containers:
+            raise ContainerAbsent(f"there is no container {container!r}")
+        start = f"{container}/{prefix}"
+        paths = sorted(path for path in self.blobs if path.startswith(start) and path > after)
+        page, more = paths[: self.page_size], len(paths) > self.page_size
+        self.listed_pages += 1
+        return [path.partition("/")[2] for path in page], page[-1] if more else ""
 
     def _raise(self, event_type: str, path: str, data: dict[str, str]) -> str:
         container, _, name = path.partition("/")

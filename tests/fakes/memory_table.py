@@ -27,6 +27,54 @@ class Fault(Enum):
     REFUSED = "storage says no"
 
 
+class TableState:
+    """What a table holds, and what one request does to it: each method is one instant."""
+
+    def __init__(self) -> None:
+        self.partitions: dict[str, dict[str, Entity]] = {}
+        self._etags = itertools.count(1)
+
+    def find(self, partition: str, row_key: str) -> Entity | None:
+        """Return one entity, or None."""
+        return self.partitions.get(partition, {}).get(row_key)
+
+    def page(
+        self,
+        partition: str,
+        after: str,
+        size: int,
+        select: Sequence[str] | None = None,
+        within: PropertyRange | None = None,
+    ) -> tuple[list[Entity], str]:
+        """Return the entities of the next page, and the last key visited ("" when there is nothing more)."""
+        rows = self.partitions.get(partition, {})
+        keys = sorted(key for key in rows if key > after)[:size]
+        found = [_selected(rows[key], select) for key in keys if _lies_within(rows[key], within)]
+        return found, keys[-1] if keys else ""
+
+    def apply(self, partition: str, writes: Sequence[Write]) -> list[str]:
+        """Do all of the writes or none. Returns the new ETags."""
+        if not 1 <= len(writes) <= 100 or len({write.row_key for write in writes}) != len(writes):
+            raise Rejected("1 to 100 operations, each entity once")
+        rows = self.partitions.setdefault(partition, {})
+        for index, write in enumerate(writes):
+            if any(
+                isinstance(value, str) and len(value.encode("utf-16-le")) > MAX_STRING_BYTES
+                for value in (write.properties or {}).values()
+            ):
+                raise Rejected("PropertyValueTooLarge", index)
+            found = rows.get(write.row_key)
+            if (found.etag if found else None) != write.etag:
+                raise Conflict("the condition does not hold", index)
+        etags = ["" if write.properties is None else f'W/"{next(self._etags)}"' for write in writes]
+        for write, etag in zip(writes, etags, strict=True):
+            if write.properties is None:
+                del rows[write.row_key]
+            else:
+                rows[write.row_key] = Entity(write.row_key, dict(write.properties), etag)
+        return etags
+
+
 class MemoryTable:
     """One table.
 
@@ -35,8 +83,8 @@ class MemoryTable:
     """
 
     def __init__(self, fault: Callable[[str], Fault | None] = lambda _: None) -> None:
-        self._partitions: dict[str, dict[str, Entity]] = {}
-        self._etags = itertools.count(1)
+        self.state = TableState()
+        self._partitions = self.state.partitions
         self.fault = fault
         self.pause: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)
         self.reads = 0
@@ -49,7 +97,7 @@ class MemoryTable:
         await self.pause()
         if self._fails("read"):
             raise OutcomeUnknown("read lost")
-        found = self._partitions.get(partition, {}).get(row_key)
+        found = self.state.find(partition, row_key)
         await self.pause()
         return found
 
@@ -60,7 +108,8 @@ class MemoryTable:
         fault = self._fails("commit")
         if fault is Fault.LOST_REQUEST:
             raise OutcomeUnknown("request lost")
-        etags = self._apply(partition, writes)
+        etags = self.state.apply(partition, writes)
+        self.entities_written += len(writes)
         await self.pause()
         if fault is Fault.LOST_ANSWER:
             raise OutcomeUnknown("answer lost")
@@ -79,44 +128,20 @@ class MemoryTable:
             await self.pause()
             if self._fails("scan"):
                 raise OutcomeUnknown("scan lost")
-            rows = self._partitions.get(partition, {})
-            keys = sorted(key for key in rows if key > after)[:PAGE_SIZE]
-            if not keys:
+            page, after = self.state.page(partition, after, PAGE_SIZE, select, within)
+            if not after:
                 return
-            yield [_selected(rows[key], select) for key in keys if _lies_within(rows[key], within)]
-            after = keys[-1]
+            yield page
 
     def entities(self, partition: str) -> dict[str, Entity]:
         """Return what is there now: for assertions."""
-        return dict(self._partitions.get(partition, {}))
+        return dict(self.state.partitions.get(partition, {}))
 
     def _fails(self, method: str) -> Fault | None:
         fault = self.fault(method)
         if fault is Fault.REFUSED:
             raise Refused("storage says no")
         return fault
-
-    def _apply(self, partition: str, writes: Sequence[Write]) -> list[str]:
-        if not 1 <= len(writes) <= 100 or len({write.row_key for write in writes}) != len(writes):
-            raise Rejected("1 to 100 operations, each entity once")
-        rows = self._partitions.setdefault(partition, {})
-        for index, write in enumerate(writes):
-            if any(
-                isinstance(value, str) and len(value.encode("utf-16-le")) > MAX_STRING_BYTES
-                for value in (write.properties or {}).values()
-            ):
-                raise Rejected("PropertyValueTooLarge", index)
-            found = rows.get(write.row_key)
-            if (found.etag if found else None) != write.etag:
-                raise Conflict("the condition does not hold", index)
-        etags = ["" if write.properties is None else f'W/"{next(self._etags)}"' for write in writes]
-        for write, etag in zip(writes, etags, strict=True):
-            if write.properties is None:
-                del rows[write.row_key]
-            else:
-                rows[write.row_key] = Entity(write.row_key, dict(write.properties), etag)
-        self.entities_written += len(writes)
-        return etags
 
 
 def _lies_within(entity: Entity, within: PropertyRange | None) -> bool:

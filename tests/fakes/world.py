@@ -47,13 +47,14 @@ class Process:
         self.watch = Watch(self.counts, clock, poll_interval_seconds=0.5)
         self.writer = Writer(table, self.counts, blobs, clock, random)
         self.quarantine = MemoryQuarantine()
+        self.reconciler = Reconciler(table, self.counts, self.writer, blobs, blobs, FOLDER_MAP, clock)
         self.delivery = Delivery(
             FOLDER_MAP,
             self.writer,
             self.quarantine,  # type: ignore[arg-type]
+            self.reconciler,
             verify_deletes=verify_deletes,
         )
-        self.reconciler = Reconciler(table, self.counts, self.writer, blobs, blobs, FOLDER_MAP, clock)
 
 
 class World:

@@ -17,9 +17,12 @@ from shared.events import (
     BLOB_CREATED,
     BLOB_DELETED,
     BLOB_RENAMED,
+    DIRECTORY_DELETED,
+    DIRECTORY_RENAMED,
     MAX_NAME_CHARACTERS,
     SAYS_NOTHING,
     BlobChange,
+    DirectoryChange,
     normalise_sequencer,
     parse,
 )
@@ -35,7 +38,8 @@ READS = {
     "deleted": ("queued/case-0042/IMG_0001.jpg", False, "9d5e0000000000028974"),
     "deleted-file": ("output/case-0042/IMG_0001.jpg", False, "04420000000000028a01"),
     "renamed": ("output/case-0044/IMG_0009.jpg", True, "04420000000000028963"),
-    "directory-renamed": (),
+    "directory-renamed": (DirectoryChange("output", "case-0045/"), DirectoryChange("output", "case-45/")),
+    "directory-deleted": (DirectoryChange("input", "case-0046/"),),
     "tier-changed": (),
 }
 SCHEMAS = {"eventgrid": event_grid, "cloudevents": cloud_event}
@@ -67,8 +71,8 @@ def test_every_sample_is_read(file: str):
     assert schema in SCHEMAS
     assert ("specversion" in json.loads(sample(file))) is (schema == "cloudevents")
     changes = parse(sample(file))
-    if not READS[name]:
-        assert changes == []
+    if name.startswith("directory") or not READS[name]:
+        assert changes == [*READS[name]]
         return
     path, present, digits = READS[name]
     assert (changes[0].path, changes[0].present) == (path, present)
@@ -104,7 +108,7 @@ def test_both_schemas_say_the_same(make):
 def test_event_types_are_those_of_the_platform():
     """Every storage event type that the platform's SDK knows is decided about, and no other."""
     published = {name.value for name in SystemEventNames if name.value.startswith("Microsoft.Storage.")}
-    ours = {BLOB_CREATED, BLOB_DELETED, BLOB_RENAMED} | SAYS_NOTHING
+    ours = {BLOB_CREATED, BLOB_DELETED, BLOB_RENAMED, DIRECTORY_DELETED, DIRECTORY_RENAMED} | SAYS_NOTHING
     assert {name for name in ours if name.startswith("Microsoft.Storage.")} == published
     assert ours - published <= {name.value for name in SystemEventNames}
 
@@ -289,6 +293,22 @@ def test_a_plain_source_is_named_once():
     data = RENAME_DATA | {"sourceUrl": "https://caseimages.dfs.core.windows.net/input/a/b.jpg"}
     changes = parse(to_text(event_grid(BLOB_RENAMED, "output/b.jpg", data=data)))
     assert [found.path for found in changes] == ["output/b.jpg", "input/a/b.jpg"]
+
+
+@MADE_BY
+@pytest.mark.parametrize(
+    ("event_type", "prefixes"),
+    [
+        (DIRECTORY_DELETED, [("output", "a/new/")]),
+        (DIRECTORY_RENAMED, [("output", "a/new/"), ("input", "old%20dir/"), ("input", "old dir/")]),
+    ],
+)
+@pytest.mark.parametrize("end", ["", "/"])
+def test_a_directory_event_names_the_directories(make, event_type, prefixes, end):
+    """A directory's path ends with one slash, however the event writes it; a source is taken both ways."""
+    data = {"sourceUrl": f"https://caseimages.dfs.core.windows.net/input/old%20dir{end}", "recursive": "true"}
+    found = parse(to_text(make(event_type, f"output/a/new{end}", data=data)))
+    assert found == [DirectoryChange(*each) for each in prefixes]
 
 
 @pytest.mark.parametrize(

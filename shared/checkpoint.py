@@ -1,0 +1,199 @@
+"""The reconciler's row: who is at work until when, and how far the run is. One write a page does both.
+
+The lease only saves double work. Two runs at once are safe, because nothing is corrected but on condition that
+the row is still the one that was looked at; so a clock that is wrong, or a process that outlives its lease, costs
+requests and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from shared.clock import from_iso, to_iso
+from shared.errors import BlobStatusError, Conflict, StorageError
+from shared.keyset import Buckets
+from shared.ports import Write
+from shared.report import Report
+from shared.tally import Sum
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.clock import Clock
+    from shared.ports import Table
+
+CONTROL_PARTITION: Final = "control"
+_KEY: Final = "reconciliation"
+LEASE_SECONDS: Final = 60.0
+#: An unfinished run that is older is not resumed: all that changed since its start would be left alone.
+OLDEST_RESUMED: Final = timedelta(days=1)
+
+
+class AlreadyRunning(BlobStatusError):  # noqa: N818
+    """Another process is reconciling, or has taken this run over."""
+
+
+class Stage(StrEnum):
+    """What a run does next."""
+
+    LISTING = "listing"
+    COMPARING = "comparing"
+    COLLECTING = "collecting tombstones"
+
+
+@dataclass(slots=True)
+class Run:
+    """All there is to know of a run, so that another process can go on with it.
+
+    Attributes:
+        started_at: What changed later is live, and left to its events.
+        subject: Epoch and fingerprint of the tally that it reconciles.
+        report: What it has found so far.
+        stage: What it is doing.
+        folders_done: How many folders are listed to their end.
+        token: Where the next folder's listing goes on, "" for its beginning.
+        before: The tally's sums when the run began.
+        listed: LISTING: the sums of what was listed so far.
+        seen: COMPARING: the row keys of what was listed so far.
+        compared: COMPARING: how many those are.
+        after_key: COLLECTING: the last row key dealt with.
+    """
+
+    started_at: datetime
+    subject: str
+    report: Report
+    stage: Stage = Stage.LISTING
+    folders_done: int = 0
+    token: str = ""
+    before: Mapping[str, Sum] = field(default_factory=dict)
+    listed: dict[str, Sum] = field(default_factory=dict)
+    seen: Buckets = field(default_factory=Buckets)
+    compared: int = 0
+    after_key: str = ""
+
+    def enter(self, stage: Stage) -> None:
+        """Begin a stage, at its beginning."""
+        self.stage, self.folders_done, self.token = stage, 0, ""
+
+    def to_text(self) -> str:
+        """Write it as JSON."""
+        return json.dumps(
+            {
+                "started_at": to_iso(self.started_at),
+                "subject": self.subject,
+                "report": asdict(self.report),
+                "stage": self.stage,
+                "folders_done": self.folders_done,
+                "token": self.token,
+                "before": {name: [total.count, total.digest] for name, total in self.before.items()},
+                "listed": {name: [total.count, total.digest] for name, total in self.listed.items()},
+                "seen": self.seen.encode(),
+                "compared": self.compared,
+                "after_key": self.after_key,
+            }
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> Run:
+        """Read it back."""
+        found = json.loads(text)
+        return cls(
+            started_at=from_iso(found["started_at"]),
+            subject=found["subject"],
+            report=Report(**found["report"]),
+            stage=Stage(found["stage"]),
+            folders_done=found["folders_done"],
+            token=found["token"],
+            before={name: Sum(*total) for name, total in found["before"].items()},
+            listed={name: Sum(*total) for name, total in found["listed"].items()},
+            seen=Buckets(found["seen"]),
+            compared=found["compared"],
+            after_key=found["after_key"],
+        )
+
+
+class Lease:
+    """The right to reconcile, for a minute at a time; taken with :meth:`take`.
+
+    Attributes:
+        unfinished: The run that ended before it was done, if any.
+        collected_at: When tombstones were last collected to the end, if ever.
+    """
+
+    def __init__(self, table: Table, clock: Clock, lease_seconds: float = LEASE_SECONDS) -> None:
+        self._table = table
+        self._clock = clock
+        self._lease_seconds = lease_seconds
+        self._owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
+        self._etag: str | None = None
+        self._until = clock.now()
+        self.unfinished: Run | None = None
+        self.collected_at: datetime | None = None
+
+    async def take(self) -> None:
+        """Take the lease.
+
+        Raises:
+            AlreadyRunning: Another process has it.
+        """
+        entity = await self._table.read(CONTROL_PARTITION, _KEY)
+        if entity is not None:
+            self._etag = entity.etag
+            found = {name: str(value) for name, value in entity.properties.items()}
+            if from_iso(found["until"]) > self._clock.now():
+                raise AlreadyRunning(
+                    f"a reconciliation is running in {found['owner']}, until {found['until']} or later"
+                )
+            self.unfinished = _read_run(found.get("run", ""))
+            self.collected_at = from_iso(found["collected_at"]) if found.get("collected_at") else None
+        await self._write(self.unfinished, self._lease_seconds)
+
+    async def save(self, run: Run) -> None:
+        """Write down how far the run is, and keep the lease.
+
+        Raises:
+            AlreadyRunning: Another process has taken it over.
+        """
+        await self._write(run, self._lease_seconds)
+
+    async def keep(self, run: Run) -> None:
+        """Save if half of the lease is over."""
+        if self._until - self._clock.now() < timedelta(seconds=self._lease_seconds / 2):
+            await self.save(run)
+
+    async def release(self, unfinished: Run | None) -> None:
+        """Give the lease back, with what is unfinished for the next one who takes it.
+
+        When that fails it ends by itself, and the next run goes on from what was saved last.
+        """
+        with suppress(StorageError, AlreadyRunning):
+            await self._write(unfinished, 0.0)
+
+    async def _write(self, run: Run | None, lease_seconds: float) -> None:
+        self._until = self._clock.now() + timedelta(seconds=lease_seconds)
+        properties = {
+            "owner": self._owner,
+            "until": to_iso(self._until),
+            "run": run.to_text() if run is not None else "",
+            "collected_at": to_iso(self.collected_at) if self.collected_at is not None else "",
+        }
+        try:
+            (self._etag,) = await self._table.commit(CONTROL_PARTITION, [Write(_KEY, dict(properties), self._etag)])
+        except Conflict as conflict:
+            raise AlreadyRunning("another process has taken the reconciliation over") from conflict
+
+
+def _read_run(text: str) -> Run | None:
+    """Read an unfinished run, or None: there is none, or another version of the app has written it."""
+    try:
+        return Run.from_text(text) if text else None
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,218 @@
+"""One process's work on a reconciliation: from where it stands to its end, or until the time is up."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from shared.checkpoint import Stage
+from shared.comparison import Comparison
+from shared.errors import ContainerAbsent
+from shared.report import Progress
+from shared.tally import fold
+from shared.tombstones import collect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from shared.checkpoint import Lease, Run
+    from shared.clock import Clock
+    from shared.counts import Counts
+    from shared.folders import FolderMap, Location
+    from shared.ports import Heads, Listing, Page, Table
+    from shared.report import OnProgress
+    from shared.writer import Writer
+
+log = logging.getLogger(__name__)
+
+#: How often it is checked whether the events on their way have arrived.
+_SETTLE_SECONDS: Final = 0.5
+COLLECT_EVERY: Final = timedelta(days=1)
+
+
+class TimeIsUp(Exception):  # noqa: N818
+    """The slice ends here; the next one goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a reconciliation works with.
+
+    Attributes:
+        table: The ledger's table.
+        counts: The tally.
+        writer: The way into the ledger.
+        heads: Looks at blobs.
+        listing: Lists containers.
+        folders: What to list.
+        clock: Time.
+        grace_seconds: How long a difference may be an event on its way.
+    """
+
+    table: Table
+    counts: Counts
+    writer: Writer
+    heads: Heads
+    listing: Listing
+    folders: FolderMap
+    clock: Clock
+    grace_seconds: float
+
+
+class Pass:
+    """The work on one run.
+
+    Args:
+        parts: What it works with.
+        run: How far it is; brought forward as the work goes on.
+        lease: Where progress is saved, or None: nowhere.
+        digest_key: The tally's key of path hashes.
+        slice_seconds: When to stop, or None: when it is done.
+        on_progress: Told how far it is.
+        commit: False to change nothing.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        run: Run,
+        lease: Lease | None,
+        digest_key: bytes,
+        slice_seconds: float | None,
+        on_progress: OnProgress,
+        *,
+        commit: bool = True,
+    ) -> None:
+        self._parts = parts
+        self._run = run
+        self._lease = lease
+        self._digest_key = digest_key
+        self._deadline = parts.clock.monotonic() + slice_seconds if slice_seconds is not None else float("inf")
+        self._on_progress = on_progress
+        self._commits = commit
+        self._expected = sum(total.count for total in run.before.values())
+
+    async def work(self) -> None:
+        """Go through the stages that are left.
+
+        Raises:
+            TimeIsUp: The slice is over; ``run`` says how far it is.
+            StorageError: Storage did not answer.
+        """
+        run = self._run
+        if run.stage is Stage.LISTING:
+            await self._fold_listing()
+            run.report.clean = await self._agrees()
+            run.enter(Stage.COLLECTING if run.report.clean else Stage.COMPARING)
+        if run.stage is Stage.COMPARING:
+            await self.compare(self._parts.folders.locations)
+            run.enter(Stage.COLLECTING)
+        if self._lease is not None and self._is_collecting_due(self._lease):
+            await self._collect(self._lease)
+
+    async def compare(self, locations: Mapping[str, Location], only: Location | None = None) -> None:
+        """Compare the ledger with the listing of these locations, and correct it.
+
+        Args:
+            locations: Folder → where to list.
+            only: Where all of them lie, when that is not the whole account. Then nothing is left to events: a
+                directory that was moved raises none for its blobs.
+        """
+        parts, run = self._parts, self._run
+        is_resumed = bool(run.folders_done or run.token)
+        comparison = Comparison(
+            parts.table,
+            parts.writer,
+            parts.heads,
+            parts.folders,
+            parts.clock,
+            None if only is not None or run.report.bootstrap else run.started_at,
+            run.report,
+            self._keep_going,
+            grace_seconds=parts.grace_seconds,
+            commit=self._commits,
+        )
+        await comparison.scan(only)
+        async for folder, container, page in self._pages(locations):
+            keys = await comparison.take_page(folder, container, page)
+            run.compared += len(keys)
+            for key in keys:
+                run.seen.add(key)
+        run.report.listed = run.compared
+        await comparison.remove_unlisted(run.seen if is_resumed else None)
+
+    async def _pages(self, locations: Mapping[str, Location]) -> AsyncIterator[tuple[str, str, Page]]:
+        """Iterate over the pages that are left.
+
+        A page is dealt with when the next one is asked for; only then the place moves on, and is checkpointed with
+        all that the page has changed.
+        """
+        run = self._run
+        for folder, location in list(locations.items())[run.folders_done :]:
+            try:
+                async for page in self._parts.listing.pages(location.container, location.prefix, run.token):
+                    yield folder, location.container, page
+                    run.token = page.next_token
+                    if run.token:
+                        await self._page_done()
+            except ContainerAbsent as absent:
+                log.warning("%s", absent)
+                self._note_if_vanished(folder)
+            run.folders_done, run.token = run.folders_done + 1, ""
+            await self._page_done()
+
+    async def _fold_listing(self) -> None:
+        run, is_image = self._run, self._parts.folders.is_image
+        async for folder, container, page in self._pages(self._parts.folders.locations):
+            paths = (f"{container}/{name}" for name in page.names if is_image(name))
+            run.listed[folder] = fold(self._digest_key, paths, run.listed[folder])
+            run.report.listed = sum(total.count for total in run.listed.values())
+        for folder, listed in run.listed.items():
+            if not listed.count:
+                self._note_if_vanished(folder)
+
+    def _note_if_vanished(self, folder: str) -> None:
+        if self._run.before[folder].count:
+            self._run.report.vanish(folder)
+
+    async def _agrees(self) -> bool:
+        """Tell whether listing and tally are the same set, giving events on their way the time to arrive."""
+        run, clock = self._run, self._parts.clock
+        if run.listed == run.before:
+            return True
+        patience = timedelta(seconds=self._parts.grace_seconds)
+        while True:
+            if run.listed == dict((await self._parts.counts.open()).tally.sums):
+                return True
+            if clock.now() >= run.started_at + patience:
+                return False
+            await clock.sleep(_SETTLE_SECONDS)
+
+    def _is_collecting_due(self, lease: Lease) -> bool:
+        now = self._parts.clock.now()
+        if lease.collected_at is None:
+            lease.collected_at = now  # a ledger that was just made has no old tombstones
+        return now - lease.collected_at > COLLECT_EVERY
+
+    async def _collect(self, lease: Lease) -> None:
+        run, now = self._run, self._parts.clock.now()
+        async for collected, last_key in collect(self._parts.table, now, run.after_key):
+            run.report.tombstones_collected += collected
+            run.after_key = last_key
+            await self._keep_going("collecting tombstones", run.report.tombstones_collected)
+        lease.collected_at = now
+
+    async def _page_done(self) -> None:
+        if self._lease is not None:
+            await self._lease.save(self._run)
+        run = self._run
+        await self._keep_going(run.stage, run.report.listed if run.stage is Stage.LISTING else run.compared)
+
+    async def _keep_going(self, stage: str, done: int) -> None:
+        self._on_progress(Progress(stage, done, self._expected or None))
+        if self._lease is not None:
+            await self._lease.keep(self._run)
+        if self._parts.clock.monotonic() > self._deadline:
+            raise TimeIsUp

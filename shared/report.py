@@ -1,0 +1,78 @@
+"""What a reconciliation found: returned, logged, and kept in the table for the operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Progress(NamedTuple):
+    """How far a run is.
+
+    Attributes:
+        stage: What it is doing, in words.
+        done: Names, rows or looks dealt with in this stage.
+        expected: How many there will be, as far as is known.
+    """
+
+    stage: str
+    done: int
+    expected: int | None
+
+
+type OnProgress = Callable[[Progress], None]
+
+
+@dataclass(slots=True)
+class Report:
+    """What a reconciliation found.
+
+    Attributes:
+        started_at: ISO 8601.
+        duration_seconds: How long it worked, all slices together.
+        listed: Blobs that count, as listed.
+        clean: True when nothing had to be compared: the listing equals the tally.
+        bootstrap: True when it was the account's first.
+        finished: False while slices are to come.
+        slices: In how many pieces it was done; more than one when time was up or a process died.
+        looks: Blobs looked at (HEAD).
+        added: Folder → names that were there and not counted.
+        removed: Folder → names that were counted and not there.
+        vanished: Folders whose container does not exist, or that were counted and list nothing: look into it.
+        tombstones_collected: Rows of names long gone that were dropped.
+    """
+
+    started_at: str
+    duration_seconds: float = 0.0
+    listed: int = 0
+    clean: bool = False
+    bootstrap: bool = False
+    finished: bool = False
+    slices: int = 1
+    looks: int = 0
+    added: dict[str, int] = field(default_factory=dict)
+    removed: dict[str, int] = field(default_factory=dict)
+    vanished: list[str] = field(default_factory=list)
+    tombstones_collected: int = 0
+
+    @property
+    def corrected(self) -> int:
+        """How many rows were wrong."""
+        return sum(self.added.values()) + sum(self.removed.values())
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the run went on where an earlier slice had ended."""
+        return self.slices > 1
+
+    def count(self, folder: str, delta: int) -> None:
+        """Note one correction (0 is none)."""
+        if delta:
+            side = self.added if delta > 0 else self.removed
+            side[folder] = side.get(folder, 0) + 1
+
+    def vanish(self, folder: str) -> None:
+        """Note that a folder is gone as a whole."""
+        if folder not in self.vanished:
+            self.vanished.append(folder)

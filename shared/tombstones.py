@@ -1,0 +1,67 @@
+"""Rows of names that are long gone: kept until no event of theirs can come any more, then dropped.
+
+A deletion leaves a row that says "absent as of sequencer S", so that a late, older creation is stale. Once the row is
+older than every redelivery path it may go: an event of that age, without a row, is looked at (:func:`ledger.decide`).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import batched
+from typing import TYPE_CHECKING, Final
+
+from shared.clock import from_iso
+from shared.counts import PARTITION
+from shared.errors import Conflict
+from shared.ledger import TOMBSTONE_HORIZON
+from shared.ports import Write
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from datetime import datetime
+
+    from shared.ports import Entity, Table
+
+#: Whoever decides an event reads another clock than whoever drops the row.
+_MARGIN: Final = timedelta(days=1)
+_OPERATIONS: Final = 100
+
+
+async def collect(table: Table, now: datetime, after_key: str = "") -> AsyncIterator[tuple[int, str]]:
+    """Drop the tombstones that are older than the horizon, page by page.
+
+    Args:
+        table: The ledger's table.
+        now: The time.
+        after_key: Go on after this row key.
+
+    Yields:
+        How many were dropped, and the last row key that was dealt with.
+    """
+    oldest_kept = now - TOMBSTONE_HORIZON - _MARGIN
+    async for page in table.scan(PARTITION, ["present", "event_time", "observed_at"], after=after_key):
+        expired = [entity for entity in page if _is_expired(entity, oldest_kept)]
+        dropped = 0
+        for some in batched(expired, _OPERATIONS, strict=False):
+            dropped += await _drop(table, some)
+        yield dropped, page[-1].row_key if page else after_key
+
+
+def _is_expired(entity: Entity, oldest_kept: datetime) -> bool:
+    known = entity.properties
+    if known.get("present") is not False:
+        return False  # a present blob's row, or the tally
+    times = [from_iso(str(known[name])) for name in ("event_time", "observed_at") if known.get(name)]
+    return bool(times) and max(times) < oldest_kept
+
+
+async def _drop(table: Table, entities: Sequence[Entity]) -> int:
+    """Drop these rows, unless they have changed since they were read; no count depends on them."""
+    try:
+        await table.commit(PARTITION, [Write(entity.row_key, None, entity.etag) for entity in entities])
+    except Conflict:
+        if len(entities) == 1:
+            return 0  # an event came first
+        middle = len(entities) // 2
+        return await _drop(table, entities[:middle]) + await _drop(table, entities[middle:])
+    return len(entities)
