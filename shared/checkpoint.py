@@ -128,7 +128,7 @@ class Lease:
         collected_at: When tombstones were last collected to the end, if ever.
     """
 
-    def __init__(self, table: Table, clock: Clock, lease_seconds: float = LEASE_SECONDS) -> None:
+    def __init__(self, table: Table, clock: Clock, lease_seconds: float) -> None:
         self._table = table
         self._clock = clock
         self._lease_seconds = lease_seconds

@@ -26,16 +26,18 @@ class BlobListing:
 
     Args:
         service: The SDK's client; closed by whoever made it.
+        page_size: Names a page, at most 5,000.
     """
 
-    def __init__(self, service: BlobServiceClient) -> None:
+    def __init__(self, service: BlobServiceClient, page_size: int = PAGE_SIZE) -> None:
         self._service = service
+        self._page_size = page_size
 
     async def pages(self, container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
         """Iterate over the names, page by page."""
         dates = AnswerDate()
         names = self._service.get_container_client(container).list_blob_names(
-            name_starts_with=prefix or None, results_per_page=PAGE_SIZE, raw_response_hook=dates.note
+            name_starts_with=prefix or None, results_per_page=self._page_size, raw_response_hook=dates.note
         )
         try:
             pages = names.by_page(token or None)

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
-from shared.checkpoint import CONTROL_PARTITION, OLDEST_RESUMED, AlreadyRunning, Lease, Run, Stage
+from shared.checkpoint import CONTROL_PARTITION, LEASE_SECONDS, OLDEST_RESUMED, AlreadyRunning, Lease, Run, Stage
 from shared.clock import to_iso
 from shared.comparison import parts_within
 from shared.counts import PARTITION
@@ -61,6 +61,7 @@ class Reconciler:
         folders: What to list.
         clock: Time.
         grace_seconds: How long a difference may be an event on its way.
+        lease_seconds: For how long a process that has died keeps others from going on.
     """
 
     def __init__(
@@ -73,12 +74,14 @@ class Reconciler:
         folders: FolderMap,
         clock: Clock,
         grace_seconds: float = GRACE_SECONDS,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self._parts = Parts(table, counts, writer, heads, listing, folders, clock, grace_seconds)
         self._table = table
         self._counts = counts
         self._folders = folders
         self._clock = clock
+        self._lease_seconds = lease_seconds
         self._marks = Marks(table, clock)
         self._is_marked = False
         self._is_at_marks = False
@@ -100,7 +103,7 @@ class Reconciler:
             AlreadyRunning: Another process is at it.
             StorageError: Storage did not answer; the next run goes on.
         """
-        lease = Lease(self._table, self._clock)
+        lease = Lease(self._table, self._clock, self._lease_seconds)
         await lease.take()
         unfinished = lease.unfinished
         try:
