@@ -13,6 +13,7 @@ from azure.data.tables.aio import TableServiceClient
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import BlobServiceClient
 
+from shared.announce import Announcer
 from shared.auth import BearerTokens, Open
 from shared.azure_table import AzureTable
 from shared.clock import SystemClock
@@ -23,6 +24,7 @@ from shared.health import Health
 from shared.listing import BlobListing
 from shared.quarantine import Quarantine
 from shared.reconcile import Reconciler
+from shared.topic import GridTopic
 from shared.watch import Watch
 from shared.writer import Writer
 
@@ -66,6 +68,8 @@ class Services:
             self.reconciler,
             verify_deletes=settings.verify_deletes,
         )
+        topic = self._clients.topic(settings.status_topic_endpoint)
+        self.announcer = Announcer(topic, clock) if topic is not None else None
         self.auth: Authenticator = BearerTokens(settings.jwt, clock) if settings.jwt else Open()
         self.clock = clock
         self.health = Health(self)
@@ -77,11 +81,16 @@ class Services:
     async def close(self) -> None:
         """Close all connections."""
         self.watch.close()
+        if self.announcer is not None:
+            self.announcer.close()
         await self._clients.close()
 
     def _changed(self, tally: Tally) -> None:
-        if tally.ready:
-            self.watch.offer(tally)
+        if not tally.ready:
+            return
+        self.watch.offer(tally)
+        if self.announcer is not None:
+            self.announcer.offer(tally)
 
 
 class _Clients:
@@ -89,6 +98,7 @@ class _Clients:
 
     def __init__(self, storage: Connection) -> None:
         self._stack = AsyncExitStack()
+        self._client_id = storage.client_id
         common: dict[str, Any] = {"connection_timeout": CONNECT_TIMEOUT_SECONDS, "read_timeout": READ_TIMEOUT_SECONDS}
         if storage.connection_string:
             self.tables = TableServiceClient.from_connection_string(
@@ -98,14 +108,26 @@ class _Clients:
                 storage.connection_string, transport=_transport(), retry_total=2, **common
             )
         else:
-            identity = DefaultAzureCredential(managed_identity_client_id=storage.client_id or None)
-            self._stack.push_async_callback(identity.close)
+            identity = self._identity()
             self.tables = TableServiceClient(
                 storage.table_url, credential=identity, transport=_transport(), retry_total=0, **common
             )
             self.blobs = BlobServiceClient(
                 storage.blob_url, credential=identity, transport=_transport(), retry_total=2, **common
             )
+
+    def topic(self, endpoint: str) -> GridTopic | None:
+        """Return the topic that changes are announced to, if there is to be one."""
+        if not endpoint:
+            return None
+        topic = GridTopic(endpoint, self._identity(), _transport())
+        self._stack.push_async_callback(topic.close)
+        return topic
+
+    def _identity(self) -> DefaultAzureCredential:
+        identity = DefaultAzureCredential(managed_identity_client_id=self._client_id or None)
+        self._stack.push_async_callback(identity.close)
+        return identity
 
     async def close(self) -> None:
         await self.tables.close()

@@ -76,6 +76,7 @@ class Settings:
     auth_mode: str
     jwt: JwtSettings | None
     cors_origins: tuple[str, ...]
+    status_topic_endpoint: str
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -109,6 +110,7 @@ class Settings:
             auth_mode=auth_mode,
             jwt=_jwt(environ) if auth_mode == "jwt" else None,
             cors_origins=_origins(environ),
+            status_topic_endpoint=_topic(environ),
         )
 
 
@@ -229,3 +231,12 @@ def _origins(environ: Mapping[str, str]) -> tuple[str, ...]:
     if bad:
         raise SettingsError(f"CORS_ORIGINS={bad[0]} is not an origin; write https://app.example.com, or * for all")
     return origins
+
+
+def _topic(environ: Mapping[str, str]) -> str:
+    value = _text(environ, "STATUS_TOPIC_ENDPOINT")
+    if value and not re.match(r"https://[^/\s]", value):
+        raise SettingsError(
+            f"STATUS_TOPIC_ENDPOINT={value} must be https://<topic>.<region>.eventgrid.azure.net/api/events"
+        )
+    return value

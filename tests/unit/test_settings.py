@@ -142,7 +142,7 @@ def test_settings_do_not_change():
     found = read()
     with pytest.raises(AttributeError):
         found.auth_mode = "jwt"  # type: ignore[misc]
-    assert len(fields(found)) == 15
+    assert len(fields(found)) == 16
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,143 @@
+"""Changes are announced to a topic: at most once a second, the latest, and never in the way of a commit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+from aiohttp import web
+from azure.core.credentials import AzureKeyCredential
+
+from shared.announce import Announcer, NotPublished
+from shared.tally import Change, Tally
+from shared.topic import GridTopic
+from tests.fakes.memory_blobs import START, FakeClock
+
+EMPTY = Tally("e", b"k" * 16, "f", START, START, ready=True)
+
+
+def tally_of(count: int) -> Tally:
+    """Return a tally with so many queued blobs."""
+    return replace(EMPTY.apply([Change("queued", str(n), 1) for n in range(count)], START), revision=count)
+
+
+class MemoryTopic:
+    """Keeps what was published, and when; fails while told to."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.published: list[tuple[float, int]] = []
+        self.failing = 0
+        self._clock = clock
+
+    async def publish(self, tally: Tally) -> None:
+        """Publish."""
+        await asyncio.sleep(0)
+        if self.failing:
+            self.failing -= 1
+            raise NotPublished("no")
+        self.published.append((self._clock.monotonic(), tally.counts()["queued"]))
+
+
+async def settle() -> None:
+    """Let everything that is ready run."""
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+
+async def test_a_change_is_announced_at_once() -> None:
+    """Nobody waits for the next second when nothing was published lately."""
+    clock = FakeClock()
+    topic = MemoryTopic(clock)
+    Announcer(topic, clock).offer(tally_of(3))
+    await settle()
+    assert topic.published == [(0.0, 3)]
+
+
+async def test_a_burst_is_two_announcements_a_second_apart() -> None:
+    """The first one and the latest; never more than one a second."""
+    clock = FakeClock()
+    topic = MemoryTopic(clock)
+    announcer = Announcer(topic, clock)
+    for count in range(1, 50):
+        announcer.offer(tally_of(count))
+        if count == 1:
+            await asyncio.sleep(0)
+    await settle()
+    assert topic.published == [(0.0, 1), (1.0, 49)]
+    announcer.offer(tally_of(7))
+    await settle()
+    assert topic.published[-1] == (2.0, 7)
+
+
+async def test_what_fails_is_tried_again_with_the_newest_counts() -> None:
+    """A topic that is away for a moment gets the newest counts, not each of the missed ones."""
+    clock = FakeClock()
+    topic = MemoryTopic(clock)
+    topic.failing = 2
+    announcer = Announcer(topic, clock)
+    announcer.offer(tally_of(1))
+    await asyncio.sleep(0)
+    announcer.offer(tally_of(2))
+    await settle()
+    assert topic.published == [(3.0, 2)]
+
+
+async def test_a_topic_that_is_gone_is_given_up_until_the_next_change(caplog: pytest.LogCaptureFixture) -> None:
+    """Attempts are bounded; the next change begins anew."""
+    clock = FakeClock()
+    topic = MemoryTopic(clock)
+    topic.failing = 5
+    announcer = Announcer(topic, clock)
+    announcer.offer(tally_of(1))
+    await settle()
+    assert topic.published == []
+    assert "not announced" in caplog.text
+    announcer.offer(tally_of(2))
+    await settle()
+    assert [count for _, count in topic.published] == [2]
+
+
+async def test_closing_stops_it() -> None:
+    """No task is left behind."""
+    clock = FakeClock()
+    announcer = Announcer(MemoryTopic(clock), clock)
+    announcer.offer(tally_of(1))
+    await asyncio.sleep(0)
+    announcer.close()
+    await settle()
+    assert announcer._task is None
+
+
+async def test_the_topic_gets_a_cloud_event_with_the_status() -> None:
+    """Over real HTTP: a CloudEvent 1.0 whose data is that of the status endpoint, and whose id is its version."""
+    received: list[tuple[str, object]] = []
+    status = 200
+
+    async def take(request: web.Request) -> web.Response:
+        received.append((request.content_type, await request.json()))
+        return web.Response(status=status)
+
+    app = web.Application()
+    app.router.add_post("/api/events", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    topic = GridTopic(f"http://127.0.0.1:{port}/api/events", AzureKeyCredential("k"))
+    try:
+        await topic.publish(tally_of(3))
+        status = 503
+        with pytest.raises(NotPublished):
+            await topic.publish(tally_of(4))
+    finally:
+        await topic.close()
+        await runner.cleanup()
+    content_type, (event,) = received[0]  # type: ignore[misc]
+    assert content_type == "application/cloudevents-batch+json"
+    assert (event["specversion"], event["type"], event["source"]) == ("1.0", "Storage.StatusChanged", "/cases/storage")
+    assert event["id"] == event["data"]["version"] == "e-3"
+    assert json.dumps(event["data"]["queued_count"]) == "3"
+    assert len(received) == 2
