@@ -12,10 +12,11 @@ import asyncio
 from itertools import batched
 from typing import TYPE_CHECKING, Final
 
-from shared.counts import PARTITION, TALLY_KEY
+from shared.counts import TALLY_KEY
 from shared.keyset import KeySet
 from shared.ledger import Observation, decide_observed, from_properties, row_key
-from shared.planning import Remembered, RowChanged
+from shared.memory import Remembered
+from shared.planning import RowChanged
 from shared.ports import PropertyRange
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Comparison:
 
     Args:
         table: The ledger's table.
+        partition: Where in it the rows are.
         writer: The way into the ledger.
         heads: Looks at blobs.
         folders: What counts as an image.
@@ -53,6 +55,7 @@ class Comparison:
     def __init__(
         self,
         table: Table,
+        partition: str,
         writer: Writer,
         heads: Heads,
         folders: FolderMap,
@@ -65,6 +68,7 @@ class Comparison:
         commit: bool = True,
     ) -> None:
         self._table = table
+        self._partition = partition
         self._writer = writer
         self._heads = heads
         self._folders = folders
@@ -79,7 +83,7 @@ class Comparison:
     async def scan(self, within: Location | None = None) -> None:
         """Read the keys of the rows that say "present": all, or those of one location."""
         paths = _range_of(within) if within is not None else None
-        async for page in self._table.scan(PARTITION, ["present"], within=paths):
+        async for page in self._table.scan(self._partition, ["present"], within=paths):
             for entity in page:
                 if entity.row_key != TALLY_KEY and entity.properties["present"]:
                     self._counted.append(int(entity.row_key, 16))
@@ -148,7 +152,7 @@ class Comparison:
         await self._commit(Observation(path, folder, present=True, observed_at=head.date, etag=head.etag), base)
 
     async def _look_at_unlisted(self, key: int, absent: list[tuple[Observation, Remembered]]) -> None:
-        entity = await self._table.read(PARTITION, f"{key:032x}")
+        entity = await self._table.read(self._partition, f"{key:032x}")
         if entity is None:
             return
         row = from_properties(entity.properties)

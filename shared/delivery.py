@@ -17,6 +17,7 @@ from shared.events import DirectoryChange, parse
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from shared.counts import Counts
     from shared.events import BlobChange
     from shared.folders import FolderMap
     from shared.quarantine import Quarantine
@@ -31,6 +32,7 @@ class Delivery:
 
     Args:
         folders: What counts where.
+        counts: The tally.
         writer: The way into the ledger.
         quarantine: Where the rest goes.
         reconciler: Finds the blobs of a directory that was moved or deleted as a whole.
@@ -41,6 +43,7 @@ class Delivery:
     def __init__(
         self,
         folders: FolderMap,
+        counts: Counts,
         writer: Writer,
         quarantine: Quarantine,
         reconciler: Reconciler,
@@ -48,6 +51,7 @@ class Delivery:
         verify_deletes: bool,
     ) -> None:
         self._folders = folders
+        self._counts = counts
         self._writer = writer
         self._quarantine = quarantine
         self._reconciler = reconciler
@@ -77,6 +81,7 @@ class Delivery:
     async def _apply(self, change: BlobChange) -> None:
         folder = self._folders.folder_of(change.container, change.name)
         if folder is None:
+            await self._counts.confirm()
             return
         if self._verify_deletes and not change.present:
             change = replace(change, look=True)

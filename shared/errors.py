@@ -11,7 +11,8 @@
     │   ├── MethodNotAllowed       405
     │   ├── InternalError          500: a mistake of ours, logged with its traceback
     │   └── ServiceUnavailable     503 with Retry-After
-    │       └── CountsNotReady     503 until the first reconciliation has completed
+    │       ├── CountsNotReady     503 until the first reconciliation has completed
+    │       └── TooManyWaiters     503 to who wants to be held when there is no room
     └── StorageError           storage did not do what was asked
         ├── Conflict               a condition did not hold; nothing was written: re-read, re-decide
         ├── Rejected               storage will never take this operation (a 400); nothing was written
@@ -100,6 +101,13 @@ class CountsNotReady(ServiceUnavailable):
 
     code = "counts-not-ready"
     title = "Counts are not ready yet"
+
+
+class TooManyWaiters(ServiceUnavailable):
+    """There is no room for one more client that is held; those that are answered at once are still answered."""
+
+    code = "too-many-waiters"
+    title = "Too many waiters"
 
 
 class StorageError(BlobStatusError):

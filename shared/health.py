@@ -35,7 +35,13 @@ class Health:
 
     async def _make(self) -> dict[str, Any]:
         services = self._services
-        report: dict[str, Any] = {"status": "ok", "storage_reachable": True, "waiters": services.watch.waiters}
+        report: dict[str, Any] = {
+            "status": "ok",
+            "storage_reachable": True,
+            "waiters": services.watch.waiters,
+            "waiters_limit": services.watch.max_waiters,
+            "status_reads": services.watch.reads,
+        }
         try:
             snapshot = await services.watch.latest()
             report["counts_changed_at"] = to_iso(snapshot.tally.changed_at)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from shared.checkpoint import Lease, Run
     from shared.clock import Clock
-    from shared.counts import Counts
+    from shared.counts import Counts, StoredTally
     from shared.folders import FolderMap, Location
     from shared.ports import Heads, Listing, Page, Table
     from shared.report import OnProgress
@@ -68,7 +68,7 @@ class Pass:
         parts: What it works with.
         run: How far it is; brought forward as the work goes on.
         lease: Where progress is saved, or None: nowhere.
-        digest_key: The tally's key of path hashes.
+        stored: The tally as the pass begins.
         slice_seconds: When to stop, or None: when it is done.
         on_progress: Told how far it is.
         commit: False to change nothing.
@@ -79,7 +79,7 @@ class Pass:
         parts: Parts,
         run: Run,
         lease: Lease | None,
-        digest_key: bytes,
+        stored: StoredTally,
         slice_seconds: float | None,
         on_progress: OnProgress,
         *,
@@ -88,7 +88,7 @@ class Pass:
         self._parts = parts
         self._run = run
         self._lease = lease
-        self._digest_key = digest_key
+        self._stored = stored
         self._deadline = parts.clock.monotonic() + slice_seconds if slice_seconds is not None else float("inf")
         self._on_progress = on_progress
         self._commits = commit
@@ -124,6 +124,7 @@ class Pass:
         is_resumed = bool(run.folders_done or run.token)
         comparison = Comparison(
             parts.table,
+            self._stored.partition,
             parts.writer,
             parts.heads,
             parts.folders,
@@ -167,7 +168,7 @@ class Pass:
         run, is_image = self._run, self._parts.folders.is_image
         async for folder, container, page in self._pages(self._parts.folders.locations):
             paths = (f"{container}/{name}" for name in page.names if is_image(name))
-            run.listed[folder] = fold(self._digest_key, paths, run.listed[folder])
+            run.listed[folder] = fold(self._stored.tally.digest_key, paths, run.listed[folder])
             run.report.listed = sum(total.count for total in run.listed.values())
         for folder, listed in run.listed.items():
             if not listed.count:
@@ -198,7 +199,7 @@ class Pass:
 
     async def _collect(self, lease: Lease) -> None:
         run, now = self._run, self._parts.clock.now()
-        async for collected, last_key in collect(self._parts.table, now, run.after_key):
+        async for collected, last_key in collect(self._parts.table, self._stored.partition, now, run.after_key):
             run.report.tombstones_collected += collected
             run.after_key = last_key
             await self._keep_going("collecting tombstones", run.report.tombstones_collected)

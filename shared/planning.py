@@ -7,81 +7,37 @@ assumed absent is reported in ``unread``; the writer reads it and plans again.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from shared import ledger
 from shared.errors import StorageError
 from shared.ledger import Outcome, Row, Transition, row_key
+from shared.memory import TRUSTED_SECONDS, Remembered
 from shared.ports import Write
 from shared.tally import Change
 
 if TYPE_CHECKING:
+    from collections import deque
     from datetime import datetime
 
     from shared.clock import Clock
     from shared.counts import StoredTally
     from shared.events import BlobChange
     from shared.ledger import Observation
+    from shared.memory import RowMemory
     from shared.tally import Tally
 
-#: Rows remembered, newest use last.
-MAX_REMEMBERED: Final = 4096
-#: "Nothing to do" is believed of a remembered row for so long; then the row is read again.
-TRUSTED_SECONDS: Final = 30.0
+
+#: A transaction holds 100 operations; one is the tally.
+MAX_BLOBS: Final = 99
 
 
 class RowChanged(StorageError):  # noqa: N818
     """The row that a look started from is not the row any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """A row as last seen.
-
-    Attributes:
-        row: The row, or None when there was none.
-        etag: Its ETag, or None when there was none.
-        at: When, by the monotonic clock.
-    """
-
-    row: Row | None
-    etag: str | None
-    at: float
-
-
 _GUESSED_ABSENT: Final = Remembered(None, None, float("-inf"))
-
-
-class RowMemory:
-    """The rows last seen, least recently used out first."""
-
-    def __init__(self) -> None:
-        self._rows: OrderedDict[str, Remembered] = OrderedDict()
-
-    def get(self, path: str) -> Remembered | None:
-        """Return what is remembered of a path's row."""
-        found = self._rows.get(path)
-        if found is not None:
-            self._rows.move_to_end(path)
-        return found
-
-    def remember(self, path: str, row: Row | None, etag: str | None, at: float) -> Remembered:
-        """Remember a row as just read or written."""
-        seen = self._rows[path] = Remembered(row, etag, at)
-        self._rows.move_to_end(path)
-        if len(self._rows) > MAX_REMEMBERED:
-            self._rows.popitem(last=False)
-        return seen
-
-    def forget(self, path: str) -> None:
-        """Forget one row."""
-        self._rows.pop(path, None)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._rows.clear()
 
 
 @dataclass(slots=True)
@@ -135,6 +91,16 @@ class Plan:
     unread: list[str] = field(default_factory=list)
     answers: list[tuple[Intent, Transition | RowChanged]] = field(default_factory=list)
 
+    @property
+    def new_rows(self) -> int:
+        """How many of the writes make a row."""
+        return sum(write.etag is None for write in self.writes)
+
+    @property
+    def writes_rows_only(self) -> bool:
+        """Whether rows are written and no count changes: overwrites, and looks that found what was known."""
+        return bool(self.paths) and bool(self.paths[0])
+
     def resolve(self) -> None:
         """Answer every caller; one that was cancelled meanwhile is passed over."""
         for intent, answer in self.answers:
@@ -146,13 +112,39 @@ class Plan:
                 intent.done.set_result(answer)
 
 
-def plan_batch(batch: list[Group], stored: StoredTally, rows: RowMemory, clock: Clock) -> Plan:
-    """Decide a batch against the tally and the remembered rows."""
+def take_batch(queue: deque[Intent]) -> list[Group]:
+    """Take what one transaction can hold off the queue, in order; intents of one path go together."""
+    groups: dict[str, Group] = {}
+    while queue:
+        intent = queue[0]
+        if intent.path not in groups and len(groups) == MAX_BLOBS:
+            break
+        groups.setdefault(intent.path, Group(intent.path)).intents.append(queue.popleft())
+    return list(groups.values())
+
+
+def grouped(queue: deque[Intent]) -> list[Group]:
+    """Return all that is queued, each intent alone."""
+    return [Group(intent.path, [intent]) for intent in queue]
+
+
+def fail(groups: list[Group], error: BaseException) -> None:
+    """Tell every caller that it failed."""
+    for group in groups:
+        for intent in group.intents:
+            if not intent.done.done():
+                intent.done.set_exception(error)
+
+
+def plan_batch(
+    batch: list[Group], stored: StoredTally, rows: RowMemory, clock: Clock, *, may_guess: bool = True
+) -> Plan:
+    """Decide a batch against the tally and the remembered rows; ``may_guess`` that names never seen have no row."""
     now = clock.now()
     plan = Plan(stored.tally)
     changes: list[Change] = []
     for group in batch:
-        base = _base(group, rows)
+        base = _base(group, rows, may_guess=may_guess)
         if base is None:
             plan.unread.append(group.path)
             continue
@@ -176,7 +168,7 @@ def plan_batch(batch: list[Group], stored: StoredTally, rows: RowMemory, clock: 
     return plan
 
 
-def _base(group: Group, rows: RowMemory) -> Remembered | None:
+def _base(group: Group, rows: RowMemory, *, may_guess: bool) -> Remembered | None:
     """Return the row to decide from, as remembered, looked at or guessed; None when it has to be read."""
     remembered = rows.get(group.path)
     if remembered is not None:
@@ -186,7 +178,7 @@ def _base(group: Group, rows: RowMemory) -> Remembered | None:
     looked = next((intent.base for intent in group.intents if intent.base is not None), None)
     if looked is not None:
         return looked
-    return _GUESSED_ABSENT if group.may_be_new else None
+    return _GUESSED_ABSENT if may_guess and group.may_be_new else None
 
 
 def _fold(

@@ -26,14 +26,16 @@ from shared.counts import PARTITION
 from shared.errors import Conflict, Refused, StorageError
 from shared.folders import Location
 from shared.marks import Marks
+from shared.memory import TRUSTED_SECONDS
 from shared.passes import Parts, Pass, TimeIsUp
 from shared.ports import Write
-from shared.report import Report
+from shared.report import Progress, Report
 from shared.tally import Sum
+from shared.writer import BUDGET_SECONDS
 
 if TYPE_CHECKING:
     from shared.clock import Clock
-    from shared.counts import Counts
+    from shared.counts import Counts, StoredTally
     from shared.folders import FolderMap
     from shared.ports import Heads, Listing, Table
     from shared.report import OnProgress
@@ -46,6 +48,8 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS: Final = 5.0
 #: Spent on a directory within the delivery of its event; Event Grid waits 30 s.
 DIRECTORY_SECONDS: Final = 10.0
+#: A writer reads the tally anew after 30 s, and ends what it has begun within 15 s more.
+OLD_WRITERS_SECONDS: Final = TRUSTED_SECONDS + BUDGET_SECONDS
 REPORT_KEY: Final = "last-reconciliation"
 
 
@@ -107,11 +111,12 @@ class Reconciler:
         await lease.take()
         unfinished = lease.unfinished
         try:
-            tally = (await self._counts.open()).tally
-            run = unfinished = self._begin(unfinished, tally, full=full)
+            stored = await self._counts.open()
+            await self._let_old_writers_end(stored, on_progress)
+            run = unfinished = self._begin(unfinished, stored.tally, full=full)
             with _Timed(self._clock, run.report):
-                await Pass(self._parts, run, lease, tally.digest_key, slice_seconds, on_progress).work()
-            await self._finish(run.report)
+                await Pass(self._parts, run, lease, stored, slice_seconds, on_progress).work()
+            await self._finish(run)
         except TimeIsUp:
             await lease.release(run)
         except StorageError as error:
@@ -201,9 +206,9 @@ class Reconciler:
     async def _compare_once(
         self, only: Location | None, slice_seconds: float | None, on_progress: OnProgress, *, commit: bool
     ) -> Report:
-        tally = (await self._counts.open()).tally
-        run = self._new_run(tally, full=True)
-        work = Pass(self._parts, run, None, tally.digest_key, slice_seconds, on_progress, commit=commit)
+        stored = await self._counts.open()
+        run = self._new_run(stored.tally, full=True)
+        work = Pass(self._parts, run, None, stored, slice_seconds, on_progress, commit=commit)
         locations = self._folders.locations if only is None else parts_within(self._folders.locations, only)
         with suppress(TimeIsUp), _Timed(self._clock, run.report):
             await work.compare(locations, only)
@@ -220,6 +225,14 @@ class Reconciler:
         unfinished.report.slices += 1
         return unfinished
 
+    async def _let_old_writers_end(self, stored: StoredTally, on_progress: OnProgress) -> None:
+        """Wait until no process can acknowledge an event into a former generation any more."""
+        if stored.tally.ready or stored.partition == PARTITION:
+            return
+        while (since := (self._clock.now() - stored.tally.known_since).total_seconds()) < OLD_WRITERS_SECONDS:
+            on_progress(Progress("waiting for old instances to stop", int(since), int(OLD_WRITERS_SECONDS)))
+            await self._clock.sleep(1.0)
+
     def _new_run(self, tally: Tally, *, full: bool) -> Run:
         now = self._clock.now()
         return Run(
@@ -231,9 +244,10 @@ class Reconciler:
             listed=dict.fromkeys(self._folders.locations, Sum()),
         )
 
-    async def _finish(self, report: Report) -> None:
+    async def _finish(self, run: Run) -> None:
+        report = run.report
         if report.bootstrap:
-            await self._set_ready()
+            await self._set_ready(run.subject)
         report.finished = True
         await self._store(report)
         level = logging.WARNING if report.corrected and not report.bootstrap else logging.INFO
@@ -241,11 +255,13 @@ class Reconciler:
         if report.vanished:
             log.error("nothing is left of %s: is that meant?", ", ".join(report.vanished))
 
-    async def _set_ready(self) -> None:
+    async def _set_ready(self, subject: str) -> None:
         while True:
             stored = await self._counts.open()
+            if _subject(stored.tally) != subject:
+                raise AlreadyRunning("the counts were started anew while they were reconciled")
             try:
-                await self._table.commit(PARTITION, [stored.write(replace(stored.tally, ready=True))])
+                await self._table.commit(stored.partition, [stored.write(replace(stored.tally, ready=True))])
             except Conflict:
                 continue
             return

@@ -14,6 +14,8 @@ from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import BlobServiceClient
 
 from shared.announce import Announcer
+from shared import shutdown
+from shared.answers import LatestAnswers
 from shared.auth import BearerTokens, Open
 from shared.azure_table import AzureTable
 from shared.clock import SystemClock
@@ -55,7 +57,8 @@ class Services:
         heads = BlobHeads(self._clients.blobs)
         account = self._clients.blobs.account_name or self._clients.blobs.primary_hostname
         self.counts = Counts(self.table, settings.folders.fingerprint(account), clock)
-        self.watch = Watch(self.counts, clock, settings.poll_interval_seconds)
+        self.watch = Watch(self.counts, clock, settings.poll_interval_seconds, settings.max_waiters)
+        self.answers = LatestAnswers()
         self.writer = Writer(self.table, self.counts, heads, clock, self.random, on_change=self._changed)
         self.quarantine = Quarantine(self.table, self._clients.blobs, settings.quarantine_container, clock)
         self.reconciler = Reconciler(
@@ -63,6 +66,7 @@ class Services:
         )
         self.delivery = Delivery(
             settings.folders,
+            self.counts,
             self.writer,
             self.quarantine,
             self.reconciler,
@@ -75,8 +79,9 @@ class Services:
         self.health = Health(self)
 
     async def start(self) -> None:
-        """Make the table if there is none."""
+        """Make the table if there is none, and hear when the process is to stop."""
         await self.table.create()
+        shutdown.on_stop(self.watch.drain)
 
     async def close(self) -> None:
         """Close all connections."""

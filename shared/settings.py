@@ -21,6 +21,9 @@ AUTH_MODES: Final = ("anonymous", "function", "jwt")
 LONGEST_WAIT_SECONDS: Final = 200.0
 #: A streamed response counts against functionTimeout until its last byte (host.json sets ten minutes).
 LONGEST_STREAM_SECONDS: Final = 480.0
+#: The platform lets an instance have at most 1,000 concurrent HTTP requests: refusing is its business first.
+DEFAULT_MAX_WAITERS: Final = 1200
+MOST_WAITERS: Final = 100_000
 #: A function that overruns functionTimeout takes its whole worker down.
 LONGEST_SLICE_SECONDS: Final = 540.0
 
@@ -69,6 +72,7 @@ class Settings:
     max_wait_seconds: float
     max_stream_seconds: float
     heartbeat_seconds: float
+    max_waiters: int
     reconcile_schedule: str
     reconcile_on_start: bool
     reconcile_slice_seconds: float
@@ -103,6 +107,7 @@ class Settings:
             max_wait_seconds=_seconds(environ, "MAX_WAIT_SECONDS", 60, 1, LONGEST_WAIT_SECONDS),
             max_stream_seconds=_seconds(environ, "MAX_STREAM_SECONDS", 180, 1, LONGEST_STREAM_SECONDS),
             heartbeat_seconds=_seconds(environ, "HEARTBEAT_SECONDS", 15, 0.1, 120),
+            max_waiters=_count(environ, "MAX_WAITERS", DEFAULT_MAX_WAITERS, MOST_WAITERS),
             reconcile_schedule=_schedule(environ),
             reconcile_on_start=_flag(environ, "RECONCILE_ON_START", default=_IN_AZURE not in environ),
             reconcile_slice_seconds=_seconds(environ, "RECONCILE_SLICE_SECONDS", 420, 10, LONGEST_SLICE_SECONDS),
@@ -141,6 +146,13 @@ def _seconds(environ: Mapping[str, str], name: str, default: float, least: float
     if not least <= number <= most:
         raise SettingsError(f"{name}={value} is not a number of seconds from {least:g} to {most:g}")
     return number
+
+
+def _count(environ: Mapping[str, str], name: str, default: int, most: int) -> int:
+    value = _text(environ, name, str(default))
+    if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) > most:
+        raise SettingsError(f"{name}={value} is not a whole number from 1 to {most} (0: the default, {default})")
+    return int(value) or default
 
 
 def _flag(environ: Mapping[str, str], name: str, *, default: bool) -> bool:

@@ -53,6 +53,7 @@ class Tally:
         revision: Bumped when, and only when, a count changes.
         ready: False until the account has been reconciled once.
         sums: Folder → its :class:`Sum`.
+        moved_to: The partition in which the counts were started anew; "" while this tally is the current one.
     """
 
     epoch: str
@@ -63,6 +64,7 @@ class Tally:
     revision: int = 0
     ready: bool = False
     sums: Mapping[str, Sum] = field(default_factory=lambda: dict.fromkeys(FOLDERS, Sum()))
+    moved_to: str = ""
 
     @property
     def version(self) -> str:
@@ -115,6 +117,8 @@ def to_properties(tally: Tally) -> Properties:
         "revision": tally.revision,
         "ready": tally.ready,
     }
+    if tally.moved_to:
+        properties["moved_to"] = tally.moved_to
     for folder, total in tally.sums.items():
         properties[f"{folder}_count"] = total.count
         properties[f"{folder}_digest"] = f"{total.digest:032x}"
@@ -135,4 +139,5 @@ def from_properties(properties: Mapping[str, object]) -> Tally:
             folder: Sum(int(str(properties[f"{folder}_count"])), int(str(properties[f"{folder}_digest"]), 16))
             for folder in FOLDERS
         },
+        moved_to=str(properties.get("moved_to", "")),
     )

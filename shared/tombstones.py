@@ -11,7 +11,6 @@ from itertools import batched
 from typing import TYPE_CHECKING, Final
 
 from shared.clock import from_iso
-from shared.counts import PARTITION
 from shared.errors import Conflict
 from shared.ledger import TOMBSTONE_HORIZON
 from shared.ports import Write
@@ -27,11 +26,12 @@ _MARGIN: Final = timedelta(days=1)
 _OPERATIONS: Final = 100
 
 
-async def collect(table: Table, now: datetime, after_key: str = "") -> AsyncIterator[tuple[int, str]]:
+async def collect(table: Table, partition: str, now: datetime, after_key: str = "") -> AsyncIterator[tuple[int, str]]:
     """Drop the tombstones that are older than the horizon, page by page.
 
     Args:
         table: The ledger's table.
+        partition: Where in it the rows are.
         now: The time.
         after_key: Go on after this row key.
 
@@ -39,11 +39,11 @@ async def collect(table: Table, now: datetime, after_key: str = "") -> AsyncIter
         How many were dropped, and the last row key that was dealt with.
     """
     oldest_kept = now - TOMBSTONE_HORIZON - _MARGIN
-    async for page in table.scan(PARTITION, ["present", "event_time", "observed_at"], after=after_key):
+    async for page in table.scan(partition, ["present", "event_time", "observed_at"], after=after_key):
         expired = [entity for entity in page if _is_expired(entity, oldest_kept)]
         dropped = 0
         for some in batched(expired, _OPERATIONS, strict=False):
-            dropped += await _drop(table, some)
+            dropped += await drop(table, partition, some)
         yield dropped, page[-1].row_key if page else after_key
 
 
@@ -55,13 +55,17 @@ def _is_expired(entity: Entity, oldest_kept: datetime) -> bool:
     return bool(times) and max(times) < oldest_kept
 
 
-async def _drop(table: Table, entities: Sequence[Entity]) -> int:
-    """Drop these rows, unless they have changed since they were read; no count depends on them."""
+async def drop(table: Table, partition: str, entities: Sequence[Entity]) -> int:
+    """Drop at most 100 rows on which no count depends, unless they have changed since they were read.
+
+    Returns:
+        How many were dropped.
+    """
     try:
-        await table.commit(PARTITION, [Write(entity.row_key, None, entity.etag) for entity in entities])
+        await table.commit(partition, [Write(entity.row_key, None, entity.etag) for entity in entities])
     except Conflict:
         if len(entities) == 1:
             return 0  # an event came first
         middle = len(entities) // 2
-        return await _drop(table, entities[:middle]) + await _drop(table, entities[middle:])
+        return await drop(table, partition, entities[:middle]) + await drop(table, partition, entities[middle:])
     return len(entities)

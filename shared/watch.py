@@ -4,12 +4,14 @@ The contract:
 
 1. Storage is read at most once a poll interval: by one loop while somebody waits, else when somebody asks. All who
    ask within the interval, or while a read runs, share its result, also when it is an error.
-2. A waiter takes the signal before it compares, so a change between the two is not lost.
+2. A waiter registers before it compares, so a change between the two is not lost.
 3. A waiter is woken when the version *differs* from its own: versions are compared by inequality only, because a
    rebuilt table may go backwards.
 4. What wakes is the table. The commits of this very process are offered as well, without a read, as an optimisation:
    in Azure the events arrive in other instances than those that hold the clients.
 5. A read that fails wakes nobody. When reads have failed for a while nobody is told "unchanged" any more.
+6. No more than a set number wait at a time; who comes then is refused before the process drowns.
+7. When the process stops, who waits is answered over the next second, and nobody is held any more.
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
-from shared.errors import CountsNotReady, RequestError, ServiceUnavailable, StorageError
+from shared.errors import CountsNotReady, RequestError, ServiceUnavailable, StorageError, TooManyWaiters
 from shared.status import StatusSnapshot
+from shared.waiters import End, Waiters
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Callable, Iterator
 
     from shared.clock import Clock
     from shared.counts import Counts
@@ -31,8 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: How often it is checked whether a waiting client is still there.
-GONE_CHECK_SECONDS: Final = 1.0
+#: Above the 1,000 concurrent requests that the platform lets one instance have at most.
+MAX_WAITERS: Final = 1200
 #: Commits of this process wake at most this often; a burst of them is one wake.
 OFFER_GAP_SECONDS: Final = 0.1
 #: Counts that could not be confirmed for so long are not "unchanged": they are unknown.
@@ -50,12 +53,21 @@ class Watch:
         counts: Reads the tally.
         clock: Time.
         poll_interval_seconds: The poller's period, and the greatest age of a shared snapshot.
+        max_waiters: How many clients may be held at a time.
+
+    Attributes:
+        waiters: How many clients are held.
+        reads: How often storage has been read.
+        is_stopping: The process ends; nobody is held any more.
     """
 
-    def __init__(self, counts: Counts, clock: Clock, poll_interval_seconds: float) -> None:
+    def __init__(
+        self, counts: Counts, clock: Clock, poll_interval_seconds: float, max_waiters: int = MAX_WAITERS
+    ) -> None:
         self._counts = counts
         self._clock = clock
         self._interval_seconds = poll_interval_seconds
+        self.max_waiters = max_waiters
         self._snapshot: StatusSnapshot | None = None
         self._failure: RequestError | None = None
         self._started_at = float("-inf")  # of the last read that ended
@@ -63,10 +75,11 @@ class Watch:
         self._offered_at = float("-inf")
         self._offer: tuple[StatusSnapshot, asyncio.TimerHandle] | None = None
         self._fetch: asyncio.Task[None] | None = None
-        self._changed = asyncio.Event()
+        self._waiting = Waiters()
         self._poller: asyncio.Task[None] | None = None
         self.waiters = 0
         self.reads = 0
+        self.is_stopping = False
 
     async def latest(self, *, newer_than: str = "") -> StatusSnapshot:
         """Return the current counts.
@@ -81,12 +94,13 @@ class Watch:
         """
         if self._age_seconds() > self._interval_seconds * (2 if self._poller else 1):
             await self._shared_fetch()
-        if self._snapshot is not None and _is_ahead(newer_than, self._snapshot):
-            await self._shared_fetch()
+        for _ in range(2):  # the first may join a read that began before that version was there
+            if self._snapshot is not None and _is_ahead(newer_than, self._snapshot):
+                await self._shared_fetch()
         return self._current()
 
     async def changed(
-        self, version: str, timeout_seconds: float, is_gone: Callable[[], Awaitable[bool]] | None = None
+        self, version: str, timeout_seconds: float, is_gone: Callable[[], bool] | None = None
     ) -> StatusSnapshot | None:
         """Wait until the version differs from this one.
 
@@ -96,27 +110,63 @@ class Watch:
             is_gone: Tells whether the client has left; asked every second.
 
         Returns:
-            The snapshot that differs, or None when the time is up and the version still holds.
+            The snapshot that differs, or None when the time is up, or the process stops, and the version still holds.
 
         Raises:
             ClientGone: The client left while it waited.
-            ServiceUnavailable: The time is up and nobody knows whether the version still holds.
+            ServiceUnavailable: The time is up and nobody knows whether the version still holds; or nobody is held now.
+            TooManyWaiters: There is no room.
         """
+        self.require_room()
+        with self.held():
+            return await self.next(version, timeout_seconds, is_gone)
+
+    def require_room(self) -> None:
+        """Refuse to hold one more client when there is no room.
+
+        Raises:
+            ServiceUnavailable: The process stops.
+            TooManyWaiters: There is no room.
+        """
+        if self.is_stopping:
+            raise ServiceUnavailable("this instance is about to stop; try again")
+        if self.waiters >= self.max_waiters:
+            raise TooManyWaiters("too many clients wait here already; try again, or ask without a wait")
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Count a client that is held, for one wait or many; while there is one the tally is polled."""
+        self.waiters += 1
+        if self._poller is None:
+            self._poller = asyncio.create_task(self._poll(), name="status poller")
+        try:
+            yield
+        finally:
+            self.waiters -= 1
+            if not self.waiters and self._poller is not None:
+                self._poller.cancel()
+                self._poller = None
+
+    async def next(
+        self, version: str, timeout_seconds: float, is_gone: Callable[[], bool] | None = None
+    ) -> StatusSnapshot | None:
+        """Wait as :meth:`changed` does, for a client that is :meth:`held`."""
         deadline = self._clock.monotonic() + timeout_seconds
-        with self._registered():
-            while True:
-                signal = self._changed  # a change from here on sets this very event
+        while True:
+            waiter = self._waiting.join(deadline - self._clock.monotonic(), is_gone)  # from here on a change ends it
+            try:
                 if self._snapshot is not None and self._snapshot.version != version:
                     return self._snapshot
-                left_seconds = deadline - self._clock.monotonic()
-                if left_seconds <= 0:
-                    self._require_confirmed()
-                    return None
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(signal.wait(), min(left_seconds, GONE_CHECK_SECONDS))
-                    continue
-                if is_gone is not None and await is_gone():
-                    raise ClientGone
+                ended = End.STOPPING if self.is_stopping else await waiter
+            finally:
+                self._waiting.leave(waiter)
+            if ended is End.GONE:
+                raise ClientGone
+            if self._snapshot is not None and self._snapshot.version != version:
+                return self._snapshot
+            if ended is not End.CHANGED:
+                self._require_confirmed()
+                return None
 
     def offer(self, tally: Tally) -> None:
         """Take a tally that this process has just committed: a read that need not be made."""
@@ -129,8 +179,16 @@ class Watch:
         delay_seconds = max(0.0, self._offered_at + OFFER_GAP_SECONDS - now)
         self._offer = (snapshot, asyncio.get_running_loop().call_later(delay_seconds, self._take_offer))
 
+    def drain(self) -> None:
+        """Let go whoever waits, because the process stops."""
+        if not self.is_stopping:
+            self.is_stopping = True
+            log.info("stopping: %d clients are let go", self.waiters)
+            self._waiting.drain()
+
     def close(self) -> None:
         """Stop the loop and the timers; who waits is answered in its time."""
+        self._waiting.close()
         for task in (self._poller, self._fetch):
             if task is not None:
                 task.cancel()
@@ -146,19 +204,6 @@ class Watch:
         known = self._snapshot
         if known is None or _is_ahead(snapshot.version, known):
             self._publish(snapshot)
-
-    @contextlib.contextmanager
-    def _registered(self) -> Iterator[None]:
-        self.waiters += 1
-        if self._poller is None:
-            self._poller = asyncio.create_task(self._poll(), name="status poller")
-        try:
-            yield
-        finally:
-            self.waiters -= 1
-            if not self.waiters and self._poller is not None:
-                self._poller.cancel()
-                self._poller = None
 
     async def _poll(self) -> None:
         while True:
@@ -201,8 +246,7 @@ class Watch:
     def _publish(self, snapshot: StatusSnapshot) -> None:
         before, self._snapshot = self._snapshot, snapshot
         if before is None or before.version != snapshot.version:
-            signal, self._changed = self._changed, asyncio.Event()
-            signal.set()
+            self._waiting.wake()
 
     def _current(self) -> StatusSnapshot:
         if self._failure is not None:

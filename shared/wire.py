@@ -86,14 +86,14 @@ def parse_status_query(
     start = _single(query, "from")
     if start not in {None, "now"}:
         raise BadRequest("from takes only the value now")
-    asked = _single(query, "wait")
-    preferred = None if asked is not None else _preferred_wait(headers)
-    wait = asked if asked is not None else preferred
+    asked, preferred = _single(query, "wait"), _preferred_wait(headers)
+    wait = preferred if asked is None else asked
+    unmodified_since = _http_date(_values(headers, "if-modified-since"))
     return StatusQuery(
         tags=tags,
-        unmodified_since=None if tags else _http_date(_values(headers, "if-modified-since")),
+        unmodified_since=None if tags else unmodified_since,
         wait_seconds=min(_seconds(wait), max_wait_seconds) if wait is not None else 0.0,
-        wait_was_preferred=preferred is not None,
+        wait_was_preferred=asked is None and preferred is not None,
         from_now=start == "now",
     )
 
@@ -104,8 +104,8 @@ def parse_last_event_id(headers: Sequence[tuple[str, str]], query: Sequence[tupl
     Raises:
         BadRequest: The query parameter is given twice, or the value is too long. Of two headers the last counts.
     """
-    values = _values(headers, "last-event-id")
-    given = values[-1] if values else _single(query, "last_event_id")
+    values, asked = _values(headers, "last-event-id"), _single(query, "last_event_id")
+    given = values[-1] if values else asked
     return given.strip().strip('"') or None if given is not None else None
 
 

@@ -23,10 +23,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from shared import ledger
-from shared.counts import PARTITION, TALLY_KEY, StoredTally
+from shared.counts import TALLY_KEY, StoredTally
 from shared.errors import Conflict, OutcomeUnknown, Rejected, StorageError
 from shared.ledger import Observation, Outcome, Row, row_key
-from shared.planning import Group, Intent, Plan, Remembered, RowChanged, RowMemory, plan_batch
+from shared.memory import Guesses, RowMemory, TallyMemory
+from shared.planning import Group, Intent, Plan, RowChanged, fail, grouped, plan_batch, take_batch
+from shared.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,17 +37,14 @@ if TYPE_CHECKING:
     from shared.clock import Clock
     from shared.counts import Counts
     from shared.events import BlobChange
+    from shared.memory import Remembered
     from shared.ports import Heads, Table
     from shared.tally import Tally
 
 log = logging.getLogger(__name__)
 
-#: A transaction holds 100 operations; one is the tally.
-MAX_BLOBS: Final = 99
 #: Event Grid waits 30 s for an answer; an answer that comes later counts as a failure and is redelivered.
 BUDGET_SECONDS: Final = 15.0
-#: Flat, because exponential back-off starves the process that loses first.
-CONFLICT_PAUSE_SECONDS: Final = 0.04
 UNKNOWN_PAUSE_SECONDS: Final = 0.1
 MAX_LOOKS: Final = 20
 
@@ -90,8 +89,11 @@ class Writer:
         self._on_change = on_change
         self._queue: deque[Intent] = deque()
         self._flushing: asyncio.Task[None] | None = None
-        self._tally: StoredTally | None = None
+        self._tally = TallyMemory()
+        self._partition = counts.partition
         self._rows = RowMemory()
+        self._guesses = Guesses()
+        self._turns = Turns(random)
         self.stats = WriterStats()
 
     async def apply(self, change: BlobChange, folder: str) -> Outcome:
@@ -147,27 +149,27 @@ class Writer:
     async def _flush_all(self) -> None:
         try:
             while self._queue:
-                batch = self._take()
+                batch: list[Group] = []
                 try:
+                    await self._let_others()
+                    batch = take_batch(self._queue)
                     await self._commit(batch)
                 except StorageError as error:
-                    _fail([*batch, *_grouped(self._queue)], error)
+                    fail([*batch, *grouped(self._queue)], error)
                     self._queue.clear()
                 except BaseException as error:
-                    _fail([*batch, *_grouped(self._queue)], OutcomeUnknown(f"the flush ended with {error!r}"))
+                    fail([*batch, *grouped(self._queue)], OutcomeUnknown(f"the flush ended with {error!r}"))
                     self._queue.clear()
                     raise
         finally:
             self._flushing = None
 
-    def _take(self) -> list[Group]:
-        groups: dict[str, Group] = {}
-        while self._queue:
-            intent = self._queue[0]
-            if intent.path not in groups and len(groups) == MAX_BLOBS:
-                break
-            groups.setdefault(intent.path, Group(intent.path)).intents.append(self._queue.popleft())
-        return list(groups.values())
+    async def _let_others(self) -> None:
+        """Stand back after a turn, while other processes contend; what they commit meanwhile has to be read."""
+        pause = self._turns.stand_back(self._clock.monotonic())
+        if pause:
+            self._tally.forget()
+            await self._clock.sleep(pause)
 
     async def _commit(self, batch: list[Group]) -> None:
         deadline = self._clock.monotonic() + BUDGET_SECONDS
@@ -175,12 +177,15 @@ class Writer:
         while True:
             plan: Plan | None = None
             try:
-                stored = self._tally or await self._read_tally()
+                stored = self._tally.get() or await self._read_tally()
                 if stored.etag == conflicting_etag:
                     self._distrust(batch)  # the tally was not what conflicted: the index is only a hint
                 plan = await self._plan(batch, stored)
+                if plan.writes_rows_only and not self._tally.is_fresh(self._clock.monotonic()):
+                    stored = await self._read_tally()  # no condition on it would stop a writer of an old generation
+                    plan = await self._plan(batch, stored)
                 if plan.writes:
-                    self._remember(plan, stored, await self._transact(plan))
+                    self._remember(plan, stored, await self._transact(plan, stored.partition))
             except Rejected as rejected:
                 await self._isolate(batch, rejected)
                 return
@@ -192,23 +197,25 @@ class Writer:
                 self._forget()
                 await self._pause(UNKNOWN_PAUSE_SECONDS)
             else:
+                self._guesses.note_batch(len(batch), plan.new_rows)
                 plan.resolve()
                 return
             if self._clock.monotonic() > deadline:
                 raise error
 
-    async def _transact(self, plan: Plan) -> list[str]:
+    async def _transact(self, plan: Plan, partition: str) -> list[str]:
         self.stats.transactions += 1
         try:
-            return await self._table.commit(PARTITION, plan.writes)
-        except Conflict:
+            return await self._table.commit(partition, plan.writes)
+        except Conflict as conflict:
             self.stats.conflicts += 1
+            self._guesses.note_conflict(plan.writes, conflict.index)
             raise
 
     async def _plan(self, batch: list[Group], stored: StoredTally) -> Plan:
         """Decide the batch, reading the rows that cannot be decided from memory."""
         while True:
-            plan = plan_batch(batch, stored, self._rows, self._clock)
+            plan = plan_batch(batch, stored, self._rows, self._clock, may_guess=self._guesses.are_good)
             if not plan.unread:
                 return plan
             reads = await asyncio.gather(*(self.read_row(path) for path in plan.unread), return_exceptions=True)
@@ -219,7 +226,7 @@ class Writer:
     async def read_row(self, path: str) -> Remembered:
         """Read the row of a path: what :meth:`observe` takes as its condition."""
         self.stats.reads += 1
-        entity = await self._table.read(PARTITION, row_key(path))
+        entity = await self._table.read(self._counts.partition, row_key(path))
         row: Row | None = None
         if entity is not None:
             row = ledger.from_properties(entity.properties)
@@ -229,14 +236,19 @@ class Writer:
 
     async def _read_tally(self) -> StoredTally:
         self.stats.reads += 1
-        self._tally = await self._counts.open()
-        return self._tally
+        now = self._clock.monotonic()
+        stored = await self._counts.open()
+        if stored.partition != self._partition:
+            self._partition = stored.partition
+            self._rows.clear()  # they were of another generation
+        self._tally.remember(stored, now)
+        return stored
 
     def _remember(self, plan: Plan, stored: StoredTally, etags: list[str]) -> None:
         now = self._clock.monotonic()
         for write, path, etag in zip(plan.writes, plan.paths, etags, strict=True):
             if write.row_key == TALLY_KEY:
-                self._tally = StoredTally(plan.tally, etag)
+                self._tally.remember(StoredTally(plan.tally, etag, partition=stored.partition), now)
             else:
                 self._rows.remember(path, plan.rows[path], etag, now)
         if plan.tally.revision != stored.tally.revision:
@@ -248,8 +260,8 @@ class Writer:
         if path:
             self._distrust([group for group in batch if group.path == path])
             return None
-        used, self._tally = self._tally, None
-        await self._pause(CONFLICT_PAUSE_SECONDS)
+        used = self._tally.forget()
+        await self._clock.sleep(self._turns.lost(self._clock.monotonic()))
         return used.etag if used else None
 
     def _distrust(self, groups: list[Group]) -> None:
@@ -261,7 +273,7 @@ class Writer:
     async def _isolate(self, batch: list[Group], error: Rejected) -> None:
         """One row that storage will not take must not fail its neighbours: halve until it stands alone."""
         if len(batch) == 1:
-            _fail(batch, error)
+            fail(batch, error)
             return
         middle = len(batch) // 2
         await self._commit(batch[:middle])
@@ -271,16 +283,5 @@ class Writer:
         await self._clock.sleep(self._random.uniform(0, up_to_seconds))
 
     def _forget(self) -> None:
-        self._tally = None
+        self._tally.forget()
         self._rows.clear()
-
-
-def _grouped(queue: deque[Intent]) -> list[Group]:
-    return [Group(intent.path, [intent]) for intent in queue]
-
-
-def _fail(groups: list[Group], error: BaseException) -> None:
-    for group in groups:
-        for intent in group.intents:
-            if not intent.done.done():
-                intent.done.set_exception(error)

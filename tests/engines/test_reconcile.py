@@ -479,7 +479,7 @@ async def test_a_tombstone_that_changes_while_it_is_collected_stays(world: World
         return await commit(partition, writes)
 
     world.table.commit = commit_after_an_event  # type: ignore[method-assign]
-    collected = [dropped async for dropped, _ in collect(world.table, world.clock.now())]
+    collected = [dropped async for dropped, _ in collect(world.table, PARTITION, world.clock.now())]
     assert collected == [3]
     assert [row.path for row in world.stored_rows()] == ["queued/2.jpg"]
     assert world.stored_tally().sums == world.truth()

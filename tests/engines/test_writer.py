@@ -10,7 +10,7 @@ import pytest
 
 from shared.errors import OutcomeUnknown, Refused
 from shared.ledger import row_key
-from shared.planning import TRUSTED_SECONDS
+from shared.memory import TRUSTED_SECONDS
 from shared.ports import Head
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import World

@@ -39,17 +39,27 @@ class Process:
         blobs: The common storage account.
         random: Jitter.
         verify_deletes: As the setting.
+        folders: What it counts.
     """
 
-    def __init__(self, table: MemoryTable, blobs: MemoryBlobs, random: Random, *, verify_deletes: bool = False) -> None:
+    def __init__(
+        self,
+        table: MemoryTable,
+        blobs: MemoryBlobs,
+        random: Random,
+        *,
+        verify_deletes: bool = False,
+        folders: FolderMap = FOLDER_MAP,
+    ) -> None:
         clock = blobs.clock
-        self.counts = Counts(table, FINGERPRINT, clock)
+        self.counts = Counts(table, folders.fingerprint("memory"), clock)
         self.watch = Watch(self.counts, clock, poll_interval_seconds=0.5)
         self.writer = Writer(table, self.counts, blobs, clock, random)
         self.quarantine = MemoryQuarantine()
-        self.reconciler = Reconciler(table, self.counts, self.writer, blobs, blobs, FOLDER_MAP, clock)
+        self.reconciler = Reconciler(table, self.counts, self.writer, blobs, blobs, folders, clock)
         self.delivery = Delivery(
-            FOLDER_MAP,
+            folders,
+            self.counts,
             self.writer,
             self.quarantine,  # type: ignore[arg-type]
             self.reconciler,

@@ -1,0 +1,33 @@
+"""Whether a client is still there: asked of the ASGI server, without waiting and without a task.
+
+An invocation is not cancelled when its client goes; ASGI says so in a message. Starlette's ``is_disconnected`` sets up
+and cancels a scope of anyio to look for that message, which is a turn of the loop and some 30 µs; with thousands of
+parked clients that adds up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    type Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+def has_left(receive: Receive) -> bool:
+    """Tell whether the next message is there already and says that the client has gone.
+
+    Args:
+        receive: ASGI's. A request's body that is still coming in is thrown away.
+    """
+    receiving = receive()
+    if not isinstance(receiving, Coroutine):
+        return False
+    try:
+        receiving.send(None)
+    except StopIteration as arrived:
+        return bool(arrived.value["type"] == "http.disconnect")
+    receiving.close()  # it would have waited
+    return False

@@ -1,0 +1,48 @@
+"""Being told that the process is to end, in time to let its clients go.
+
+The platform ends a worker with SIGTERM. The worker's HTTP server (uvicorn) takes that signal for itself: it stops
+listening and waits until every request has been answered, which parked ones are not. So whoever parks them has to
+hear the signal too. The handler that was there is kept and called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+log = logging.getLogger(__name__)
+
+
+def on_stop(callback: Callable[[], None]) -> bool:
+    """Have a function called on this loop when the process gets SIGTERM or SIGINT.
+
+    Returns:
+        Whether it will be: not outside of the main thread, and not where nobody handles the signal (then it ends the
+        process at once, and so it should).
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    loop = asyncio.get_running_loop()
+    heard = [_hear(number, loop, callback) for number in (signal.SIGTERM, signal.SIGINT)]
+    return heard[0]
+
+
+def _hear(number: signal.Signals, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> bool:
+    before = signal.getsignal(number)
+    if not callable(before) or before is signal.default_int_handler:
+        return False
+
+    def handle(received: int, frame: FrameType | None) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(callback)
+        before(received, frame)
+
+    signal.signal(number, handle)
+    return True

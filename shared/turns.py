@@ -1,0 +1,53 @@
+"""Taking turns at the one row that every commit changes, when several processes contend for it.
+
+A process that has just committed knows the newest tally, so it wins again, and again: that is efficient, since
+nobody reads, and unfair. So the losers wait a flat random time (exponential back-off starves whoever loses first),
+long enough that most of their attempts do not meet the winner's; and the winner, when it has met others lately,
+stands back after a short turn. Alone, nobody waits for anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from random import Random
+
+#: After a lost commit: measured with 4 processes x 8 writers, 0.04 took 1.85 attempts a transaction, 0.1 takes 1.45.
+LOST_PAUSE_SECONDS: Final = 0.1
+#: A turn: while it lasts, commits follow each other without a pause. Halves the wait of the others' unluckiest.
+TURN_SECONDS: Final = 0.15
+BETWEEN_TURNS_SECONDS: Final = 0.05
+#: Others count as contending for so long after the last lost commit.
+CONTENDED_SECONDS: Final = 1.0
+
+
+class Turns:
+    """When to wait, and for how long; all times by the monotonic clock.
+
+    Args:
+        random: Jitter.
+    """
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._contended_until = float("-inf")
+        self._began = float("-inf")
+
+    def lost(self, now: float) -> float:
+        """Return the seconds to wait after a commit that somebody else's overtook.
+
+        None for the first in a while: a tally that was merely old is no contention.
+        """
+        pause = self._random.uniform(0, LOST_PAUSE_SECONDS) if now < self._contended_until else 0.0
+        self._contended_until = now + pause + CONTENDED_SECONDS
+        self._began = now + pause
+        return pause
+
+    def stand_back(self, now: float) -> float:
+        """Return the seconds to wait before the next commit: 0 alone, and while the turn lasts."""
+        if now >= self._contended_until or now < self._began + TURN_SECONDS:
+            return 0.0
+        pause = self._random.uniform(BETWEEN_TURNS_SECONDS / 2, BETWEEN_TURNS_SECONDS)
+        self._began = now + pause
+        return pause

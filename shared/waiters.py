@@ -1,0 +1,122 @@
+"""Who waits: a registry with one sweeper for all of them, and a wake that lets others have their turn.
+
+A parked client is a future, its timer and an entry in a dictionary; nothing runs for it until its wait ends.
+
+1. A wait ends once, for one reason: something changed, the time is up, the client has gone, or the process stops.
+2. A wake frees the waiters a few at a time, the longest waiting first: the first answers are on their way while the
+   last waiters are still being freed, and nothing else stands still meanwhile.
+3. Whether clients are still there is asked about all of them once a second, a few at a time.
+4. When the process stops the waits end one after the other over a second: who comes back does not come back at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum, auto
+from itertools import batched
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    type Waiter = asyncio.Future[End]
+
+#: How often the sweeper asks whether the clients are still there.
+SWEEP_SECONDS: Final = 1.0
+#: So many clients are asked (1 µs each) before others have their turn.
+SWEEP_CHUNK: Final = 200
+#: So many waiters are freed before others have their turn.
+WAKE_CHUNK: Final = 50
+#: When the process stops its waits end within this time. A platform grants a few seconds at least.
+DRAIN_SECONDS: Final = 1.0
+DRAIN_STEPS: Final = 50
+
+
+class End(Enum):
+    """Why a wait has ended."""
+
+    CHANGED = auto()
+    TIME_UP = auto()
+    GONE = auto()
+    STOPPING = auto()
+
+
+class _Place(NamedTuple):
+    is_gone: Callable[[], bool] | None
+    timer: asyncio.TimerHandle
+
+
+class Waiters:
+    """The waits of one process."""
+
+    def __init__(self) -> None:
+        self._places: dict[Waiter, _Place] = {}
+        self._freed: list[Waiter] = []
+        self._sweeper: asyncio.Task[None] | None = None
+
+    def join(self, seconds: float, is_gone: Callable[[], bool] | None) -> Waiter:
+        """Register a wait: whatever happens from here on ends it. Await it, and :meth:`leave` in any case.
+
+        Args:
+            seconds: How long at most.
+            is_gone: Tells whether the client has left.
+        """
+        loop = asyncio.get_running_loop()
+        waiter: Waiter = loop.create_future()
+        self._places[waiter] = _Place(is_gone, loop.call_later(seconds, end, waiter, End.TIME_UP))
+        if self._sweeper is None and is_gone is not None:
+            self._sweeper = loop.create_task(self._sweep(), name="sweep of departed clients")
+        return waiter
+
+    def leave(self, waiter: Waiter) -> None:
+        """Forget a wait."""
+        self._places.pop(waiter).timer.cancel()
+        if not self._places and self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+
+    def wake(self) -> None:
+        """End all waits of now: something changed."""
+        is_idle = not self._freed
+        self._freed.extend(reversed(self._places))  # taken from its end; who is in it twice is freed once
+        if is_idle:
+            self._free_some()
+
+    def drain(self) -> None:
+        """End all waits of now, one after the other, because the process stops."""
+        loop = asyncio.get_running_loop()
+        waiting = list(self._places)
+        for step in range(DRAIN_STEPS):
+            loop.call_later(DRAIN_SECONDS * step / DRAIN_STEPS, _end_all, waiting[step::DRAIN_STEPS])
+
+    def close(self) -> None:
+        """Stop sweeping."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    def _free_some(self) -> None:
+        for waiter in self._freed[: -WAKE_CHUNK - 1 : -1]:
+            end(waiter, End.CHANGED)
+        del self._freed[-WAKE_CHUNK:]
+        if self._freed:
+            asyncio.get_running_loop().call_soon(self._free_some)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            for some in batched(list(self._places.items()), SWEEP_CHUNK, strict=False):
+                for waiter, place in some:
+                    if place.is_gone is not None and not waiter.done() and place.is_gone():
+                        end(waiter, End.GONE)
+                await asyncio.sleep(0)
+
+
+def end(waiter: Waiter, reason: End) -> None:
+    """End a wait, unless it has ended."""
+    if not waiter.done():
+        waiter.set_result(reason)
+
+
+def _end_all(waiters: list[Waiter]) -> None:
+    for waiter in waiters:
+        end(waiter, End.STOPPING)

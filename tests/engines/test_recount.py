@@ -1,0 +1,180 @@
+"""The counts started anew after the folder map has changed: old writers stopped, nothing lost, never a wrong count."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+import pytest
+
+from shared import tally as tallies
+from shared.counts import TALLY_KEY, ForeignTally
+from shared.errors import CountsNotReady, OutcomeUnknown, ServiceUnavailable
+from shared.folders import FolderMap, Location
+from shared.recount import recount
+from shared.tally import Sum, Tally
+from tests.fakes.memory_table import Fault
+from tests.fakes.world import Process, World
+
+#: Queued images are elsewhere now, and GIF files count too.
+NEW_MAP = FolderMap(
+    {"queued": Location("inbox"), "input": Location("input"), "output": Location("output")}, ("jpg", "png", "gif")
+)
+
+
+def new_process(world: World) -> Process:
+    """Start a process with the new folder map."""
+    return Process(world.table, world.blobs, Random(1), folders=NEW_MAP)
+
+
+def truth(world: World, stored: Tally) -> dict[str, Sum]:
+    """Return what the tally must be by the new map."""
+    found = {}
+    for folder, location in NEW_MAP.locations.items():
+        paths = [p for p in world.blobs.blobs if p.startswith(f"{location.container}/") and NEW_MAP.is_image(p)]
+        found[folder] = tallies.fold(stored.digest_key, paths)
+    return found
+
+
+async def fill(world: World) -> None:
+    """Have blobs in the old and in the new folders."""
+    for path in ("queued/a.jpg", "queued/b.jpg", "input/c.jpg", "input/d.gif", "inbox/e.jpg", "output/f.png"):
+        await world.process.delivery.take(world.blobs.put(path))
+
+
+async def start_anew(world: World, process: Process) -> None:
+    """Run the operator's command."""
+    await recount(world.table, process.counts, process.reconciler, world.clock)
+
+
+async def test_a_process_with_other_folders_refuses_until_it_is_told(world: World) -> None:
+    """New settings alone serve nothing and count nothing; the error says what to do."""
+    await fill(world)
+    process = new_process(world)
+    with pytest.raises(ServiceUnavailable):
+        await process.watch.latest()
+    with pytest.raises(ForeignTally, match="ops recount"):
+        await process.delivery.take(world.blobs.put("inbox/g.jpg"))
+    assert (await world.process.watch.latest()).tally.counts() == {"queued": 2, "input": 1, "output": 1}
+
+
+async def test_recount_counts_what_the_new_map_says(world: World) -> None:
+    """Another partition, another epoch, exact; the old rows are gone, the old tally says where to look."""
+    await fill(world)
+    before = world.stored_tally()
+    process = new_process(world)
+    await start_anew(world, process)
+    stored = await process.counts.read()
+    assert stored is not None
+    assert stored.tally.counts() == {"queued": 1, "input": 2, "output": 1}
+    assert dict(stored.tally.sums) == truth(world, stored.tally)
+    assert stored.tally.ready
+    assert stored.tally.epoch != before.epoch
+    assert list(world.table.entities("g1")) == [TALLY_KEY]
+    assert (await new_process(world).watch.latest()).tally == stored.tally
+
+
+async def test_until_it_is_reconciled_nobody_is_told_a_number(world: World) -> None:
+    """Between the start and the end of a recount the answer is "not ready", to old and new processes."""
+    await fill(world)
+    old, process = world.process, new_process(world)
+    await process.counts.start_anew()
+    world.clock.advance(1)
+    with pytest.raises(CountsNotReady):
+        await process.watch.latest()
+    with pytest.raises(ServiceUnavailable):
+        await old.watch.latest()
+
+
+async def test_an_old_process_cannot_take_an_event(world: World) -> None:
+    """At once when the event changes a count; after 30 s when it changes none, or is of no concern to it."""
+    await fill(world)
+    old = world.process
+    await old.delivery.take(world.blobs.put("inbox/y.jpg"))
+    await new_process(world).counts.start_anew()
+    with pytest.raises(ForeignTally):
+        await old.delivery.take(world.blobs.put("queued/y.jpg"))
+    world.clock.advance(31)
+    for path in ("queued/a.jpg", "inbox/z.jpg"):
+        with pytest.raises(ForeignTally):
+            await old.delivery.take(world.blobs.put(path))
+
+
+async def test_recount_waits_for_old_writers(world: World) -> None:
+    """The listing begins when no old process can acknowledge an event any more, also when the timer is first."""
+    await fill(world)
+    process = new_process(world)
+    await process.counts.start_anew()
+    began = world.clock.monotonic()
+    await process.reconciler.run_scheduled(60)
+    assert world.clock.monotonic() - began >= 45
+    assert (await process.watch.latest()).tally.ready
+
+
+async def test_events_are_counted_while_it_runs(world: World) -> None:
+    """Uploads and deletions during the recount end up in it, whoever was asked first."""
+    await fill(world)
+    old, process = world.process, new_process(world)
+    undelivered: list[str] = []
+
+    async def traffic() -> None:
+        for number in range(60):
+            path = f"inbox/{number % 20}.jpg"
+            undelivered.append(world.blobs.delete(path) if path in world.blobs.blobs else world.blobs.put(path))
+            for event in [*undelivered]:
+                target = old if number % 2 else process
+                try:
+                    await target.delivery.take(event)
+                except ForeignTally:
+                    continue
+                undelivered.remove(event)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(start_anew(world, process), traffic())
+    for event in undelivered:
+        await process.delivery.take(event)
+    stored = await process.counts.read()
+    assert stored is not None
+    await process.reconciler.run()
+    assert dict(stored.tally.sums) == truth(world, stored.tally)
+
+
+async def test_the_same_settings_can_be_counted_anew_too(world: World) -> None:
+    """Processes that go on with the same settings move to the new generation and forget the old rows."""
+    await fill(world)
+    await start_anew(world, world.new_process())
+    await world.process.delivery.take(world.blobs.put("queued/new.jpg"))
+    await world.process.delivery.take(world.blobs.delete("queued/a.jpg"))
+    stored = await world.process.counts.read()
+    assert stored is not None
+    assert stored.partition == "g2"
+    assert stored.tally.counts() == {"queued": 2, "input": 1, "output": 1}
+
+
+async def test_a_recount_that_was_cut_short_can_be_run_again(world: World) -> None:
+    """An unknown outcome in the middle leaves at most an orphan; the next attempt passes it by."""
+    await fill(world)
+    process = new_process(world)
+    faults = [None, Fault.LOST_ANSWER]
+    world.table.fault = lambda method: faults.pop() if faults and method == "commit" else None
+    with pytest.raises(OutcomeUnknown):
+        await start_anew(world, process)
+    world.table.fault = lambda _: None
+    await start_anew(world, process)
+    stored = await process.counts.read()
+    assert stored is not None
+    assert (stored.partition, stored.tally.ready) == ("g3", True)
+    assert dict(stored.tally.sums) == truth(world, stored.tally)
+
+
+async def test_two_recounts_at_once(world: World) -> None:
+    """Two operators: one generation after the other, the last one counts."""
+    await fill(world)
+    await asyncio.gather(*(start_anew(world, new_process(world)) for _ in range(2)))
+    stored = await new_process(world).counts.read()
+    assert stored is not None
+    await new_process(world).reconciler.run()
+    stored = await new_process(world).counts.read()
+    assert stored is not None
+    assert stored.tally.ready
+    assert dict(stored.tally.sums) == truth(world, stored.tally)
