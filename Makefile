@@ -11,8 +11,8 @@ TESTS := $(UNIT) $(filter-out $(UNIT) %/__pycache__,$(patsubst %/,%,$(sort $(wil
 WITH_CHROMIUM := CHROMIUM_PATH=$$(./localdev/chromium.sh) && export CHROMIUM_PATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup client dev demo test test-client check format lock clean
-.PHONY: bench-latency bench-start bench-page bench-idle bench-write
+.PHONY: help setup client dev demo ops test test-client chaos check format lock clean
+.PHONY: bench-latency bench-start bench-page bench-idle bench-write bench-reconcile
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -29,6 +29,9 @@ dev: setup ## run storage, events and the functions host until Ctrl-C (ports: FU
 demo: setup ## send generated images through a running `make dev` (ARGS="--images 100 --rate 20")
 	@$(PYTHON) -m localdev.demo $(ARGS)
 
+ops: setup ## operator's command line, docs/operations.md (ARGS="status")
+	@$(PYTHON) -m ops $(ARGS)
+
 test: setup client ## run all tests, the client's and the page's in Chromium too (ARGS="-k name")
 	@$(PYTHON) -m pytest -q $(TESTS) $(ARGS)
 
@@ -37,6 +40,9 @@ test-client: setup client ## run the client's checks and tests with their own ou
 	@cd client && npm run --silent test:core
 	@cd client && npm run --silent test:native
 	@$(WITH_CHROMIUM) && cd client && npm run --silent test:stack
+
+chaos: setup ## run the chaos and outage tests in full size: 2,000 images, a minute without storage (CHAOS_SEED=n)
+	@CHAOS=full OUTAGE_SECONDS=60 $(PYTHON) -m pytest -q -rP tests/e2e/test_chaos.py tests/e2e/test_outage.py $(ARGS)
 
 check: setup client ## check style, format and types
 	@$(PYTHON) -m ruff check
@@ -74,5 +80,8 @@ bench-page: setup client ## measure upload -> changed number on the page in Chro
 bench-idle: setup client ## measure what an idle long poll costs: requests in two real minutes
 	@cd client && npm run --silent bench:idle
 
-bench-write: setup ## measure the write path against a naive counter
+bench-write: setup ## measure the write path: against a naive counter, cold, at rest, contended
 	@$(PYTHON) -m bench.write $(ARGS)
+
+bench-reconcile: setup ## measure a reconciliation: against a bare listing, under traffic, a million names
+	@$(PYTHON) -m bench.reconcile $(ARGS)

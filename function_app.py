@@ -5,13 +5,14 @@ import os
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared import endpoints, runtime_leak, services
+from shared import endpoints, export, openapi, runtime_leak, services
 from shared.settings import Settings
 
 SETTINGS = Settings.from_environ(os.environ)
 KEY_NEEDED = func.AuthLevel.FUNCTION if SETTINGS.auth_mode == "function" else func.AuthLevel.ANONYMOUS
 
 runtime_leak.install()
+export.start(SETTINGS.telemetry)
 app = func.FunctionApp(http_auth_level=KEY_NEEDED)
 
 
@@ -42,6 +43,12 @@ async def stream_status(req: Request) -> Response:
 async def health(req: Request) -> Response:
     """Say whether the app is alive, and how it is to those who may know."""
     return await endpoints.serve(get_services, req, endpoints.health, open_to_all=True)
+
+
+@app.route("openapi.json", methods=endpoints.ALL_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+async def get_openapi(req: Request) -> Response:
+    """Describe all of this for machines."""
+    return await endpoints.serve(get_services, req, openapi.openapi, open_to_all=True)
 
 
 @app.timer_trigger(arg_name="timer", schedule=SETTINGS.reconcile_schedule, run_on_startup=SETTINGS.reconcile_on_start)

@@ -6,6 +6,8 @@ no JSON, no header to encode, no response to build.
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
 from azurefunctions.extensions.http.fastapi import Response
@@ -13,7 +15,7 @@ from azurefunctions.extensions.http.fastapi import Response
 from shared import wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
     from typing import Any
 
     from shared.status import StatusSnapshot
@@ -83,16 +85,26 @@ class EventStream(Response):  # type: ignore[misc]
 
     Starlette's own runs two tasks for each stream, one of them only to learn that the client has left; here the
     frames are made in the request's task, and whoever makes them knows (see :mod:`shared.waiters`).
+
+    Args:
+        frames: What is sent. A client that reads slowly asks for the next one late; nothing is kept for it meanwhile.
+        headers: The response's.
+        longest_seconds: A client that has stopped reading is given up after this.
     """
 
-    def __init__(self, frames: AsyncIterator[bytes], headers: Mapping[str, str]) -> None:
-        super().__init__(None, 200, headers, "text/event-stream")
+    def __init__(self, frames: AsyncGenerator[bytes], headers: Mapping[str, str], longest_seconds: float) -> None:
+        self.status_code = 200
+        self.media_type = "text/event-stream"
+        self.background = None
+        self.init_headers(headers)
         self._frames = frames
+        self._longest_seconds = longest_seconds
 
     async def __call__(self, scope: object, receive: object, send: Send) -> None:  # noqa: ARG002
-        """Send frames until there are no more."""
-        headers = [(name, value) for name, value in self.raw_headers if name != b"content-length"]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        async for frame in self._frames:
-            await send({"type": "http.response.body", "body": frame, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        """Send frames until there are no more, or the client takes none."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._longest_seconds), aclosing(self._frames) as frames:
+                async for frame in frames:
+                    await send({"type": "http.response.body", "body": frame, "more_body": True})
+                await send({"type": "http.response.body", "body": b""})

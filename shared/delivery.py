@@ -11,12 +11,14 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from shared import telemetry
 from shared.errors import EventNotUnderstood, Rejected
 from shared.events import DirectoryChange, parse
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from shared.clock import Clock
     from shared.counts import Counts
     from shared.events import BlobChange
     from shared.folders import FolderMap
@@ -36,6 +38,7 @@ class Delivery:
         writer: The way into the ledger.
         quarantine: Where the rest goes.
         reconciler: Finds the blobs of a directory that was moved or deleted as a whole.
+        clock: For the age of events.
         verify_deletes: Look at the blob before a deletion is counted: for accounts with versioning or snapshots,
             where deleting an old version raises the same event.
     """
@@ -47,6 +50,7 @@ class Delivery:
         writer: Writer,
         quarantine: Quarantine,
         reconciler: Reconciler,
+        clock: Clock,
         *,
         verify_deletes: bool,
     ) -> None:
@@ -55,6 +59,7 @@ class Delivery:
         self._writer = writer
         self._quarantine = quarantine
         self._reconciler = reconciler
+        self._clock = clock
         self._verify_deletes = verify_deletes
         self.last_applied_event_at: datetime | None = None
 
@@ -64,13 +69,18 @@ class Delivery:
         Raises:
             StorageError: An outage; the event must be delivered again.
         """
-        try:
-            changes = parse(text)
-            await asyncio.gather(*(self._take(change) for change in changes))
-        except EventNotUnderstood as error:
-            await self._quarantine.put(text, str(error))
-        except Rejected as error:
-            await self._quarantine.put(text, f"storage refuses the row: {error}")
+        with telemetry.span("take event"):
+            try:
+                changes = parse(text)
+                await asyncio.gather(*(self._take(change) for change in changes))
+            except EventNotUnderstood as error:
+                await self._keep(text, str(error))
+            except Rejected as error:
+                await self._keep(text, f"storage refuses the row: {error}")
+
+    async def _keep(self, text: str, reason: str) -> None:
+        await self._quarantine.put(text, reason)
+        telemetry.EVENTS.add(1, {"outcome": "quarantined"})
 
     async def _take(self, change: BlobChange | DirectoryChange) -> None:
         if isinstance(change, DirectoryChange):
@@ -82,9 +92,14 @@ class Delivery:
         folder = self._folders.folder_of(change.container, change.name)
         if folder is None:
             await self._counts.confirm()
+            telemetry.EVENTS.add(1, {"outcome": "of no concern"})
             return
         if self._verify_deletes and not change.present:
             change = replace(change, look=True)
         outcome = await self._writer.apply(change, folder)
         self.last_applied_event_at = change.event_time or self.last_applied_event_at
+        telemetry.EVENTS.add(1, {"outcome": outcome, "folder": folder})
+        if change.event_time is not None:
+            age = self._clock.now() - change.event_time
+            telemetry.EVENT_AGE.record(max(0.0, age.total_seconds()), {"folder": folder})
         log.debug("%s: %s", outcome, change.path, extra={"folder": folder, "outcome": outcome})

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
-from azurefunctions.extensions.http.fastapi import Request, Response, StreamingResponse
+from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared import wire
+from shared import cors, wire
+from shared.answers import Answer, EventStream
 from shared.errors import BadRequest, InternalError, MethodNotAllowed, RequestError, ServiceUnavailable, StorageError
+from shared.presence import has_left
 from shared.watch import ClientGone
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
+    from shared.answers import Header
     from shared.services import Services
     from shared.status import StatusSnapshot
 
@@ -32,7 +36,11 @@ ALL_METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"
 ALLOW: Final = "GET, HEAD, OPTIONS"
 RETRY_AFTER_SECONDS: Final = (2, 6)
 RETRY_MS: Final = 3000
+#: What the clients of a process that stops are told, so that they do not come to the next one all at once.
+STOPPING_RETRY_MS: Final = (500, 5000)
 MAX_HEADER_CHARACTERS: Final = 16_384
+#: Beyond a stream's life, for a client that takes its last frames slowly.
+STUCK_SECONDS: Final = 10.0
 #: A wait ends up to this part earlier than asked, so that many clients do not come back in step.
 JITTER: Final = 1 / 16
 EVENT_STREAM: Final = "text/event-stream"
@@ -48,14 +56,13 @@ async def status(services: Services, request: Request) -> Response:
     holds = query.holds_for(snapshot)
     if query.is_held_from(snapshot):
         wait_seconds = query.wait_seconds * (1 - services.random.uniform(0, JITTER))
-        changed = await services.watch.changed(snapshot.version, wait_seconds, request.is_disconnected)
+        changed = await services.watch.changed(snapshot.version, wait_seconds, partial(has_left, request.receive))
         snapshot, holds = (changed, False) if changed is not None else (snapshot, True)
-    headers = _status_headers(snapshot)
+    answers = services.answers.of(snapshot)
+    answer = answers.unchanged if holds else answers.counts
     if query.wait_was_preferred:
-        headers["Preference-Applied"] = f"wait={query.wait_seconds:g}"
-    if holds:
-        return Response(status_code=304, headers=headers)
-    return Response(snapshot.body, media_type="application/json", headers=headers)
+        return answer.plus(("Preference-Applied", f"wait={query.wait_seconds:g}"))
+    return answer
 
 
 async def stream(services: Services, request: Request) -> Response:
@@ -65,7 +72,10 @@ async def stream(services: Services, request: Request) -> Response:
     headers = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no", "Vary": "Authorization"}
     if request.method == "HEAD":
         return Response(media_type=EVENT_STREAM, headers=headers)
-    return StreamingResponse(_frames(services, snapshot, known), media_type=EVENT_STREAM, headers=headers)
+    services.watch.require_room()
+    life_seconds = services.settings.max_stream_seconds * (1 - services.random.uniform(0, JITTER))
+    frames = _frames(services, snapshot, known, life_seconds, partial(has_left, request.receive))
+    return EventStream(frames, headers, life_seconds + STUCK_SECONDS)
 
 
 async def health(services: Services, request: Request) -> Response:
@@ -108,9 +118,11 @@ async def serve(get_services: Services_, request: Request, handler: Handler, *, 
     except Exception:
         log.exception("%s failed", request.url.path)
         response = _problem(services, InternalError("the request could not be answered; it is in the app's log"))
-    if services is not None:
-        _add_cors(services.settings.cors_origins, request, response)
-    return response
+    return (
+        _plus(response, cors.headers(services.settings.cors_origins, request, ALLOW))
+        if services is not None
+        else response
+    )
 
 
 async def _handle(services: Services, request: Request, handler: Handler, *, open_to_all: bool) -> Response:
@@ -125,29 +137,26 @@ async def _handle(services: Services, request: Request, handler: Handler, *, ope
     return await handler(services, request)
 
 
-async def _frames(services: Services, snapshot: StatusSnapshot, known: str | None) -> AsyncIterator[bytes]:
-    life_seconds = services.settings.max_stream_seconds * (1 - services.random.uniform(0, JITTER))
+async def _frames(
+    services: Services, snapshot: StatusSnapshot, known: str | None, life_seconds: float, is_gone: Callable[[], bool]
+) -> AsyncGenerator[bytes]:
+    watch, heartbeat_seconds = services.watch, services.settings.heartbeat_seconds
     ends_at = services.clock.monotonic() + life_seconds
-    first = wire.UNCHANGED if known == snapshot.version else snapshot.frame
-    yield wire.retry_line(RETRY_MS) + first
     version = snapshot.version
-    try:
-        while (left_seconds := ends_at - services.clock.monotonic()) > 0:
-            changed = await services.watch.changed(version, min(services.settings.heartbeat_seconds, left_seconds))
-            if changed is not None:
-                version = changed.version
-            yield wire.KEEP_ALIVE if changed is None else changed.frame
-    except RequestError as error:
-        log.info("a stream ends: %s", error)  # the client comes back and is told why
-
-
-def _status_headers(snapshot: StatusSnapshot) -> dict[str, str]:
-    return {
-        "ETag": snapshot.etag,
-        "Last-Modified": wire.http_date(snapshot.last_modified),
-        "Cache-Control": "private, no-cache",
-        "Vary": "Authorization, Prefer",
-    }
+    with watch.held():
+        yield wire.retry_line(RETRY_MS) + (wire.UNCHANGED if known == version else snapshot.frame)
+        try:
+            while not watch.is_stopping and (left_seconds := ends_at - services.clock.monotonic()) > 0:
+                changed = await watch.next(version, min(heartbeat_seconds, left_seconds), is_gone)
+                if changed is not None:
+                    version = changed.version
+                yield wire.KEEP_ALIVE if changed is None else changed.frame
+        except ClientGone:
+            return
+        except RequestError as error:
+            log.info("a stream ends: %s", error)  # the client comes back and is told why
+    if watch.is_stopping:
+        yield wire.retry_line(services.random.randint(*STOPPING_RETRY_MS)) + b"\n"
 
 
 def _problem(services: Services | None, error: RequestError) -> Response:
@@ -158,20 +167,12 @@ def _problem(services: Services | None, error: RequestError) -> Response:
     return Response(wire.problem(error), status_code=error.status, media_type=wire.PROBLEM_TYPE, headers=headers)
 
 
-def _add_cors(origins: tuple[str, ...], request: Request, response: Response) -> None:
-    origin = request.headers.get("origin")
-    if not origin or not ("*" in origins or origin in origins):
-        return
-    response.headers["Access-Control-Allow-Origin"] = "*" if "*" in origins else origin
-    response.headers["Access-Control-Expose-Headers"] = "ETag, Last-Modified, Preference-Applied, Retry-After"
-    if "*" not in origins:
-        response.headers.append("Vary", "Origin")
-    if request.method == "OPTIONS":
-        response.headers["Access-Control-Allow-Methods"] = ALLOW
-        response.headers["Access-Control-Allow-Headers"] = (
-            "Authorization, Cache-Control, If-Modified-Since, If-None-Match, Last-Event-ID, Prefer, X-Functions-Key"
-        )
-        response.headers["Access-Control-Max-Age"] = "7200"
+def _plus(response: Response, headers: tuple[Header, ...]) -> Response:
+    if isinstance(response, Answer):
+        return response.plus(*headers)
+    for name, value in headers:
+        response.headers.append(name, value)
+    return response
 
 
 def _headers(request: Request) -> list[tuple[str, str]]:

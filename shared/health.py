@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.clock import to_iso
@@ -41,6 +42,7 @@ class Health:
             "waiters": services.watch.waiters,
             "waiters_limit": services.watch.max_waiters,
             "status_reads": services.watch.reads,
+            "asyncio_tasks": len(asyncio.all_tasks()),
         }
         try:
             snapshot = await services.watch.latest()

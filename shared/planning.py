@@ -44,7 +44,8 @@ _GUESSED_ABSENT: Final = Remembered(None, None, float("-inf"))
 class Intent:
     """One caller's wish, and where its answer goes.
 
-    Either ``change`` (an event) or ``seen`` with ``base`` (a look that started from that row) is given.
+    Either ``change`` (an event) or ``seen`` with ``base`` (a look that started from that row) is given. ``origin`` is
+    the caller's place in a trace.
     """
 
     path: str
@@ -52,6 +53,7 @@ class Intent:
     change: BlobChange | None = None
     seen: Observation | None = None
     base: Remembered | None = None
+    origin: object = None
     done: asyncio.Future[Transition] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -126,6 +128,11 @@ def take_batch(queue: deque[Intent]) -> list[Group]:
 def grouped(queue: deque[Intent]) -> list[Group]:
     """Return all that is queued, each intent alone."""
     return [Group(intent.path, [intent]) for intent in queue]
+
+
+def origins(groups: list[Group]) -> list[object]:
+    """Return where in traces the intents came from."""
+    return [intent.origin for group in groups for intent in group.intents]
 
 
 def fail(groups: list[Group], error: BaseException) -> None:

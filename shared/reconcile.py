@@ -13,13 +13,13 @@ completed the counts are not ready.
 
 from __future__ import annotations
 
-import json
 import logging
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from shared.checkpoint import CONTROL_PARTITION, LEASE_SECONDS, OLDEST_RESUMED, AlreadyRunning, Lease, Run, Stage
+from shared import reports, telemetry
+from shared.checkpoint import LEASE_SECONDS, OLDEST_RESUMED, AlreadyRunning, Lease, Run, Stage
 from shared.clock import to_iso
 from shared.comparison import parts_within
 from shared.counts import PARTITION
@@ -28,7 +28,6 @@ from shared.folders import Location
 from shared.marks import Marks
 from shared.memory import TRUSTED_SECONDS
 from shared.passes import Parts, Pass, TimeIsUp
-from shared.ports import Write
 from shared.report import Progress, Report
 from shared.tally import Sum
 from shared.writer import BUDGET_SECONDS
@@ -50,7 +49,6 @@ GRACE_SECONDS: Final = 5.0
 DIRECTORY_SECONDS: Final = 10.0
 #: A writer reads the tally anew after 30 s, and ends what it has begun within 15 s more.
 OLD_WRITERS_SECONDS: Final = TRUSTED_SECONDS + BUDGET_SECONDS
-REPORT_KEY: Final = "last-reconciliation"
 
 
 class Reconciler:
@@ -114,7 +112,7 @@ class Reconciler:
             stored = await self._counts.open()
             await self._let_old_writers_end(stored, on_progress)
             run = unfinished = self._begin(unfinished, stored.tally, full=full)
-            with _Timed(self._clock, run.report):
+            with _Timed(self._clock, run.report), telemetry.span("reconcile"):
                 await Pass(self._parts, run, lease, stored, slice_seconds, on_progress).work()
             await self._finish(run)
         except TimeIsUp:
@@ -197,11 +195,7 @@ class Reconciler:
 
     async def last_report(self) -> dict[str, object] | None:
         """Return the last finished run's report, or None."""
-        entity = await self._table.read(CONTROL_PARTITION, REPORT_KEY)
-        if entity is None:
-            return None
-        report: dict[str, object] = json.loads(str(entity.properties["report"]))
-        return report
+        return await reports.last_report(self._table)
 
     async def _compare_once(
         self, only: Location | None, slice_seconds: float | None, on_progress: OnProgress, *, commit: bool
@@ -249,11 +243,7 @@ class Reconciler:
         if report.bootstrap:
             await self._set_ready(run.subject)
         report.finished = True
-        await self._store(report)
-        level = logging.WARNING if report.corrected and not report.bootstrap else logging.INFO
-        log.log(level, "reconciled: %s", asdict(report))
-        if report.vanished:
-            log.error("nothing is left of %s: is that meant?", ", ".join(report.vanished))
+        await reports.publish(self._table, report)
 
     async def _set_ready(self, subject: str) -> None:
         while True:
@@ -265,14 +255,6 @@ class Reconciler:
             except Conflict:
                 continue
             return
-
-    async def _store(self, report: Report) -> None:
-        entity = await self._table.read(CONTROL_PARTITION, REPORT_KEY)
-        write = Write(REPORT_KEY, {"report": json.dumps(asdict(report))}, entity.etag if entity else None)
-        try:
-            await self._table.commit(CONTROL_PARTITION, [write])
-        except Conflict:
-            log.info("another reconciliation has stored its report")
 
 
 class _Timed:

@@ -13,8 +13,8 @@ from azure.data.tables.aio import TableServiceClient
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared.announce import Announcer
 from shared import shutdown
+from shared.announce import Announcer
 from shared.answers import LatestAnswers
 from shared.auth import BearerTokens, Open
 from shared.azure_table import AzureTable
@@ -70,6 +70,7 @@ class Services:
             self.writer,
             self.quarantine,
             self.reconciler,
+            clock,
             verify_deletes=settings.verify_deletes,
         )
         topic = self._clients.topic(settings.status_topic_endpoint)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_SUFFIXES: Final = "jpg,jpeg,png,webp,heic,heif,gif,bmp,tif,tiff"
+TELEMETRY_TARGETS: Final = ("auto", "off", "azure", "otlp", "console")
 AUTH_MODES: Final = ("anonymous", "function", "jwt")
 #: The front end drops a connection after 230 s without traffic; a wait carries none.
 LONGEST_WAIT_SECONDS: Final = 200.0
@@ -61,6 +62,21 @@ class JwtSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TelemetrySettings:
+    """Where measurements go.
+
+    Attributes:
+        target: "off", "azure", "otlp" or "console".
+        connection_string: Of Application Insights, for "azure".
+        client_id: Of the identity to send with, or "": the connection string alone.
+    """
+
+    target: str = "off"
+    connection_string: str = ""
+    client_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The checked settings; the names are those of the variables in lower case."""
 
@@ -81,6 +97,7 @@ class Settings:
     jwt: JwtSettings | None
     cors_origins: tuple[str, ...]
     status_topic_endpoint: str
+    telemetry: TelemetrySettings
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -116,6 +133,7 @@ class Settings:
             jwt=_jwt(environ) if auth_mode == "jwt" else None,
             cors_origins=_origins(environ),
             status_topic_endpoint=_topic(environ),
+            telemetry=_telemetry(environ),
         )
 
 
@@ -252,3 +270,14 @@ def _topic(environ: Mapping[str, str]) -> str:
             f"STATUS_TOPIC_ENDPOINT={value} must be https://<topic>.<region>.eventgrid.azure.net/api/events"
         )
     return value
+
+
+def _telemetry(environ: Mapping[str, str]) -> TelemetrySettings:
+    target = _one_of(environ, "TELEMETRY", TELEMETRY_TARGETS)
+    connection_string = _text(environ, "APPLICATIONINSIGHTS_CONNECTION_STRING")
+    collector = _text(environ, "OTEL_EXPORTER_OTLP_ENDPOINT")
+    if target == "auto":
+        target = "azure" if connection_string else "otlp" if collector else "off"
+    if target == "azure" and not connection_string:
+        raise SettingsError("TELEMETRY=azure needs APPLICATIONINSIGHTS_CONNECTION_STRING")
+    return TelemetrySettings(target, connection_string, _text(environ, "APPLICATIONINSIGHTS_CLIENT_ID"))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: The table's clock and ours may differ by this much.
 LAST_MODIFIED_MARGIN: Final = timedelta(seconds=2)
+#: What a client sends is not made a number of whatever its length.
+MAX_REVISION_DIGITS: Final = 18
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,13 @@ class StatusSnapshot:
     def modified_since(self, moment: datetime) -> bool:
         """Tell whether the counts may have changed at or after this moment; one in the future says nothing."""
         return self._landed_at >= moment or moment > self.read_at
+
+    def is_behind(self, version: str) -> bool:
+        """Tell whether a version is of the same tally as this one, and of a later revision."""
+        epoch, _, revision = version.rpartition("-")
+        if epoch != self.tally.epoch or not revision.isdecimal() or len(revision) > MAX_REVISION_DIGITS:
+            return False
+        return int(revision) > self.tally.revision
 
     @property
     def _landed_at(self) -> datetime:

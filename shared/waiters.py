@@ -12,6 +12,7 @@ A parked client is a future, its timer and an entry in a dictionary; nothing run
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from enum import Enum, auto
 from itertools import batched
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -51,7 +52,7 @@ class Waiters:
 
     def __init__(self) -> None:
         self._places: dict[Waiter, _Place] = {}
-        self._freed: list[Waiter] = []
+        self._freed: deque[Waiter] = deque()
         self._sweeper: asyncio.Task[None] | None = None
 
     def join(self, seconds: float, is_gone: Callable[[], bool] | None) -> Waiter:
@@ -78,7 +79,7 @@ class Waiters:
     def wake(self) -> None:
         """End all waits of now: something changed."""
         is_idle = not self._freed
-        self._freed.extend(reversed(self._places))  # taken from its end; who is in it twice is freed once
+        self._freed.extend(self._places)
         if is_idle:
             self._free_some()
 
@@ -95,9 +96,8 @@ class Waiters:
             self._sweeper.cancel()
 
     def _free_some(self) -> None:
-        for waiter in self._freed[: -WAKE_CHUNK - 1 : -1]:
-            end(waiter, End.CHANGED)
-        del self._freed[-WAKE_CHUNK:]
+        for _ in range(min(WAKE_CHUNK, len(self._freed))):
+            end(self._freed.popleft(), End.CHANGED)
         if self._freed:
             asyncio.get_running_loop().call_soon(self._free_some)
 

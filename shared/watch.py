@@ -22,6 +22,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import CountsNotReady, RequestError, ServiceUnavailable, StorageError, TooManyWaiters
+from shared.offers import Offers
 from shared.status import StatusSnapshot
 from shared.waiters import End, Waiters
 
@@ -36,8 +37,6 @@ log = logging.getLogger(__name__)
 
 #: Above the 1,000 concurrent requests that the platform lets one instance have at most.
 MAX_WAITERS: Final = 1200
-#: Commits of this process wake at most this often; a burst of them is one wake.
-OFFER_GAP_SECONDS: Final = 0.1
 #: Counts that could not be confirmed for so long are not "unchanged": they are unknown.
 UNCONFIRMED_SECONDS: Final = 5.0
 
@@ -72,8 +71,7 @@ class Watch:
         self._failure: RequestError | None = None
         self._started_at = float("-inf")  # of the last read that ended
         self._confirmed_at = float("-inf")  # of the last read that succeeded
-        self._offered_at = float("-inf")
-        self._offer: tuple[StatusSnapshot, asyncio.TimerHandle] | None = None
+        self._offers = Offers(clock, self._take_offer)
         self._fetch: asyncio.Task[None] | None = None
         self._waiting = Waiters()
         self._poller: asyncio.Task[None] | None = None
@@ -95,7 +93,7 @@ class Watch:
         if self._age_seconds() > self._interval_seconds * (2 if self._poller else 1):
             await self._shared_fetch()
         for _ in range(2):  # the first may join a read that began before that version was there
-            if self._snapshot is not None and _is_ahead(newer_than, self._snapshot):
+            if self._snapshot is not None and self._snapshot.is_behind(newer_than):
                 await self._shared_fetch()
         return self._current()
 
@@ -170,14 +168,7 @@ class Watch:
 
     def offer(self, tally: Tally) -> None:
         """Take a tally that this process has just committed: a read that need not be made."""
-        now = self._clock.monotonic()
-        landed_by = self._clock.now()
-        snapshot = StatusSnapshot(tally, landed_by, landed_by)
-        if self._offer is not None:
-            self._offer = (snapshot, self._offer[1])
-            return
-        delay_seconds = max(0.0, self._offered_at + OFFER_GAP_SECONDS - now)
-        self._offer = (snapshot, asyncio.get_running_loop().call_later(delay_seconds, self._take_offer))
+        self._offers.offer(tally)
 
     def drain(self) -> None:
         """Let go whoever waits, because the process stops."""
@@ -192,17 +183,13 @@ class Watch:
         for task in (self._poller, self._fetch):
             if task is not None:
                 task.cancel()
-        if self._offer is not None:
-            self._offer[1].cancel()
+        self._offers.close()
 
-    def _take_offer(self) -> None:
-        if self._offer is None:
-            return
-        (snapshot, _), self._offer = self._offer, None
-        self._offered_at = self._confirmed_at = self._clock.monotonic()
+    def _take_offer(self, snapshot: StatusSnapshot) -> None:
+        self._confirmed_at = self._offers.taken_at
         self._failure = None  # storage has just taken a commit
         known = self._snapshot
-        if known is None or _is_ahead(snapshot.version, known):
+        if known is None or known.is_behind(snapshot.version):
             self._publish(snapshot)
 
     async def _poll(self) -> None:
@@ -239,7 +226,7 @@ class Watch:
             return
         self._confirmed_at = started_at
         snapshot, known = StatusSnapshot(stored.tally, read_at, stored.written_at), self._snapshot
-        if known is not None and started_at <= self._offered_at and _is_ahead(known.version, snapshot):
+        if known is not None and started_at <= self._offers.taken_at and snapshot.is_behind(known.version):
             return  # the read began before a commit of ours that is served already
         self._publish(snapshot)
 
@@ -262,11 +249,3 @@ class Watch:
 
     def _age_seconds(self) -> float:
         return self._clock.monotonic() - self._started_at
-
-
-def _is_ahead(version: str, snapshot: StatusSnapshot) -> bool:
-    """Tell whether a version is of the same tally as the snapshot, and of a later revision."""
-    epoch, _, revision = version.rpartition("-")
-    if epoch != snapshot.tally.epoch or not revision.isdecimal() or len(revision) > 18:  # noqa: PLR2004
-        return False
-    return int(revision) > snapshot.tally.revision

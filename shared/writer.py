@@ -22,12 +22,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from shared import ledger
+from shared import ledger, telemetry
 from shared.counts import TALLY_KEY, StoredTally
 from shared.errors import Conflict, OutcomeUnknown, Rejected, StorageError
 from shared.ledger import Observation, Outcome, Row, row_key
 from shared.memory import Guesses, RowMemory, TallyMemory
-from shared.planning import Group, Intent, Plan, RowChanged, fail, grouped, plan_batch, take_batch
+from shared.planning import Group, Intent, Plan, RowChanged, fail, grouped, origins, plan_batch, take_batch
 from shared.turns import Turns
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ class Writer:
         return await self._submit(Intent(seen.path, seen.folder, seen=seen, base=base))
 
     async def _submit(self, intent: Intent) -> ledger.Transition:
+        intent.origin = telemetry.here()
         self._queue.append(intent)
         if self._flushing is None:
             # A task of its own: an invocation that is cancelled must not cancel the commit others wait for.
@@ -185,7 +186,7 @@ class Writer:
                     stored = await self._read_tally()  # no condition on it would stop a writer of an old generation
                     plan = await self._plan(batch, stored)
                 if plan.writes:
-                    self._remember(plan, stored, await self._transact(plan, stored.partition))
+                    self._remember(plan, stored, await self._transact(plan, stored.partition, batch))
             except Rejected as rejected:
                 await self._isolate(batch, rejected)
                 return
@@ -203,14 +204,23 @@ class Writer:
             if self._clock.monotonic() > deadline:
                 raise error
 
-    async def _transact(self, plan: Plan, partition: str) -> list[str]:
+    async def _transact(self, plan: Plan, partition: str, batch: list[Group]) -> list[str]:
         self.stats.transactions += 1
+        began = self._clock.monotonic()
+        result = "failed"
         try:
-            return await self._table.commit(partition, plan.writes)
+            with telemetry.span("commit", links=origins(batch), blobs=len(plan.rows)):
+                etags = await self._table.commit(partition, plan.writes)
+            result = "committed"
         except Conflict as conflict:
+            result = "conflict"
             self.stats.conflicts += 1
             self._guesses.note_conflict(plan.writes, conflict.index)
             raise
+        finally:
+            telemetry.COMMIT_DURATION.record(self._clock.monotonic() - began, {"result": result})
+        telemetry.COMMIT_BLOBS.record(len(plan.rows))
+        return etags
 
     async def _plan(self, batch: list[Group], stored: StoredTally) -> Plan:
         """Decide the batch, reading the rows that cannot be decided from memory."""

@@ -63,6 +63,7 @@ class Process:
             self.writer,
             self.quarantine,  # type: ignore[arg-type]
             self.reconciler,
+            clock,
             verify_deletes=verify_deletes,
         )
 

@@ -13,7 +13,20 @@ from tests.unit.builders import ROOT
 
 SHARED = sorted((ROOT / "shared").glob("*.py"))
 APP = [ROOT / "function_app.py", *SHARED]
-PURE = {"clock", "errors", "events", "folders", "keyset", "ledger", "memory", "planning", "report", "status", "tally", "wire"}
+PURE = {
+    "clock",
+    "errors",
+    "events",
+    "folders",
+    "keyset",
+    "ledger",
+    "memory",
+    "planning",
+    "report",
+    "status",
+    "tally",
+    "wire",
+}
 #: Only Protocols and records: what the pure modules share with the engines.
 PORTS = "ports"
 LISTS = re.compile(r"\b(list_blobs|list_blob_names|walk_blobs|find_blobs_by_tags|list_containers)\b")

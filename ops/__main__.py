@@ -1,0 +1,142 @@
+"""`python -m ops`: reads the command line, runs one command, returns its exit code."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ops import quarantined, reconciling
+from ops.exits import Exit, exit_of, explain
+from ops.output import Output, fail
+from ops.replay import replay
+from ops.status import status
+from ops.target import connected, read_target
+from ops.watch import watch
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from ops.target import Target
+    from shared.services import Services
+
+    type Command = Callable[[Services, argparse.Namespace, Output], Awaitable[Exit]]
+
+EPILOG = """\
+exit codes: 0 done (verify: exact); 1 differences, or something stays as it was; 2 usage or settings;
+3 another reconciliation is running; 4 storage; 5 a mistake in this tool; 130 Ctrl-C.
+Settings are those of the app (docs/configuration.md). Examples: docs/operations.md."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    try:
+        given = _parser().parse_args(arguments)
+    except SystemExit as end:  # argparse has said why
+        return int(end.code or 0)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    _log(debug=given.debug)
+    try:
+        code = asyncio.run(_run(given, read_target(given.settings, os.environ)))
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:  # whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+    except Exception as error:
+        if given.debug:
+            raise
+        return fail(explain(error), exit_of(error), as_json=given.json)
+    return code
+
+
+async def _run(given: argparse.Namespace, target: Target) -> Exit:
+    out = Output(target, as_json=given.json)
+    if not given.json:
+        out.say(str(target))
+    async with connected(target, creates_table=given.creates_table) as services:
+        code: Exit = await given.run(services, given, out)
+        return code
+
+
+def _log(*, debug: bool) -> None:
+    """What the app logs is for its operator's log; here it would be said twice."""
+    if debug:
+        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+        logging.getLogger("shared").setLevel(logging.DEBUG)
+    else:
+        logging.basicConfig(handlers=[logging.NullHandler()])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ops",
+        description="Looks at, verifies and repairs the counts of a storage account.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(json=False, settings=None, debug=False, creates_table=False)
+    common = argparse.ArgumentParser(add_help=False)
+    for each in (parser, common):
+        _add_common(each)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(to: Any, name: str, run: Command, text: str) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = to.add_parser(name, help=text, description=text, parents=[common])
+        made.set_defaults(run=run)
+        return made
+
+    add(commands, "status", status, "counts, version, last reconciliation, size of the quarantine")
+    add(commands, "watch", watch, "the counts, live, until Ctrl-C")
+    _add_reconcile(add(commands, "reconcile", reconciling.reconcile, "list the account and correct the counts"))
+    add(commands, "verify", reconciling.verify, "compare counts and listing, change nothing; exit code 0 says exact")
+    quarantine = commands.add_parser("quarantine", help="events that could not be understood", parents=[common])
+    kept = quarantine.add_subparsers(required=True, metavar="list|show|retry")
+    add(kept, "list", quarantined.list_, "what is there, the newest first")
+    shown = add(kept, "show", quarantined.show, "one event, and why it was not counted")
+    shown.add_argument("key", metavar="KEY", help="its key, or the beginning of it")
+    again = add(kept, "retry", quarantined.retry, "deliver events again; what is taken leaves the quarantine")
+    which = again.add_mutually_exclusive_group(required=True)
+    which.add_argument("keys", metavar="KEY", nargs="*", default=[], help="keys, or beginnings of them")
+    which.add_argument("--all", action="store_true", help="all of them")
+    _add_replay(add(commands, "replay", replay, "apply the events in Event Grid's dead-letter blobs"))
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    """Add what may stand before or after the command: SUPPRESS keeps the later from undoing the earlier."""
+    unset = argparse.SUPPRESS
+    parser.add_argument("--json", action="store_true", default=unset, help="one JSON document on standard output")
+    parser.add_argument(
+        "--settings",
+        metavar="FILE",
+        default=unset,
+        help="a local.settings.json that goes before the environment; without it ./local.settings.json, if there is "
+        "one, gives what the environment does not say",
+    )
+    parser.add_argument("--debug", action="store_true", default=unset, help="log, and show tracebacks")
+
+
+def _add_reconcile(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(creates_table=True)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--full", action="store_true", help="begin anew, and compare name by name whatever the digests")
+    which.add_argument("--prefix", metavar="CONTAINER/PREFIX/", help="only what lies there, name by name")
+    parser.add_argument("--wait", action="store_true", help="if another process is at it, wait for its end")
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("where", metavar="CONTAINER[/PREFIX]", help="where the dead-letter blobs are")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    parser.add_argument("--delete", action="store_true", help="delete each blob whose events were all taken")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""`reconcile` and `verify`: the app's reconciler, run from here to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from ops.exits import Exit, WrongArgument
+from ops.output import table
+from shared.checkpoint import AlreadyRunning
+from shared.folders import FOLDERS, Location
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ops.output import Output, Renderable
+    from shared.report import OnProgress, Report
+    from shared.services import Services
+
+ASK_AGAIN_SECONDS: Final = 2.0
+
+
+async def reconcile(services: Services, given: argparse.Namespace, out: Output) -> Exit:
+    """List the account, or what lies under a prefix, and correct the counts.
+
+    Raises:
+        AlreadyRunning: Another process is at it, and ``--wait`` was not given.
+    """
+    with out.bars() as bars:
+        if given.prefix is not None:
+            location = _location(services, given.prefix)
+            report = await services.reconciler.run_prefix(location.container, location.prefix, on_progress=bars)
+        else:
+            report = await _run(services, given, out, bars)
+    _show(report, out, "counted" if report.bootstrap else "corrected", ("added", "removed"))
+    return Exit.DONE
+
+
+async def verify(services: Services, given: argparse.Namespace, out: Output) -> Exit:
+    """Compare counts and listing, and change nothing; the exit code says whether they are equal."""
+    del given
+    with out.bars() as bars:
+        report = await services.reconciler.verify(on_progress=bars)
+    _show(report, out, "differences", ("not counted", "counted, not there"))
+    return Exit.DIFFERENCES if report.corrected else Exit.DONE
+
+
+async def _run(services: Services, given: argparse.Namespace, out: Output, on_progress: OnProgress) -> Report:
+    told = False
+    while True:
+        try:
+            return await services.reconciler.run(full=given.full, on_progress=on_progress)
+        except AlreadyRunning as running:
+            if not given.wait:
+                raise
+            if not told:
+                out.say(f"{running}; waiting for its end")
+            told = True
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+
+
+def _location(services: Services, text: str) -> Location:
+    """Read ``container/prefix``; a prefix is a path, so that ``queued/a`` does not mean ``queued/ab.jpg``."""
+    container, _, prefix = text.strip("/").partition("/")
+    location = Location(container, f"{prefix}/" if prefix else "")
+    places = services.settings.folders.locations
+    if not any(location.overlaps(place) for place in places.values()):
+        known = ", ".join(f"{place}/" for place in places.values())
+        raise WrongArgument(f"--prefix {text}: no folder counts anything there; the folders are {known}")
+    return location
+
+
+def _show(report: Report, out: Output, what: str, sides: tuple[str, str]) -> None:
+    data: dict[str, object] = asdict(report) | {"corrected": report.corrected}
+    text: list[Renderable] = []
+    if report.corrected:
+        folders = [folder for folder in FOLDERS if folder in report.added or folder in report.removed]
+        rows = [(folder, report.added.get(folder, 0), report.removed.get(folder, 0)) for folder in folders]
+        text.append(table(("folder", *sides), rows, numbers=[1, 2]))
+    if report.vanished:
+        text.append(
+            f"VANISHED: {', '.join(report.vanished)}: counted before, and now there is no container or nothing in it"
+        )
+    found = f"{report.corrected:,} {what}" if report.corrected else "the counts are exact"
+    how = "first reconciliation, " if report.bootstrap else "resumed, " if report.resumed else ""
+    text.append(f"{found}: {how}{report.listed:,} listed in {report.duration_seconds:.1f} s")
+    out.show(data, *text)

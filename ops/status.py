@@ -1,0 +1,61 @@
+"""`status`: what an operator asks first, from storage itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ops.exits import Exit
+from ops.output import moment, table
+from shared.clock import to_iso
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ops.output import Output
+    from shared.services import Services
+    from shared.tally import Tally
+
+
+async def status(services: Services, given: argparse.Namespace, out: Output) -> Exit:
+    """Show counts, version, last reconciliation and the size of the quarantine."""
+    del given
+    stored = await services.counts.read()
+    report = await services.reconciler.last_report()
+    quarantined = await services.quarantine.count()
+    tally = stored.tally if stored is not None else None
+    locations = {folder: str(location) for folder, location in services.settings.folders.locations.items()}
+    data: dict[str, object] = {
+        "ready": tally is not None and tally.ready,
+        "counts": tally.counts() if tally is not None else None,
+        "version": tally.version if tally is not None else None,
+        "changed_at": to_iso(tally.changed_at) if tally is not None else None,
+        "folders": locations,
+        "last_reconciliation": report,
+        "quarantined": quarantined,
+    }
+    counts = tally.counts() if tally is not None else {}
+    rows: list[tuple[str, object, str]] = [(each, counts.get(each, "-"), at) for each, at in locations.items()]
+    out.show(data, table(("folder", "images", "where"), rows, numbers=[1]), *_lines(tally, report, quarantined))
+    return Exit.DONE
+
+
+def _lines(tally: Tally | None, report: dict[str, Any] | None, quarantined: int) -> list[str]:
+    ready = tally is not None and tally.ready
+    lines = ["", f"ready        {'yes' if ready else 'no: never reconciled to the end, the app answers 503'}"]
+    if tally is not None:
+        lines.append(f"version      {tally.version}, counts changed {moment(to_iso(tally.changed_at))}")
+    lines.append(f"reconciled   {_reconciled(report)}")
+    lines.append(f"quarantine   {quarantined} event{'' if quarantined == 1 else 's'}")
+    return lines
+
+
+def _reconciled(report: dict[str, Any] | None) -> str:
+    if report is None:
+        return "never"
+    added, removed = (sum(report.get(side, {}).values()) for side in ("added", "removed"))
+    found = "clean" if not added and not removed else f"{added:,} added, {removed:,} removed"
+    if report.get("bootstrap"):
+        found = "first time"
+    vanished = "".join(f"; {folder} had VANISHED" for folder in report.get("vanished", []))
+    listed, seconds = int(report.get("listed", 0)), float(report.get("duration_seconds", 0))
+    return f"{moment(str(report['started_at']))}: {found}, {listed:,} listed in {seconds:.1f} s{vanished}"

@@ -1,0 +1,154 @@
+"""What the commands work on: the settings of the app, from the environment or from a local.settings.json."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from azure.data.tables.aio import TableServiceClient
+from azure.storage.blob.aio import BlobServiceClient
+
+from ops.exits import WrongArgument
+from shared.errors import Refused, SettingsError
+from shared.services import Services
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from shared.settings import Connection
+
+DEFAULT_FILE: Final = "local.settings.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A storage account and the table of its counts.
+
+    Attributes:
+        settings: The app's settings.
+        source: Where they come from, in words.
+    """
+
+    settings: Settings
+    source: str
+
+    @property
+    def account(self) -> str:
+        """The storage account, without anything secret."""
+        return _account(self.settings.storage)
+
+    def __str__(self) -> str:
+        return f"account {self.account}, table {self.settings.counts_table} (settings: {self.source})"
+
+
+def read_target(file: str | None, environ: Mapping[str, str]) -> Target:
+    """Read the settings.
+
+    Args:
+        file: A local.settings.json that goes before the environment. None: the one in this folder, if there is one,
+            for what the environment does not say.
+        environ: The environment.
+
+    Raises:
+        SettingsError: A setting or the file is wrong; the message says what would be right.
+    """
+    if file is not None:
+        return Target(Settings.from_environ(_merged(environ, _values(Path(file)))), f"{file}, environment")
+    if Path(DEFAULT_FILE).is_file():
+        merged = _merged(_values(Path(DEFAULT_FILE)), environ)
+        return Target(Settings.from_environ(merged), f"environment, ./{DEFAULT_FILE}")
+    return Target(Settings.from_environ(environ), "environment")
+
+
+@asynccontextmanager
+async def connected(target: Target, *, creates_table: bool) -> AsyncIterator[Services]:
+    """Wire the app's services, and make sure that the table answers and holds the counts of these settings.
+
+    Args:
+        target: What to work on.
+        creates_table: Make the table if there is none, as the start of the app does.
+
+    Raises:
+        SettingsError: The SDK cannot use the connection string.
+        WrongArgument: There is no such table.
+        StorageError: Storage does not answer, or refuses.
+    """
+    _check(target.settings.storage)
+    services = Services(target.settings)
+    try:
+        if creates_table:
+            await services.start()
+        try:
+            await services.counts.read()
+        except Refused as error:
+            if "TableNotFound" not in str(error):
+                raise
+            raise WrongArgument(
+                f"account {target.account} has no table {target.settings.counts_table}: check STORAGE and "
+                "COUNTS_TABLE, or count for the first time: start the app, or run reconcile"
+            ) from None
+        yield services
+    finally:
+        await services.close()
+
+
+def blobs_of(services: Services) -> BlobServiceClient:
+    """Return the SDK's client for the blobs of the account."""
+    return services._clients.blobs  # noqa: SLF001 - the app itself has no use for it outside of its wiring
+
+
+def _check(storage: Connection) -> None:
+    """Refuse a connection string that the SDK cannot use, before connections are opened for it."""
+    if not storage.connection_string:
+        return
+    try:
+        BlobServiceClient.from_connection_string(storage.connection_string)
+        TableServiceClient.from_connection_string(storage.connection_string)
+    except ValueError as error:
+        raise SettingsError(f"STORAGE is not a usable connection string: {error}") from None
+
+
+def _values(path: Path) -> dict[str, str]:
+    try:
+        found = json.loads(path.read_text("utf-8-sig"))
+        values = found["Values"]
+        encrypted = found.get("IsEncrypted", False)
+    except OSError as error:
+        raise SettingsError(f"--settings {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise SettingsError(
+            f'{path} is not a settings file; it looks like {{"IsEncrypted": false, "Values": {{…}}}}'
+        ) from None
+    if encrypted:
+        raise SettingsError(f"{path} is encrypted; run `func settings decrypt`, or set the environment variables")
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise SettingsError(f"{path}: every entry of Values is a text in quotes")
+    return values
+
+
+def _merged(low: Mapping[str, str], high: Mapping[str, str]) -> dict[str, str]:
+    """Lay one over the other; how to reach storage is taken from one of the two only."""
+    said = {name: value for name, value in high.items() if value.strip()}
+    if any(map(_is_storage, said)):
+        low = {name: value for name, value in low.items() if not _is_storage(name)}
+    return {**low, **said}
+
+
+def _is_storage(name: str) -> bool:
+    return name == "STORAGE" or name.startswith("STORAGE__")
+
+
+def _account(storage: Connection) -> str:
+    if storage.blob_url:
+        return urlsplit(storage.blob_url).hostname or storage.blob_url
+    parts = dict(part.strip().partition("=")[::2] for part in storage.connection_string.split(";") if part.strip())
+    named = {name.lower(): value for name, value in parts.items()}
+    if named.get("usedevelopmentstorage", "").lower() == "true":
+        return "devstoreaccount1 (Azurite)"
+    address = urlsplit(named.get("blobendpoint", ""))
+    return " at ".join(filter(None, (named.get("accountname"), address.netloc.rpartition("@")[2])))

@@ -1,0 +1,54 @@
+"""What the app measures of itself, as OpenTelemetry instruments: free of charge until something exports them.
+
+Names follow the semantic conventions (dots, units in the unit field). No path, token, key or address is ever an
+attribute: paths are many, and the rest is nobody's business.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry import metrics, trace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from opentelemetry.trace import Span
+
+SCOPE: Final = "blob-status"
+
+_meter = metrics.get_meter(SCOPE)
+_tracer = trace.get_tracer(SCOPE)
+
+EVENTS = _meter.create_counter("blob_status.events", "{event}", "Delivered events, by outcome")
+EVENT_AGE = _meter.create_histogram("blob_status.event.age", "s", "From a blob's change to its count, by folder")
+COMMIT_BLOBS = _meter.create_histogram("blob_status.commit.blobs", "{blob}", "Blobs a committed transaction")
+COMMIT_DURATION = _meter.create_histogram("blob_status.commit.duration", "s", "Time of a transaction, by result")
+DRIFT = _meter.create_counter("blob_status.drift", "{blob}", "Blobs corrected by reconciliation, by folder and side")
+RECONCILIATION = _meter.create_histogram("blob_status.reconciliation.duration", "s", "Reconciliations, by result")
+QUARANTINED = _meter.create_counter("blob_status.quarantined", "{event}", "Events put into quarantine")
+QUARANTINE_SIZE = _meter.create_gauge("blob_status.quarantine.size", "{event}", "Events in quarantine")
+WAITERS = _meter.create_up_down_counter("blob_status.waiters", "{client}", "Held polls and open streams")
+WAKES = _meter.create_counter("blob_status.wakes", "{client}", "Waiters woken by a change")
+POLL_DURATION = _meter.create_histogram("blob_status.poll.duration", "s", "Reads of the tally, by result")
+ANSWERS = _meter.create_counter("blob_status.answers", "{answer}", "HTTP answers, by status")
+
+
+@contextmanager
+def span(name: str, *, links: Iterable[object] = (), **attributes: str | int | bool) -> Iterator[Span]:
+    """Time what happens inside.
+
+    Args:
+        name: Of the span: a few distinct ones, no variables in it.
+        links: What :func:`here` returned where this was asked for: a commit is asked for by many events.
+        **attributes: Of the span.
+    """
+    linked = [trace.Link(each) for each in links if isinstance(each, trace.SpanContext) and each.is_valid]
+    with _tracer.start_as_current_span(name, links=linked, attributes=attributes) as current:
+        yield current
+
+
+def here() -> object:
+    """Return where we are: the current span, for a later link."""
+    return trace.get_current_span().get_span_context()

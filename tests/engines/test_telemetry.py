@@ -1,0 +1,101 @@
+"""What the app says of itself: a trace from the event through the commit, and the numbers an operator looks at."""
+
+from __future__ import annotations
+
+import pytest
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from tests.fakes.world import World
+
+SPANS = InMemorySpanExporter()
+READER = InMemoryMetricReader()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _providers() -> None:
+    """Collect in memory; providers can be set once a process."""
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(SPANS))
+    trace.set_tracer_provider(provider)
+    metrics.set_meter_provider(MeterProvider([READER]))
+
+
+def measured() -> dict[str, dict[tuple[tuple[str, object], ...], float]]:
+    """Return metric → attributes → sum (of a histogram: how many)."""
+    found: dict[str, dict[tuple[tuple[str, object], ...], float]] = {}
+    data = READER.get_metrics_data()
+    if data is None:
+        return found
+    for resource in data.resource_metrics:
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                points = found.setdefault(metric.name, {})
+                for point in metric.data.data_points:
+                    key = tuple(sorted((point.attributes or {}).items()))
+                    points[key] = point.value if hasattr(point, "value") else point.count
+    return found
+
+
+def grown(before: dict[str, dict], name: str, **attributes: str) -> float:
+    """Return by how much a metric has grown."""
+    key = tuple(sorted(attributes.items()))
+    return measured().get(name, {}).get(key, 0) - before.get(name, {}).get(key, 0)
+
+
+async def test_a_trace_leads_from_the_event_to_its_commit(world: World) -> None:
+    """The commit is a span of its own, linked to each event that it is made of."""
+    SPANS.clear()
+    await world.process.delivery.take(world.blobs.put("queued/a.jpg"))
+    spans = {span.name: span for span in SPANS.get_finished_spans()}
+    assert {"take event", "commit"} <= set(spans)
+    (link,) = spans["commit"].links
+    assert link.context.span_id == spans["take event"].context.span_id
+    assert spans["commit"].attributes["blobs"] == 1
+
+
+async def test_events_are_counted_by_outcome(world: World) -> None:
+    """Applied, duplicate, of no concern, quarantined; with folder where there is one, and with their age."""
+    before = measured()
+    event = world.blobs.put("queued/b.jpg")
+    world.clock.advance(3)
+    for text in (event, event, world.blobs.put("elsewhere/c.jpg"), "not JSON"):
+        await world.process.delivery.take(text)
+    name = "blob_status.events"
+    assert grown(before, name, outcome="applied", folder="queued") == 1
+    assert grown(before, name, outcome="duplicate", folder="queued") == 1
+    assert grown(before, name, outcome="of no concern") == 1
+    assert grown(before, name, outcome="quarantined") == 1
+    assert grown(before, "blob_status.event.age", folder="queued") == 2
+    assert grown(before, "blob_status.commit.duration", result="committed") == 1
+    assert grown(before, "blob_status.commit.blobs") == 1
+
+
+async def test_drift_is_a_number(world: World) -> None:
+    """What a reconciliation corrects is counted by folder and side, and the run by its result."""
+    await world.process.delivery.take(world.blobs.put("input/a.jpg"))
+    world.blobs.delete("input/a.jpg")
+    world.blobs.put("output/a.jpg")
+    world.clock.advance(5)
+    before = measured()
+    await world.process.reconciler.run()
+    await world.process.reconciler.run()
+    assert grown(before, "blob_status.drift", folder="input", side="removed") == 1
+    assert grown(before, "blob_status.drift", folder="output", side="added") == 1
+    assert grown(before, "blob_status.reconciliation.duration", result="compared") == 1
+    assert grown(before, "blob_status.reconciliation.duration", result="clean") == 1
+    assert "reconcile" in {span.name for span in SPANS.get_finished_spans()}
+
+
+async def test_no_path_is_measured(world: World) -> None:
+    """Names of blobs appear in no span and in no metric: they are many, and they are the users'."""
+    SPANS.clear()
+    await world.process.delivery.take(world.blobs.put("queued/secret-name.jpg"))
+    spans = "".join(span.to_json() for span in SPANS.get_finished_spans())
+    assert "take event" in spans
+    assert "secret-name" not in spans
+    assert "secret-name" not in str(READER.get_metrics_data())

@@ -1,0 +1,123 @@
+"""`status`, `verify` and `reconcile` on real storage with real drift."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from shared.report import Progress
+from tests.ops.conftest import Account
+
+
+def test_an_account_that_was_never_counted(fresh: Account) -> None:
+    """Nothing is made by asking: only reconcile counts for the first time."""
+    for command in ("status", "verify", "watch"):
+        result = fresh.run(command)
+        assert (result.code, result.out) == (2, "")
+        assert f"no table {fresh.environ['COUNTS_TABLE']}" in result.err
+    fresh.upload("a.jpg")
+    assert fresh.run("reconcile", "--json").data["bootstrap"] is True
+    assert fresh.counts() == (1, 0, 0)
+
+
+def test_status(account: Account) -> None:
+    """Counts, version, readiness, last reconciliation and quarantine, and what they are of."""
+    result = account.run("status", "--json")
+    data = result.data
+    assert (result.code, result.err) == (0, "")
+    assert data["table"] == account.environ["COUNTS_TABLE"]
+    assert data["ready"] is True
+    assert data["counts"] == {"queued": 0, "input": 0, "output": 0}
+    assert re.fullmatch(r"[0-9a-f]+-\d+", data["version"])
+    assert data["last_reconciliation"]["bootstrap"] is True
+    assert data["quarantined"] == 0
+    text = account.run("status")
+    assert account.environ["COUNTS_TABLE"] in text.err
+    assert data["version"] in text.out
+    assert re.search(rf"queued +0 +{account.folders['queued']}", text.out)
+
+
+def test_i4_verify_and_reconcile_with_real_drift(account: Account) -> None:
+    """Verify: 0 exact, 1 with the differences per folder, and nothing changed; reconcile corrects them."""
+    assert account.run("verify").code == 0
+    account.upload("c.jpg", "output")
+    account.upload_before_now("a.jpg", "b.jpg")
+    before = account.run("status", "--json").data
+    differs = account.run("verify", "--json")
+    assert differs.code == 1
+    assert (differs.data["added"], differs.data["corrected"]) == ({"queued": 2, "output": 1}, 3)
+    assert re.search(r"queued +2 +0\n", account.run("verify").out)
+    assert account.run("status", "--json").data == before
+    repaired = account.run("reconcile", "--full")
+    assert repaired.code == 0
+    assert "3 corrected" in repaired.out
+    assert account.counts() == (2, 0, 1)
+    account.blobs.get_blob_client(account.folders["output"], "c.jpg").delete_blob()
+    assert account.run("verify", "--json").data["removed"] == {"output": 1}
+    account.upload_before_now("c.jpg", folder="output")
+    exact = account.run("verify")
+    assert (exact.code, "the counts are exact" in exact.out) == (0, True)
+
+
+def test_reconcile_a_prefix(account: Account) -> None:
+    """Only what lies under the prefix is corrected; a prefix is a path; one that counts nowhere is refused."""
+    account.upload_before_now("a/1.jpg", "ab/2.jpg", "a.jpg")
+    where = account.folders["queued"]
+    result = account.run("reconcile", "--prefix", f"{where}/a", "--json")
+    assert (result.code, result.data["added"]) == (0, {"queued": 1})
+    assert account.counts() == (1, 0, 0)
+    for elsewhere in ("elsewhere/a/", "", "/"):
+        refused = account.run("reconcile", "--prefix", elsewhere)
+        assert (refused.code, where in refused.err) == (2, True)
+    assert account.counts() == (1, 0, 0)
+    assert account.run("reconcile", "--prefix", "x", "--full").code == 2
+
+
+def test_full_compares_whatever_the_digests(account: Account) -> None:
+    """--full goes through all names, also when the sums agree."""
+    account.upload_before_now("a.jpg")
+    assert account.run("reconcile", "--prefix", account.folders["queued"]).code == 0
+    assert account.run("reconcile", "--json").data["clean"] is True
+    full = account.run("reconcile", "--full", "--json")
+    assert (full.code, full.data["clean"], full.data["corrected"]) == (0, False, 0)
+
+
+def test_another_process_is_at_it(account: Account) -> None:
+    """Exit code 3 and who it is; --wait begins when the other has ended."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(_: Progress) -> None:
+        begun.set()
+        assert go_on.wait(60)
+
+    with ThreadPoolExecutor() as pool:
+        other = pool.submit(account.do, lambda services: services.reconciler.run(full=True, on_progress=hold))
+        try:
+            assert begun.wait(30)
+            busy = account.run("reconcile", "--json")
+            assert busy.code == 3
+            assert "reconciliation is running" in busy.data["error"]
+            assert "--wait" in busy.err
+            waiting = account.start("reconcile", "--wait", "--json")
+            assert waiting.stderr is not None
+            assert "waiting for its end" in waiting.stderr.readline()
+        finally:
+            go_on.set()
+        assert other.result(30).finished
+        out, err = waiting.communicate(timeout=60)
+        assert waiting.returncode == 0, err
+        assert json.loads(out)["finished"] is True
+
+
+@pytest.mark.parametrize("command", [["status"], ["verify"], ["reconcile"], ["quarantine", "list"]])
+def test_json_stands_alone(account: Account, command: list[str]) -> None:
+    """One JSON document on standard output that names account and table, before or after the command."""
+    for arguments in (["--json", *command], [*command, "--json"]):
+        result = account.run(*arguments)
+        assert result.data["table"] == account.environ["COUNTS_TABLE"]
+        assert "devstoreaccount1" in result.data["account"]
+        assert result.err == ""
