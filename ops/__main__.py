@@ -61,7 +61,7 @@ async def _run(given: argparse.Namespace, target: Target) -> Exit:
     out = Output(target, as_json=given.json)
     if not given.json:
         out.say(str(target))
-    async with connected(target, creates_table=given.creates_table) as services:
+    async with connected(target, creates_table=given.creates_table, any_counts=given.any_counts) as services:
         code: Exit = await given.run(services, given, out)
         return code
 
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(json=False, settings=None, debug=False, creates_table=False)
+    parser.set_defaults(json=False, settings=None, debug=False, creates_table=False, any_counts=False)
     common = argparse.ArgumentParser(add_help=False)
     for each in (parser, common):
         _add_common(each)
@@ -97,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     add(commands, "watch", watch, "the counts, live, until Ctrl-C")
     _add_reconcile(add(commands, "reconcile", reconciling.reconcile, "list the account and correct the counts"))
     add(commands, "verify", reconciling.verify, "compare counts and listing, change nothing; exit code 0 says exact")
+    anew = add(commands, "recount", reconciling.recount_, "count anew, after the folder map or the suffixes changed")
+    anew.set_defaults(creates_table=True, any_counts=True)
+    anew.add_argument("--yes", action="store_true", help="do it: until it is done the status is 503 counts-not-ready")
     quarantine = commands.add_parser("quarantine", help="events that could not be understood", parents=[common])
     kept = quarantine.add_subparsers(required=True, metavar="list|show|retry")
     add(kept, "list", quarantined.list_, "what is there, the newest first")

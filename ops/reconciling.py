@@ -1,4 +1,4 @@
-"""`reconcile` and `verify`: the app's reconciler, run from here to its end."""
+"""`reconcile`, `verify` and `recount`: the app's reconciler, run from here to its end."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ops.exits import Exit, WrongArgument
 from ops.output import table
 from shared.checkpoint import AlreadyRunning
 from shared.folders import FOLDERS, Location
+from shared.recount import recount
 
 if TYPE_CHECKING:
     import argparse
@@ -44,6 +45,24 @@ async def verify(services: Services, given: argparse.Namespace, out: Output) -> 
         report = await services.reconciler.verify(on_progress=bars)
     _show(report, out, "differences", ("not counted", "counted, not there"))
     return Exit.DIFFERENCES if report.corrected else Exit.DONE
+
+
+async def recount_(services: Services, given: argparse.Namespace, out: Output) -> Exit:
+    """Start the counts anew with the present settings, and wait until they are exact.
+
+    Raises:
+        WrongArgument: ``--yes`` was not given.
+    """
+    if not given.yes:
+        places = ", ".join(f"{folder} in {place}/" for folder, place in services.settings.folders.locations.items())
+        raise WrongArgument(
+            f"this counts {places} anew; until that is done (45 s and the time of a listing, at least) the status is "
+            "503 counts-not-ready. Add --yes to do it"
+        )
+    with out.bars() as bars:
+        report = await recount(services.table, services.counts, services.reconciler, services.clock, bars)
+    _show(report, out, "counted", ("added", "removed"))
+    return Exit.DONE
 
 
 async def _run(services: Services, given: argparse.Namespace, out: Output, on_progress: OnProgress) -> Report:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from ops.dead_letters import DeadLetters, NotDeadLetters
 from ops.exits import Exit, WrongArgument, explain
 from ops.output import table
-from ops.target import blobs_of
 from ops.work import each
 from shared.errors import EventNotUnderstood
 from shared.events import BlobChange, DirectoryChange, parse
@@ -31,7 +30,7 @@ async def replay(services: Services, given: argparse.Namespace, out: Output) -> 
     container, _, prefix = given.where.lstrip("/").partition("/")
     if not container:
         raise WrongArgument("replay takes CONTAINER or CONTAINER/PREFIX")
-    letters = DeadLetters(blobs_of(services), container)
+    letters = DeadLetters(services.blobs, container)
     run = _Run(services, letters, dry_run=given.dry_run, delete=given.delete)
     names = await letters.names(prefix)
     with out.bars() as bars:

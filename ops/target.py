@@ -13,6 +13,7 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
 from ops.exits import WrongArgument
+from shared.counts import ForeignTally
 from shared.errors import Refused, SettingsError
 from shared.services import Services
 from shared.settings import Settings
@@ -66,12 +67,13 @@ def read_target(file: str | None, environ: Mapping[str, str]) -> Target:
 
 
 @asynccontextmanager
-async def connected(target: Target, *, creates_table: bool) -> AsyncIterator[Services]:
+async def connected(target: Target, *, creates_table: bool, any_counts: bool = False) -> AsyncIterator[Services]:
     """Wire the app's services, and make sure that the table answers and holds the counts of these settings.
 
     Args:
         target: What to work on.
         creates_table: Make the table if there is none, as the start of the app does.
+        any_counts: The table may hold the counts of other settings too.
 
     Raises:
         SettingsError: The SDK cannot use the connection string.
@@ -85,6 +87,9 @@ async def connected(target: Target, *, creates_table: bool) -> AsyncIterator[Ser
             await services.start()
         try:
             await services.counts.read()
+        except ForeignTally:
+            if not any_counts:
+                raise
         except Refused as error:
             if "TableNotFound" not in str(error):
                 raise
@@ -95,11 +100,6 @@ async def connected(target: Target, *, creates_table: bool) -> AsyncIterator[Ser
         yield services
     finally:
         await services.close()
-
-
-def blobs_of(services: Services) -> BlobServiceClient:
-    """Return the SDK's client for the blobs of the account."""
-    return services._clients.blobs  # noqa: SLF001 - the app itself has no use for it outside of its wiring
 
 
 def _check(storage: Connection) -> None:

@@ -158,14 +158,18 @@ class Counts:
                 return StoredTally(tally, entity.etag, entity.written_at, self.partition)
             self.partition = tally.moved_to
 
-    async def _make(self, partition: str) -> StoredTally:
+    def empty(self) -> tallies.Tally:
+        """Return a tally of nothing, not ready, with an epoch of its own."""
         now = self._clock.now()
-        empty = tallies.Tally(
+        return tallies.Tally(
             epoch=secrets.token_hex(5),
             digest_key=secrets.token_bytes(16),
             fingerprint=self._fingerprint,
             changed_at=now,
             known_since=now,
         )
+
+    async def _make(self, partition: str) -> StoredTally:
+        empty = self.empty()
         (etag,) = await self._table.commit(partition, [Write(TALLY_KEY, tallies.to_properties(empty), None)])
         return StoredTally(empty, etag, partition=partition)

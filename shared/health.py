@@ -26,12 +26,14 @@ class Health:
         self._services = services
         self._report: dict[str, Any] = {}
         self._made_at = float("-inf")
+        self._making = asyncio.Lock()
 
     async def report(self, *, detailed: bool) -> dict[str, Any]:
         """Return the report, or only its status."""
-        now = self._services.clock.monotonic()
-        if now - self._made_at > CACHE_SECONDS:
-            self._report, self._made_at = await self._make(), now
+        async with self._making:  # who comes while a report is made gets that one
+            now = self._services.clock.monotonic()
+            if now - self._made_at > CACHE_SECONDS:
+                self._report, self._made_at = await self._make(), now
         return self._report if detailed else {"status": self._report["status"]}
 
     async def _make(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ completed the counts are not ready.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import replace
@@ -22,7 +23,7 @@ from shared import reports, telemetry
 from shared.checkpoint import LEASE_SECONDS, OLDEST_RESUMED, AlreadyRunning, Lease, Run, Stage
 from shared.clock import to_iso
 from shared.comparison import parts_within
-from shared.counts import PARTITION
+from shared.counts import PARTITION, StoredTally
 from shared.errors import Conflict, Refused, StorageError
 from shared.folders import Location
 from shared.marks import Marks
@@ -34,7 +35,7 @@ from shared.writer import BUDGET_SECONDS
 
 if TYPE_CHECKING:
     from shared.clock import Clock
-    from shared.counts import Counts, StoredTally
+    from shared.counts import Counts
     from shared.folders import FolderMap
     from shared.ports import Heads, Listing, Table
     from shared.report import OnProgress
@@ -117,7 +118,7 @@ class Reconciler:
             await self._finish(run)
         except TimeIsUp:
             await lease.release(run)
-        except StorageError as error:
+        except (StorageError, asyncio.CancelledError) as error:
             if isinstance(error, Refused) and unfinished is not None and unfinished.report.resumed:
                 unfinished = None  # it may be the continuation token that is refused: the next run begins anew
             await lease.release(unfinished)
@@ -200,7 +201,9 @@ class Reconciler:
     async def _compare_once(
         self, only: Location | None, slice_seconds: float | None, on_progress: OnProgress, *, commit: bool
     ) -> Report:
-        stored = await self._counts.open()
+        stored = await self._counts.open() if commit else await self._counts.read()
+        if stored is None:
+            stored = StoredTally(self._counts.empty(), "")  # nothing is counted yet, and nothing is to be written
         run = self._new_run(stored.tally, full=True)
         work = Pass(self._parts, run, None, stored, slice_seconds, on_progress, commit=commit)
         locations = self._folders.locations if only is None else parts_within(self._folders.locations, only)

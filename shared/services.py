@@ -11,7 +11,7 @@ import aiohttp
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 from azure.identity.aio import DefaultAzureCredential
-from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 
 from shared import shutdown
 from shared.announce import Announcer
@@ -53,6 +53,7 @@ class Services:
         self.random = SystemRandom()
         self._clients = _Clients(settings.storage)
         clock = SystemClock()
+        self.blobs = self._clients.blobs
         self.table = AzureTable(self._clients.tables.get_table_client(settings.counts_table))
         heads = BlobHeads(self._clients.blobs)
         account = self._clients.blobs.account_name or self._clients.blobs.primary_hostname
@@ -111,7 +112,7 @@ class _Clients:
                 storage.connection_string, transport=_transport(), retry_total=0, **common
             )
             self.blobs = BlobServiceClient.from_connection_string(
-                storage.connection_string, transport=_transport(), retry_total=2, **common
+                storage.connection_string, transport=_transport(), retry_policy=_retries(), **common
             )
         else:
             identity = self._identity()
@@ -119,7 +120,7 @@ class _Clients:
                 storage.table_url, credential=identity, transport=_transport(), retry_total=0, **common
             )
             self.blobs = BlobServiceClient(
-                storage.blob_url, credential=identity, transport=_transport(), retry_total=2, **common
+                storage.blob_url, credential=identity, transport=_transport(), retry_policy=_retries(), **common
             )
 
     def topic(self, endpoint: str) -> GridTopic | None:
@@ -139,6 +140,11 @@ class _Clients:
         await self.tables.close()
         await self.blobs.close()
         await self._stack.aclose()
+
+
+def _retries() -> ExponentialRetry:
+    """Two more attempts within two seconds: the SDK's own back-off (15 s and more) outlasts a delivery's budget."""
+    return ExponentialRetry(initial_backoff=0, increment_base=1, retry_total=2, random_jitter_range=1)
 
 
 def _transport() -> AioHttpTransport:

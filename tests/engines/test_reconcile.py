@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
@@ -483,3 +484,36 @@ async def test_a_tombstone_that_changes_while_it_is_collected_stays(world: World
     assert collected == [3]
     assert [row.path for row in world.stored_rows()] == ["queued/2.jpg"]
     assert world.stored_tally().sums == world.truth()
+
+
+async def test_verify_before_the_first_run_writes_nothing() -> None:
+    """Nothing is counted yet, so everything is missing; the table stays as it is."""
+    world = World()
+    world.blobs.put("queued/a.jpg")
+    report = await world.process.reconciler.verify()
+    assert (report.added, report.clean) == ({"queued": 1}, False)
+    assert world.table.entities_written == 0
+
+
+async def test_a_cancelled_run_gives_its_lease_back(world: World) -> None:
+    """An operator's Ctrl-C keeps nobody waiting, and the next run goes on."""
+    for number in range(25):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number:02}.jpg"))
+    pages, given = world.blobs.pages, 0
+
+    async def endless(container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
+        nonlocal given
+        async for page in pages(container, prefix, token):
+            given += 1
+            if given == 2:
+                await asyncio.Event().wait()
+            yield page
+
+    world.blobs.pages = endless  # type: ignore[method-assign]
+    running = asyncio.create_task(world.process.reconciler.run())
+    while given < 2:
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    report = await world.new_process().reconciler.run()
+    assert (report.clean, report.slices) == (True, 2)

@@ -1,0 +1,41 @@
+"""`recount`: after the folder map or the suffixes have changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared import reconcile
+from tests.ops.conftest import Account
+
+
+@pytest.fixture(autouse=True)
+def _no_old_instances(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else runs on these accounts: there is nobody to wait for."""
+    monkeypatch.setattr(reconcile, "OLD_WRITERS_SECONDS", 0)
+
+
+def test_new_suffixes_are_refused_until_recounted(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other settings: every other command refuses and names this one; afterwards the counts are the new ones."""
+    account.upload_before_now("a.jpg", "b.xyz")
+    account.run("reconcile")
+    assert account.counts() == (1, 0, 0)
+    monkeypatch.setenv("IMAGE_SUFFIXES", "jpg,xyz")
+    refused = account.run("status")
+    assert refused.code == 2
+    assert "ops recount" in refused.err
+    asked = account.run("recount")
+    assert asked.code == 2
+    assert "--yes" in asked.err
+    assert account.folders["queued"] in asked.err
+    done = account.run("recount", "--yes", "--json")
+    assert (done.code, done.data["added"]) == (0, {"queued": 2})
+    assert account.counts() == (2, 0, 0)
+    monkeypatch.delenv("IMAGE_SUFFIXES")
+    assert account.run("status").code == 2
+
+
+def test_the_first_count_can_be_a_recount(fresh: Account) -> None:
+    """Where nothing was counted yet it is the first reconciliation."""
+    fresh.upload("a.jpg")
+    assert fresh.run("recount", "--yes").code == 0
+    assert fresh.counts() == (1, 0, 0)
