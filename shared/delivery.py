@@ -41,6 +41,7 @@ class Delivery:
         clock: For the age of events.
         verify_deletes: Look at the blob before a deletion is counted: for accounts with versioning or snapshots,
             where deleting an old version raises the same event.
+        topics: The only topics to take events from, in lower case; empty: any.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Delivery:
         clock: Clock,
         *,
         verify_deletes: bool,
+        topics: frozenset[str] = frozenset(),
     ) -> None:
         self._folders = folders
         self._counts = counts
@@ -61,6 +63,7 @@ class Delivery:
         self._reconciler = reconciler
         self._clock = clock
         self._verify_deletes = verify_deletes
+        self._topics = topics
         self.last_applied_event_at: datetime | None = None
 
     async def take(self, text: str) -> None:
@@ -71,7 +74,7 @@ class Delivery:
         """
         with telemetry.span("take event"):
             try:
-                changes = parse(text)
+                changes = parse(text, self._topics)
                 await asyncio.gather(*(self._take(change) for change in changes))
             except EventNotUnderstood as error:
                 await self._keep(text, str(error))

@@ -47,6 +47,8 @@ SAYS_NOTHING: Final = frozenset(
 
 _SAYS_SOMETHING: Final = {BLOB_CREATED, BLOB_DELETED, BLOB_RENAMED, DIRECTORY_RENAMED, DIRECTORY_DELETED}
 
+#: Event Grid takes events of up to 1 MB.
+MAX_EVENT_CHARACTERS: Final = 1_500_000
 # A blob name has at most 1,024 characters; a path in a hierarchical namespace may add its account-relative part.
 MAX_NAME_CHARACTERS: Final = 2048
 _SUBJECT = re.compile(r"/blobServices/default/containers/([^/]+)/blobs/(.+)", re.DOTALL)
@@ -96,11 +98,12 @@ class DirectoryChange:
     prefix: str
 
 
-def parse(text: str) -> list[BlobChange | DirectoryChange]:
+def parse(text: str, topics: frozenset[str] = frozenset()) -> list[BlobChange | DirectoryChange]:
     """Read the changes out of one delivered event.
 
     Args:
         text: The JSON of one event, in Event Grid schema or as a CloudEvent 1.0.
+        topics: The only topics to take events from, in lower case; empty: any.
 
     Returns:
         One change, two or more for a rename, none for an event type that says nothing of a blob's presence.
@@ -110,6 +113,7 @@ def parse(text: str) -> list[BlobChange | DirectoryChange]:
     """
     event = _object(text)
     event_type, subject, when = _envelope(event)
+    _check_topic(event, topics)
     if event_type in SAYS_NOTHING:
         return []
     if event_type not in _SAYS_SOMETHING:
@@ -146,7 +150,15 @@ def normalise_sequencer(value: object) -> str | None:
     return stripped.lower() if _SEQUENCER.fullmatch(stripped) else None
 
 
+def _check_topic(event: dict[str, Any], topics: frozenset[str]) -> None:
+    topic = event.get("source" if "specversion" in event else "topic")
+    if topics and str(topic).lower() not in topics:
+        raise EventNotUnderstood(f"from topic {str(topic)[:300]!r}, which EVENT_TOPICS does not name")
+
+
 def _object(text: str) -> dict[str, Any]:
+    if len(text) > MAX_EVENT_CHARACTERS:
+        raise EventNotUnderstood(f"{len(text)} characters are more than an event can have")
     try:
         event = json.loads(text)
     except RecursionError:
@@ -181,7 +193,8 @@ def _moment(value: object) -> datetime | None:
 def _name_of(pattern: re.Pattern[str], text: str, where: str) -> tuple[str, str]:
     match = pattern.fullmatch(text)
     if match is None:
-        raise EventNotUnderstood(f"the {where} {text[:200]!r} names no blob")
+        # What stands behind a question mark may be a signature, and the reason is logged.
+        raise EventNotUnderstood(f"the {where} {text.partition('?')[0][:200]!r} names no blob")
     container, name = match.groups()
     if len(name) > MAX_NAME_CHARACTERS:
         raise EventNotUnderstood(f"the name in the {where} has {len(name)} characters, more than a blob name can have")

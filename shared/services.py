@@ -73,6 +73,7 @@ class Services:
             self.reconciler,
             clock,
             verify_deletes=settings.verify_deletes,
+            topics=settings.event_topics,
         )
         topic = self._clients.topic(settings.status_topic_endpoint)
         self.announcer = Announcer(topic, clock) if topic is not None else None

@@ -93,6 +93,7 @@ class Settings:
     reconcile_on_start: bool
     reconcile_slice_seconds: float
     verify_deletes: bool
+    event_topics: frozenset[str]
     auth_mode: str
     jwt: JwtSettings | None
     cors_origins: tuple[str, ...]
@@ -129,6 +130,7 @@ class Settings:
             reconcile_on_start=_flag(environ, "RECONCILE_ON_START", default=_IN_AZURE not in environ),
             reconcile_slice_seconds=_seconds(environ, "RECONCILE_SLICE_SECONDS", 420, 10, LONGEST_SLICE_SECONDS),
             verify_deletes=_flag(environ, "VERIFY_DELETES", default=False),
+            event_topics=_topics(environ),
             auth_mode=auth_mode,
             jwt=_jwt(environ) if auth_mode == "jwt" else None,
             cors_origins=_origins(environ),
@@ -281,3 +283,11 @@ def _telemetry(environ: Mapping[str, str]) -> TelemetrySettings:
     if target == "azure" and not connection_string:
         raise SettingsError("TELEMETRY=azure needs APPLICATIONINSIGHTS_CONNECTION_STRING")
     return TelemetrySettings(target, connection_string, _text(environ, "APPLICATIONINSIGHTS_CLIENT_ID"))
+
+
+def _topics(environ: Mapping[str, str]) -> frozenset[str]:
+    topics = [each.strip().lower() for each in _text(environ, "EVENT_TOPICS").split(",") if each.strip()]
+    bad = [each for each in topics if not each.startswith("/subscriptions/")]
+    if bad:
+        raise SettingsError(f"EVENT_TOPICS={bad[0]} is not the resource id of a storage account (/subscriptions/…)")
+    return frozenset(topics)

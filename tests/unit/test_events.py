@@ -390,3 +390,20 @@ def test_any_spoilt_event_is_read_or_refused(event):
 def test_any_text_is_read_or_refused(text):
     """Arbitrary text, lone surrogates included, gives a list or EventNotUnderstood and nothing else."""
     reads_or_refuses(text)
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_only_events_of_the_topics_that_are_named(schema):
+    """With an allow-list an event of another account is not understood; spelling in upper case does not matter."""
+    text = sample(f"{schema}-created-put-blob")
+    topic = str(json.loads(text)["topic" if schema == "eventgrid" else "source"])
+    assert parse(text, frozenset({topic.lower()}))
+    with pytest.raises(EventNotUnderstood, match="EVENT_TOPICS"):
+        parse(text, frozenset({"/subscriptions/other"}))
+    with pytest.raises(EventNotUnderstood, match="EVENT_TOPICS"):
+        parse(to_text(event_grid() | {"topic": None, "source": None}), frozenset({"/subscriptions/other"}))
+
+
+def test_what_is_larger_than_an_event_is_not_parsed():
+    """Nobody can make the app read more than Event Grid would ever deliver."""
+    assert "characters" in reason('{"a": "' + "x" * 1_500_000 + '"}')
