@@ -105,4 +105,4 @@ class Delivery:
         if change.event_time is not None:
             age = self._clock.now() - change.event_time
             telemetry.EVENT_AGE.record(max(0.0, age.total_seconds()), {"folder": folder})
-        log.debug("%s: %s", outcome, change.path, extra={"folder": folder, "outcome": outcome})
+        log.debug("%s: %r", outcome, change.path, extra={"folder": folder, "outcome": outcome})

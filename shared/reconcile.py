@@ -167,7 +167,7 @@ class Reconciler:
         try:
             await self._run_marked(DIRECTORY_SECONDS)
         except StorageError as error:
-            log.warning("%s/%s waits for the next reconciliation: %s", container, prefix, error)
+            log.warning("%r waits for the next reconciliation: %s", f"{container}/{prefix}", error)
 
     async def _run_marked(self, seconds: float) -> None:
         """Reconcile what is marked; one caller at a time does it for all."""
