@@ -37,9 +37,10 @@ def event(event_type: str, name: str) -> str:
         f"not JSON\n{INJECTED}",
     ],
 )
-async def test_no_line_is_injected(world: World, caplog: pytest.LogCaptureFixture, text: str) -> None:
+async def test_no_line_is_injected(caplog: pytest.LogCaptureFixture, text: str) -> None:
     """Whatever is in an event, a log record stays one line; also when storage fails while it is taken."""
     caplog.set_level(logging.DEBUG, "shared")
+    world = await World().bootstrap()
     await world.process.delivery.take(text)
     world.blobs.fails = lambda what: what == "list"
     await world.process.delivery.take(text)
