@@ -11,8 +11,8 @@ TESTS := $(UNIT) $(filter-out $(UNIT) %/__pycache__,$(patsubst %/,%,$(sort $(wil
 WITH_CHROMIUM := CHROMIUM_PATH=$$(./localdev/chromium.sh) && export CHROMIUM_PATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup client dev demo ops test test-client chaos check format lock clean
-.PHONY: bench-latency bench-start bench-page bench-idle bench-write bench-reconcile
+.PHONY: help setup client dev demo ops test simulate mutants test-client chaos check check-infra infra-schemas format lock clean
+.PHONY: bench-latency bench-start bench-page bench-idle bench-intermediaries bench-write bench-reconcile
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -35,6 +35,12 @@ ops: setup ## operator's command line, docs/operations.md (ARGS="status")
 test: setup client ## run all tests, the client's and the page's in Chromium too (ARGS="-k name")
 	@$(PYTHON) -m pytest -q $(TESTS) $(ARGS)
 
+simulate: setup ## run the deterministic simulator over SEEDS=1000 seeds (ARGS="--start 7 --scenario loss")
+	@$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),1000) $(ARGS)
+
+mutants: setup ## break the code in every way of the catalogue; the simulator must notice each (ARGS="--only NAME")
+	@$(PYTHON) -m tests.simulation.mutants $(ARGS)
+
 test-client: setup client ## run the client's checks and tests with their own output: core, React Native, real stack, Chromium
 	@cd client && npm run --silent check
 	@cd client && npm run --silent test:core
@@ -42,13 +48,23 @@ test-client: setup client ## run the client's checks and tests with their own ou
 	@$(WITH_CHROMIUM) && cd client && npm run --silent test:stack
 
 chaos: setup ## run the chaos and outage tests in full size: 2,000 images, a minute without storage (CHAOS_SEED=n)
-	@CHAOS=full OUTAGE_SECONDS=60 $(PYTHON) -m pytest -q -rP tests/e2e/test_chaos.py tests/e2e/test_outage.py $(ARGS)
+	@CHAOS=full OUTAGE_SECONDS=60 $(PYTHON) -m pytest -q -s tests/e2e/test_chaos.py tests/e2e/test_outage.py $(ARGS)
 
-check: setup client ## check style, format and types
+check: setup client ## check style, format, types and infra/
 	@$(PYTHON) -m ruff check
 	@$(PYTHON) -m ruff format --check
 	@$(PYTHON) -m mypy
+	@$(PYTHON) -m infra.checks
 	@cd client && npm run --silent check
+
+check-infra: setup ## check infra/ without Azure: syntax, schemas, settings, limits, filters, roles (docs/deployment.md)
+	@$(PYTHON) -m infra.checks
+
+infra-schemas: setup ## extract the schemas that check-infra uses anew (npm and PyPI; docs/deployment.md)
+	@npm install --prefix .local/azmcp --silent --no-audit --no-fund --no-save @azure/mcp@2.0.5
+	@uv=uv; uv --version >/dev/null 2>&1 || uv=.tools/bin/uv; \
+	"$$uv" pip install --quiet --python $(PYTHON) --target .local/monitor azure-mgmt-monitor==7.0.0
+	@PYTHONPATH=.local/monitor $(PYTHON) -m infra.checks.schema_sources .local/azmcp/node_modules/.bin/azmcp
 
 format: setup ## repair style and format
 	@$(PYTHON) -m ruff check --fix
@@ -79,6 +95,9 @@ bench-page: setup client ## measure upload -> changed number on the page in Chro
 
 bench-idle: setup client ## measure what an idle long poll costs: requests in two real minutes
 	@cd client && npm run --silent bench:idle
+
+bench-intermediaries: setup client ## measure the client behind nginx and Varnish, kind and unkind, over a quiet minute
+	@INTERMEDIARIES_SECONDS=60 $(PYTHON) -m pytest -q -s tests/intermediaries $(ARGS)
 
 bench-write: setup ## measure the write path: against a naive counter, cold, at rest, contended
 	@$(PYTHON) -m bench.write $(ARGS)

@@ -216,6 +216,7 @@ class Writer:
             result = "conflict"
             self.stats.conflicts += 1
             self._guesses.note_conflict(plan.writes, conflict.index)
+            self._turns.took(self._clock.monotonic() - began)
             raise
         finally:
             telemetry.COMMIT_DURATION.record(self._clock.monotonic() - began, {"result": result})
@@ -268,7 +269,9 @@ class Writer:
         """Forget what was wrong. Returns the ETag of the tally, when it is the tally that is to blame."""
         path = plan.paths[conflict.index] if plan and conflict.index < len(plan.paths) else ""
         if path:
-            self._distrust([group for group in batch if group.path == path])
+            blamed = [group for group in batch if group.path == path]
+            was_read = all(group.must_read for group in blamed)  # then it is another row: the index is only a hint
+            self._distrust(batch if was_read else blamed)
             return None
         used = self._tally.forget()
         await self._clock.sleep(self._turns.lost(self._clock.monotonic()))

@@ -1,0 +1,198 @@
+"""One simulated process of the app: the real engines and adapters, wired as the app wires them. The only place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+from random import Random
+
+from azure.core.exceptions import AzureError
+
+from shared.azure_table import AzureTable
+from shared.counts import Counts
+from shared.delivery import Delivery
+from shared.errors import Conflict, Refused, Rejected
+from shared.heads import BlobHeads, translate
+from shared.ledger import Observation, Transition
+from shared.listing import BlobListing
+from shared.planning import Remembered
+from shared.ports import Entity, PropertyRange, Write
+from shared.reconcile import Reconciler
+from shared.tally import Tally
+from shared.watch import Watch
+from shared.writer import Writer
+from tests.fakes.memory_blobs import START, MemoryBlobs
+from tests.fakes.memory_table import TableState
+from tests.fakes.world import FINGERPRINT, FOLDER_MAP
+from tests.simulation.checker import Checker, Ticket
+from tests.simulation.loop import ProcessLoop
+from tests.simulation.network import Network, ProcessWire
+from tests.simulation.sdk import BlobService, TableClient
+
+POLL_INTERVAL_SECONDS = 0.5
+#: Entities a page of a scan: small, so that a scan is torn.
+SCAN_PAGE = 16
+
+
+class SimulatedClock:
+    """A process's clocks: virtual time, the wall clock off by the machine's skew.
+
+    Args:
+        loop: The process's loop.
+        skew_seconds: How far its wall clock is ahead.
+    """
+
+    def __init__(self, loop: ProcessLoop, skew_seconds: float) -> None:
+        self._loop = loop
+        self._start = START + timedelta(seconds=skew_seconds)
+
+    def now(self) -> datetime:
+        """Return the wall clock."""
+        return self._start + timedelta(seconds=self._loop.scheduler.now)
+
+    def monotonic(self) -> float:
+        """Return the virtual time."""
+        return self._loop.scheduler.now
+
+    async def sleep(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        await asyncio.sleep(seconds)
+
+
+class CheckedTable:
+    """The adapter, with what it tells its caller held against what became of the transaction."""
+
+    def __init__(self, client: TableClient, checker: Checker) -> None:
+        self._table = AzureTable(client)  # type: ignore[arg-type]
+        self._client = client
+        self._checker = checker
+
+    async def read(self, partition: str, row_key: str) -> Entity | None:
+        """Read one entity."""
+        return await self._table.read(partition, row_key)
+
+    async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
+        """Do all of the writes or none."""
+        ticket = Ticket()
+        self._client.on_landing = lambda: lambda: self._checker.landed(ticket)  # type: ignore[method-assign]
+        try:
+            etags = await self._table.commit(partition, writes)
+        except (Conflict, Rejected, Refused) as error:
+            self._checker.told_not_done(ticket, error)
+            raise
+        self._checker.told_done(ticket)
+        return etags
+
+    def scan(
+        self,
+        partition: str,
+        select: Sequence[str] | None = None,
+        *,
+        after: str = "",
+        within: PropertyRange | None = None,
+    ) -> AsyncIterator[list[Entity]]:
+        """Iterate over a partition."""
+        return self._table.scan(partition, select, after=after, within=within)
+
+
+class CountingWriter:
+    """The way of the reconciler into the ledger: counts what it corrects."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self.observed = 0
+
+    async def read_row(self, path: str) -> Remembered:
+        """Read a row."""
+        return await self._writer.read_row(path)
+
+    async def observe(self, seen: Observation, base: Remembered) -> Transition:
+        """Commit what a look found."""
+        self.observed += 1
+        return await self._writer.observe(seen, base)
+
+
+class Quarantine:
+    """Where events go that cannot be counted."""
+
+    def __init__(self, wire: ProcessWire, kept: dict[str, str]) -> None:
+        self._wire = wire
+        self._kept = kept
+
+    async def put(self, text: str, reason: str) -> str:
+        """Keep an event."""
+
+        def keep() -> None:
+            self._kept[text] = reason
+
+        try:
+            await self._wire.call("quarantine", keep, 10)
+        except (AzureError, OSError, ValueError) as error:
+            raise translate(error) from error
+        return text
+
+
+class App:
+    """One process.
+
+    Args:
+        network: Its way to storage.
+        state: The table.
+        blobs: The storage account.
+        checker: Holds the invariants.
+        kept: What is in quarantine.
+        seed: Of the process's own jitter.
+        skew_seconds: How far its clock is ahead.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        state: TableState,
+        blobs: MemoryBlobs,
+        checker: Checker,
+        kept: dict[str, str],
+        seed: int,
+        skew_seconds: float,
+    ) -> None:
+        self.loop = ProcessLoop(network.scheduler, f"process {seed}")
+        wire = ProcessWire(network, self.loop, checker)
+        clock = SimulatedClock(self.loop, skew_seconds)
+        random = Random(seed)
+        client = TableClient(state, wire, SCAN_PAGE, checker.misleading)
+        client.on_commit = checker.committed
+        client.max_operations = checker.max_operations
+        self.client = client
+        self.clock = clock
+        self.table = table = CheckedTable(client, checker)
+        service = BlobService(blobs, wire)
+        heads = BlobHeads(service)  # type: ignore[arg-type]
+        listing = BlobListing(service)  # type: ignore[arg-type]
+        self.counts = Counts(table, FINGERPRINT, clock)
+        self.watch = Watch(self.counts, clock, POLL_INTERVAL_SECONDS)
+        self.writer = Writer(table, self.counts, heads, clock, random, on_change=self._changed)
+        self.corrections = CountingWriter(self.writer)
+        self.reconciler = Reconciler(
+            table,
+            self.counts,
+            self.corrections,  # type: ignore[arg-type]
+            heads,
+            listing,
+            FOLDER_MAP,
+            clock,
+        )
+        quarantine = Quarantine(wire, kept)
+        self.delivery = Delivery(
+            FOLDER_MAP,
+            self.counts,
+            self.writer,
+            quarantine,  # type: ignore[arg-type]
+            self.reconciler,
+            clock,
+            verify_deletes=False,
+        )
+
+    def _changed(self, tally: Tally) -> None:
+        if tally.ready:
+            self.watch.offer(tally)

@@ -1,0 +1,285 @@
+"""The invariants, checked after every commit that takes effect and every acknowledgement: in O(batch).
+
+The checker stands beside the service and sees every change of the table and of the blobs at the instant it happens.
+It keeps its own sums of what the rows say and compares; it shares no code with what it checks but the format of the
+rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import Any
+
+from shared.counts import PARTITION, TALLY_KEY
+from shared.folders import FOLDERS
+from shared.ports import Entity
+
+MODULUS = 1 << 128
+
+
+@dataclass(slots=True)
+class Ticket:
+    """One transaction, as its sender sees it."""
+
+    has_landed: bool = False
+    is_denied: bool = False
+
+
+class Checker:
+    """Holds the invariants.
+
+    Args:
+        now: Virtual time, seconds.
+        stop: Called when an invariant is broken: ends the simulation.
+        random: Of the misleading indexes.
+        stats: Where is counted what happened.
+    """
+
+    def __init__(self, now: Callable[[], float], stop: Callable[[], None], random: Random, stats: Counter[str]) -> None:
+        self._now = now
+        self._stop = stop
+        self._random = random
+        self.stats = stats
+        self.violation: str | None = None
+        self.is_over = False
+        self.ledger_writes = 0
+        self.max_operations = 100
+        self.misleads = 0.0
+        self.trace = hashlib.blake2b(digest_size=8)
+        self.tally: dict[str, Any] | None = None
+        self.sums = dict.fromkeys(FOLDERS, (0, 0))
+        self.served: dict[str, bytes] = {}
+        self.versions: dict[str, tuple[object, ...]] = {}
+        self.visible_changes: list[tuple[float, str]] = []
+        self.on_visible_change: Callable[[], None] = lambda: None
+        #: What looks at blobs were answered: path, Date, present.
+        self._looks: set[tuple[str, datetime, bool]] = set()
+        self._listed: set[tuple[str, datetime]] = set()
+        #: path → whether the storage account holds it.
+        self.present: dict[str, bool] = {}
+        self.rows: dict[str, bool] = {}
+        #: path → events raised and not yet acknowledged.
+        self.pending: Counter[str] = Counter()
+        #: Paths of which an event is lost, or that changed without one: right after the next reconciliation only.
+        self.drifting: set[str] = set()
+        #: Paths that were there before anybody listened: right once the first reconciliation has ended.
+        self.unlisted: set[str] = set()
+
+    def note(self, *what: object) -> None:
+        """Add to the trace."""
+        self.trace.update(repr((round(self._now(), 6), *what)).encode())
+
+    def fail(self, invariant: str, message: str) -> None:
+        """Record that an invariant is broken; the first one counts, and nothing that comes of an error."""
+        if self.violation is None and not self.is_over:
+            self.violation = f"{invariant}: {message}"
+            self._stop()
+
+    # What the storage account holds
+
+    def blob_changed(self, path: str, *, present: bool) -> None:
+        """Note what the account holds from now on."""
+        self.present[path] = present
+        self.note("blob", path, present)
+
+    def looked(self, path: str, date: datetime, *, present: bool) -> None:
+        """A HEAD is answered."""
+        self._looks.add((path, date.replace(microsecond=0), present))
+
+    def listed(self, container: str, names: list[str], date: datetime) -> None:
+        """A page of a listing is answered."""
+        self._listed.update((f"{container}/{name}", date.replace(microsecond=0)) for name in names)
+
+    # What senders are told
+
+    def misleading(self, index: int, operations: int) -> int:
+        """Return the index that the service reports: a hint, in some worlds always the first operation."""
+        if self._random.random() < self.misleads:
+            self.stats["misleading indexes"] += 1
+            return 0 if self.misleads == 1.0 else int(self._random.random() * operations)
+        return index
+
+    def landed(self, ticket: Ticket) -> None:
+        """A transaction takes effect."""
+        ticket.has_landed = True
+        if ticket.is_denied:
+            self.fail("I3", "a transaction took effect of which its sender had been told that nothing was written")
+
+    def told_not_done(self, ticket: Ticket, error: Exception) -> None:
+        """The sender of a transaction is told that nothing was written."""
+        ticket.is_denied = True
+        if ticket.has_landed:
+            self.fail("I3", f"{type(error).__name__} was reported for a transaction that took effect")
+
+    def told_done(self, ticket: Ticket) -> None:
+        """The sender of a transaction is told that it was done."""
+        if not ticket.has_landed:
+            self.fail("I3", "success was reported for a transaction that took no effect")
+
+    # What the table holds
+
+    def committed(self, partition: str, changes: list[tuple[str, Entity | None, Mapping[str, Any] | None]]) -> None:
+        """Check everything that one transaction may have broken."""
+        self.stats["commits"] += 1
+        self.note("commit", partition, [key for key, _, _ in changes])
+        if partition != PARTITION:
+            return
+        self.ledger_writes += sum(new is not None for _, _, new in changes)
+        tally = self.tally
+        for key, _, new in changes:
+            if key == TALLY_KEY:
+                if new is None:
+                    self.fail("I3", "the tally was deleted")
+                    return
+                tally = dict(new)
+        if tally is None:  # the table was deleted a moment ago: rows that count nothing may come first
+            if any(new is not None and new["present"] for _, _, new in changes):
+                self.fail("I3", "rows that count without a tally")
+            self.rows.update({str(new["path"]): False for _, _, new in changes if new is not None})
+            return
+        digest_key = bytes.fromhex(tally["digest_key"])
+        for key, old, new in changes:
+            if key != TALLY_KEY:
+                self._row_written(key, old, new, digest_key)
+        before, self.tally = self.tally, tally
+        self._check_sums(tally)
+        if before is not tally:
+            self._check_tally(before, tally)
+
+    def restored(self, rows: Mapping[str, Entity]) -> None:
+        """The table was replaced by an older copy, or emptied: everything may be wrong until it is reconciled."""
+        self.tally = None
+        self.sums = dict.fromkeys(FOLDERS, (0, 0))
+        self.rows = {}
+        self.drifting.update(self.present)
+        self.unlisted.clear()
+        if TALLY_KEY not in rows:
+            return
+        tally = dict(rows[TALLY_KEY].properties)
+        digest_key = bytes.fromhex(str(tally["digest_key"]))
+        for key, row in rows.items():
+            if key != TALLY_KEY:
+                self._row_written(key, None, row.properties, digest_key)
+        self.tally = tally
+        self._check_sums(tally)
+        self._check_tally(None, tally)
+
+    def _row_written(self, key: str, old: Entity | None, new: Mapping[str, Any] | None, digest_key: bytes) -> None:
+        known = new if new is not None else old.properties if old is not None else {}
+        path, folder = str(known["path"]), str(known["folder"])
+        if hashlib.blake2b(path.encode(), digest_size=16).hexdigest() != key or path.partition("/")[0] != folder:
+            self.fail("I1", f"the row of {path} is not where it belongs")
+        was = old is not None and bool(old.properties["present"])
+        present = new is not None and bool(new["present"])
+        if new is None:
+            self.stats["tombstones collected"] += 1
+            self.rows.pop(path, None)
+        else:
+            self.rows[path] = present
+        if was != present:
+            delta = int(present) - int(was)
+            count, digest = self.sums[folder]
+            hashed = int.from_bytes(hashlib.blake2b(path.encode(), key=digest_key, digest_size=16).digest())
+            self.sums[folder] = count + delta, (digest + delta * hashed) % MODULUS
+        if new is not None:
+            self._check_observation(path, old, new)
+        self.check_settled(path, "after a commit")
+
+    def _check_observation(self, path: str, old: Entity | None, new: Mapping[str, Any]) -> None:
+        observed = new.get("observed_at")
+        before = old.properties if old is not None else {}
+        if self.tally is None or observed is None or before.get("observed_at") == observed:
+            return
+        if before.get("event_time") != new.get("event_time"):
+            return  # an event that was folded in came after the look
+        present, date = bool(new["present"]), datetime.fromisoformat(str(observed))
+        if (path, date, present) in self._looks:
+            return
+        if self.tally["ready"] or not present or (path, date) not in self._listed:
+            self.fail("I4", f"the row of {path} was set to {present} at {observed}; no look at the blob has said so")
+
+    def _check_sums(self, tally: Mapping[str, Any]) -> None:
+        for folder in FOLDERS:
+            count, digest = self.sums[folder]
+            if tally[f"{folder}_count"] != count:
+                self.fail("I3", f"{tally[f'{folder}_count']} in {folder} are counted, and {count} rows say present")
+            if tally[f"{folder}_digest"] != f"{digest:032x}":
+                self.fail("I3", f"the digest of {folder} is not that of its rows")
+            if count < 0:
+                self.fail("I1", f"{folder} counts {count}")
+
+    def _check_tally(self, before: Mapping[str, Any] | None, tally: Mapping[str, Any]) -> None:
+        visible = tuple(tally[f"{folder}_count"] for folder in FOLDERS)
+        version = f"{tally['epoch']}-{tally['revision']}"
+        shown = (*visible, tally["changed_at"])
+        if self.versions.setdefault(version, shown) != shown:
+            self.fail("I6", f"version {version} stands for {self.versions[version]} and for {shown}")
+        if before is None or before["epoch"] != tally["epoch"]:
+            self._changed(version)
+            return
+        has_changed = visible != tuple(before[f"{folder}_count"] for folder in FOLDERS)
+        if has_changed != (tally["revision"] != before["revision"]):
+            self.fail("I7", f"counts changed: {has_changed}; revision {before['revision']} → {tally['revision']}")
+        if tally["revision"] < before["revision"]:
+            self.fail("I6", "the revision went back")
+        if tally["changed_at"] < before["changed_at"]:
+            self.fail("I6", f"changed_at went back from {before['changed_at']} to {tally['changed_at']}")
+        if has_changed or tally["ready"] != before["ready"]:
+            self._changed(version)
+        if tally["ready"] and not before["ready"]:
+            self._became_ready()
+
+    def _changed(self, version: str) -> None:
+        if self.tally is None or not self.tally["ready"]:
+            return  # nobody is shown counts that are not ready
+        self.visible_changes.append((self._now(), version))
+        self.on_visible_change()
+
+    def _became_ready(self) -> None:
+        self.note("ready")
+        for path in sorted(self.unlisted):
+            if (
+                not self.pending[path]
+                and path not in self.drifting
+                and self.rows.get(path, False) != self.present[path]
+            ):
+                self.fail("ready", f"the counts are called ready, and {path} was never listed")
+        self.unlisted.clear()
+
+    # What is settled
+
+    def raised(self, path: str) -> None:
+        """An event about this path is on its way."""
+        self.pending[path] += 1
+
+    def acknowledged(self, path: str) -> None:
+        """An event was acknowledged for the first time."""
+        self.pending[path] -= 1
+        self.check_settled(path, "after its last event was acknowledged")
+
+    def check_settled(self, path: str, when: str) -> None:
+        """I2, I5: a name whose every event has been acknowledged is counted as it is."""
+        if self.pending[path] or path in self.drifting or path in self.unlisted or "poison" in path:
+            return
+        if self.rows.get(path, False) != self.present.get(path, False):
+            self.fail("I2", f"{path} is counted as {self.rows.get(path)} and is {self.present.get(path)} {when}")
+
+    def check_exact(self, when: str) -> None:
+        """I2, I4: the counts are the truth."""
+        for path in sorted({*self.rows, *self.present}):
+            if "poison" not in path and self.rows.get(path, False) != self.present.get(path, False):
+                self.fail("I4", f"{path} is counted as {self.rows.get(path)} and is {self.present.get(path)} {when}")
+
+    # What clients see
+
+    def answered(self, version: str, body: bytes) -> None:
+        """I6: the same version is always the same bytes, and was committed."""
+        if self.served.setdefault(version, body) != body:
+            self.fail("I6", f"version {version} was served with other bytes")
+        if version not in self.versions:
+            self.fail("I6", f"version {version} was served and never committed")

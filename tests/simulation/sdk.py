@@ -1,0 +1,376 @@
+"""What the app's adapters use of the storage SDKs, over a table and blobs in memory.
+
+The adapters themselves (``AzureTable``, ``BlobHeads``, ``BlobListing``) run unchanged: these clients
+take the SDK's arguments and raise the SDK's exceptions. How a request gets to the service, and whether an answer
+comes back, is the :class:`Wire`'s business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from email.utils import format_datetime
+from functools import partial
+from typing import Any, Protocol
+
+from azure.core.exceptions import (
+    HttpResponseError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+)
+from azure.data.tables import EdmType, EntityProperty, TableTransactionError
+
+from shared.errors import Conflict, ContainerAbsent, Rejected
+from shared.ports import Entity, PropertyRange, Write
+from tests.fakes.memory_blobs import MemoryBlobs
+from tests.fakes.memory_table import TableState
+
+#: The SDK's pipelines send a POST again after these, unless they are told not to.
+_RETRIED_STATUSES = {408, 429, 500, 502, 503, 504}
+_DEFAULT_RETRIES = 3
+
+
+class Wire(Protocol):
+    """The way to the storage service and back."""
+
+    async def call(self, what: str, execute: Callable[[], Any], timeout_seconds: float) -> Any:
+        """Have the service execute a request, and return or raise its answer."""
+        ...
+
+    def date(self) -> datetime:
+        """Return what a front end of the service writes into ``Date``."""
+        ...
+
+    def looked(self, path: str, date: datetime, *, present: bool) -> None:
+        """Be told what a HEAD is answered."""
+        ...
+
+    def listed(self, container: str, names: list[str], date: datetime) -> None:
+        """Be told what a page of a listing says."""
+        ...
+
+
+class DirectWire:
+    """A way on which nothing is ever lost: for the contract tests."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self.date = now
+        self.looked = self.listed = lambda *_, **__: None
+
+    async def call(self, what: str, execute: Callable[[], Any], timeout_seconds: float) -> Any:
+        """Have the service execute a request."""
+        del what, timeout_seconds
+        await asyncio.sleep(0)
+        return execute()
+
+
+class SdkEntity(dict[str, Any]):
+    """An entity as the SDK returns it."""
+
+    metadata: Mapping[str, Any]
+
+
+class Answer:
+    """The parts of an HTTP answer that somebody reads."""
+
+    def __init__(self, status: int, date: datetime | None = None) -> None:
+        self.status_code = status
+        self.reason = str(status)
+        self.headers = {"Date": format_datetime(date, usegmt=True)} if date is not None else {}
+        self.http_response = self
+
+    def text(self) -> str:
+        """Return the body."""
+        return ""
+
+
+def storage_error(
+    status: int,
+    code: str,
+    kind: type[HttpResponseError] = HttpResponseError,
+    *,
+    index: int | None = None,
+    date: datetime | None = None,
+) -> HttpResponseError:
+    """Return an exception as the SDK raises it for this answer."""
+    message = code if index is None else f"{index}:{code}"
+    error = kind(message=message, response=Answer(status, date))  # type: ignore[arg-type]
+    error.error_code = code  # type: ignore[attr-defined]
+    return error
+
+
+class TableClient:
+    """``azure.data.tables.aio.TableClient``, as far as the app uses it.
+
+    Args:
+        state: The table.
+        wire: The way to it.
+        page_size: Entities a page of a scan.
+        misleading: Called with the true index of what failed and the number of operations; returns the one reported.
+    """
+
+    def __init__(
+        self,
+        state: TableState,
+        wire: Wire,
+        page_size: int = 1000,
+        misleading: Callable[[int, int], int] = lambda index, _: index,
+    ) -> None:
+        self._state = state
+        self._wire = wire
+        self._page_size = page_size
+        self._misleading = misleading
+        self.max_operations = 100
+        self.on_commit: Callable[[str, list[tuple[str, Entity | None, Mapping[str, Any] | None]]], None] = lambda *_: (
+            None
+        )
+
+    async def create_table(self) -> None:
+        """Make the table: it is there."""
+        await self._wire.call("create table", lambda: None, 10)
+
+    async def get_entity(self, partition: str, row_key: str, **_: Any) -> SdkEntity:
+        """Read one entity."""
+
+        def execute() -> SdkEntity:
+            found = self._state.find(partition, row_key)
+            if found is None:
+                raise storage_error(404, "ResourceNotFound", ResourceNotFoundError)
+            return _as_read(partition, found)
+
+        found: SdkEntity = await self._wire.call("read", execute, 10)
+        return found
+
+    async def submit_transaction(
+        self, operations: Sequence[tuple[Any, ...]], *, retry_total: int = _DEFAULT_RETRIES, read_timeout: float = 60
+    ) -> list[dict[str, Any]]:
+        """Do all of it or nothing; sends it again where the SDK would."""
+        partition = str(operations[0][1]["PartitionKey"])
+        writes = [_write(operation) for operation in operations]
+        landed = self.on_landing()
+
+        def execute() -> list[dict[str, Any]]:
+            return self._execute(partition, writes, landed)
+
+        while True:
+            try:
+                results: list[dict[str, Any]] = await self._wire.call("commit", execute, read_timeout)
+            except (HttpResponseError, ServiceRequestError) as error:
+                is_retried = isinstance(error, ServiceRequestError) or error.status_code in _RETRIED_STATUSES
+                if not is_retried or retry_total <= 0:
+                    raise
+                retry_total -= 1
+            else:
+                return results
+
+    def on_landing(self) -> Callable[[], None]:
+        """Return what is to be told when the transaction that now begins takes effect."""
+        return lambda: None
+
+    def query_entities(
+        self, condition: str, parameters: Mapping[str, str], select: Sequence[str] | None = None, **_: Any
+    ) -> _Pages:
+        """Scan a partition, from a key on, within a range of a property."""
+        within = None
+        if "low" in parameters:
+            name = condition.rpartition(" ge @low")[0].rpartition(" ")[2]
+            within = PropertyRange(name, parameters["low"], parameters["high"])
+        names = [name for name in select if name not in {"PartitionKey", "RowKey"}] if select is not None else None
+        partition = parameters["partition"]
+
+        async def pages() -> AsyncIterator[list[SdkEntity]]:
+            after = parameters.get("after", "")
+            while True:
+                read = partial(self._state.page, partition, after, self._page_size, names, within)
+                page, after = await self._wire.call("scan", read, 10)
+                if not after:
+                    return
+                yield [_as_read(partition, entity) for entity in page]
+
+        return _Pages(pages())
+
+    def _execute(self, partition: str, writes: list[Write | _Unconditional], landed: Callable[[], None]) -> Any:
+        if len(writes) > self.max_operations:
+            raise storage_error(413, "RequestBodyTooLarge", TableTransactionError, index=0)
+        wanted = [self._conditional(partition, write) for write in writes]
+        for index, write in enumerate(wanted):
+            if "poison" in str((write.properties or {}).get("path", "")):
+                raise storage_error(
+                    400, "InvalidInput", TableTransactionError, index=self._misleading(index, len(writes))
+                )
+        before = [self._state.find(partition, write.row_key) for write in wanted]
+        try:
+            etags = self._state.apply(partition, wanted)
+        except Conflict as conflict:
+            write, found = wanted[conflict.index], before[conflict.index]
+            index = self._misleading(conflict.index, len(writes))
+            if write.etag is None:
+                raise storage_error(409, "EntityAlreadyExists", TableTransactionError, index=index) from None
+            if found is None:
+                raise storage_error(404, "ResourceNotFound", TableTransactionError, index=index) from None
+            raise storage_error(412, "UpdateConditionNotSatisfied", TableTransactionError, index=index) from None
+        except Rejected as rejected:
+            raise storage_error(400, str(rejected), TableTransactionError, index=rejected.index) from None
+        landed()
+        self.on_commit(
+            partition, [(write.row_key, old, write.properties) for write, old in zip(wanted, before, strict=True)]
+        )
+        return [{"etag": etag} for etag in etags]
+
+    def _conditional(self, partition: str, write: Write | _Unconditional) -> Write:
+        if isinstance(write, Write):
+            return write
+        found = self._state.find(partition, write.row_key)
+        return Write(write.row_key, write.properties, found.etag if found else None)
+
+
+class _Unconditional:
+    """A write without a condition: what an upsert is."""
+
+    def __init__(self, row_key: str, properties: dict[str, Any] | None) -> None:
+        self.row_key = row_key
+        self.properties = properties
+
+
+class _Pages:
+    """What ``query_entities`` returns."""
+
+    def __init__(self, pages: AsyncIterator[list[SdkEntity]]) -> None:
+        self._pages = pages
+
+    async def by_page(self) -> AsyncIterator[AsyncIterator[SdkEntity]]:
+        """Iterate over the pages."""
+        async for page in self._pages:
+            yield _each(page)
+
+
+async def _each(items: Sequence[Any]) -> AsyncIterator[Any]:
+    for item in items:
+        yield item
+
+
+def _write(operation: tuple[Any, ...]) -> Write | _Unconditional:
+    kind, entity = operation[0], operation[1]
+    properties = {
+        name: value.value if isinstance(value, EntityProperty) else value
+        for name, value in entity.items()
+        if name not in {"PartitionKey", "RowKey"}
+    }
+    key = str(entity["RowKey"])
+    if kind == "create":
+        return Write(key, properties, None)
+    etag = operation[2].get("etag") if len(operation) > 2 else None
+    wanted = None if kind == "delete" else properties
+    if kind == "upsert" or etag is None or operation[2].get("match_condition") is None:
+        return _Unconditional(key, wanted)
+    return Write(key, wanted, etag)
+
+
+def _as_read(partition: str, found: Entity) -> SdkEntity:
+    entity = SdkEntity(PartitionKey=partition, RowKey=found.row_key)
+    for name, value in found.properties.items():
+        wide = isinstance(value, int) and not isinstance(value, bool)
+        entity[name] = EntityProperty(value, EdmType.INT64) if wide else value
+    entity.metadata = {"etag": found.etag, "timestamp": found.written_at}
+    return entity
+
+
+class BlobService:
+    """``azure.storage.blob.aio.BlobServiceClient``, as far as the app uses it.
+
+    Args:
+        blobs: The storage account.
+        wire: The way to it.
+    """
+
+    def __init__(self, blobs: MemoryBlobs, wire: Wire) -> None:
+        self._blobs = blobs
+        self._wire = wire
+
+    def get_blob_client(self, container: str, name: str) -> _BlobClient:
+        """Return the client of one blob."""
+        return _BlobClient(self._blobs, self._wire, container, name)
+
+    def get_container_client(self, container: str) -> _ContainerClient:
+        """Return the client of one container."""
+        return _ContainerClient(self._blobs, self._wire, container)
+
+
+class _Properties:
+    def __init__(self, etag: str, last_modified: datetime) -> None:
+        self.etag = etag
+        self.last_modified = last_modified
+
+
+class _BlobClient:
+    def __init__(self, blobs: MemoryBlobs, wire: Wire, container: str, name: str) -> None:
+        self._blobs, self._wire, self._container, self._name = blobs, wire, container, name
+
+    async def get_blob_properties(self, raw_response_hook: Callable[[Any], None]) -> _Properties:
+        """HEAD the blob."""
+
+        def execute() -> tuple[tuple[str, datetime], Answer]:
+            date = self._wire.date()
+            self._blobs.heads += 1
+            path = f"{self._container}/{self._name}"
+            found = self._blobs.blobs.get(path)
+            self._wire.looked(path, date, present=found is not None)
+            if found is None:
+                gone = self._container in self._blobs.absent_containers
+                code = "ContainerNotFound" if gone else "BlobNotFound"
+                raise storage_error(404, code, ResourceNotFoundError, date=date)
+            return found, Answer(200, date)
+
+        (etag, modified), answer = await self._wire.call("head", execute, 10)
+        raw_response_hook(answer)
+        return _Properties(etag, modified.replace(microsecond=0))
+
+
+class _ContainerClient:
+    def __init__(self, blobs: MemoryBlobs, wire: Wire, container: str) -> None:
+        self._blobs, self._wire, self._container = blobs, wire, container
+
+    def list_blob_names(
+        self, *, name_starts_with: str | None, raw_response_hook: Callable[[Any], None], **_: Any
+    ) -> _Names:
+        """List names."""
+        return _Names(self._blobs, self._wire, self._container, name_starts_with or "", raw_response_hook)
+
+
+class _Names:
+    """What ``list_blob_names`` returns; also its own page iterator, as the SDK's is."""
+
+    def __init__(
+        self, blobs: MemoryBlobs, wire: Wire, container: str, prefix: str, hook: Callable[[Any], None]
+    ) -> None:
+        self._blobs, self._wire, self._container, self._prefix, self._hook = blobs, wire, container, prefix, hook
+        self.continuation_token: str | None = None
+        self._is_over = False
+
+    def by_page(self, continuation_token: str | None = None) -> _Names:
+        """Begin after a token."""
+        self.continuation_token = continuation_token
+        return self
+
+    def __aiter__(self) -> _Names:
+        return self
+
+    async def __anext__(self) -> AsyncIterator[str]:
+        if self._is_over:
+            raise StopAsyncIteration
+
+        def execute() -> tuple[list[str], str, Answer]:
+            date = self._wire.date()
+            try:
+                names, token = self._blobs.list_page(self._container, self._prefix, self.continuation_token or "")
+            except ContainerAbsent:
+                raise storage_error(404, "ContainerNotFound", ResourceNotFoundError, date=date) from None
+            self._wire.listed(self._container, names, date)
+            return names, token, Answer(200, date)
+
+        names, token, answer = await self._wire.call("list", execute, 10)
+        self._hook(answer)
+        self.continuation_token = token or None
+        self._is_over = not token
+        return _each(names)

@@ -1,0 +1,191 @@
+"""One simulated world: a storage account, a table, Event Grid, and processes that come and go."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import batched
+from random import Random
+
+from shared.checkpoint import AlreadyRunning
+from shared.counts import PARTITION, TALLY_KEY
+from shared.errors import StorageError
+from shared.ports import Entity, Write
+from shared.report import Report
+from tests.fakes.memory_table import TableState
+from tests.simulation.account import Account
+from tests.simulation.app import App
+from tests.simulation.checker import Checker
+from tests.simulation.eventgrid import EventGrid
+from tests.simulation.loop import Scheduler
+from tests.simulation.network import Faults, Network
+
+#: How far a process's wall clock may be off.
+CLOCK_SKEW_SECONDS = 5.0
+#: After so long with nothing going wrong, nothing of what went wrong before is on its way any more.
+AFTERMATH_SECONDS = 120.0
+FOLDERS = ("queued", "input", "output")
+
+
+class World:
+    """Everything there is.
+
+    Args:
+        seed: Of everything that happens in it.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.random = Random(seed)
+        self.stats: Counter[str] = Counter()
+        self.scheduler = Scheduler(seed)
+        self.checker = Checker(lambda: self.scheduler.now, self._stop, self.random, self.stats)
+        self.network = Network(self.scheduler, self.random, self.stats)
+        self.state = TableState()
+        self.apps: list[App] = []
+        self.kept: dict[str, str] = {}
+        self.grid = EventGrid(self.network, self.checker, self.apps)
+        self.account = Account(self.network.date, self.checker, self.random, self.grid.take)
+        self.crashes = 0.0
+        self.freezes = 0.0
+        self.running: Counter[App] = Counter()
+        self.checker.max_operations = self.random.choice([100, 100, 100, 6])
+        self.checker.misleads = self.random.choice([0.0, 0.3, 1.0])
+
+    def _stop(self) -> None:
+        self.scheduler.stopped = True
+
+    # Processes
+
+    def start(self, count: int) -> None:
+        """Start processes."""
+        for _ in range(count):
+            seed = self.random.getrandbits(32)
+            skew = self.random.uniform(-CLOCK_SKEW_SECONDS, CLOCK_SKEW_SECONDS)
+            app = App(self.network, self.state, self.account, self.checker, self.kept, seed, skew)
+            self.apps.append(app)
+            if self.random.random() < self.crashes:
+                app.loop.steps_to_live = int(self.random.random() ** 2 * 3000)
+            app.loop.on_death.append(lambda app=app: self._died(app))
+
+    def _died(self, app: App) -> None:
+        self.stats["crashes"] += 1
+        self.checker.note("crash", app.loop.name)
+        self.apps.remove(app)
+        self.network.service.call_later(self.random.choice([0.0, 0.5, 5.0]), self.start, 1)
+
+    def freeze_some(self) -> None:
+        """Suspend a process for a while: long enough to outlive a lease, perhaps."""
+        if self.apps and self.random.random() < self.freezes:
+            self.stats["processes frozen"] += 1
+            app = self.random.choice(self.apps)
+            app.loop.frozen_until = self.scheduler.now + self.random.choice([0.5, 20.0, 90.0])
+        if self.freezes:
+            self.network.service.call_later(5 + 60 * self.random.random(), self.freeze_some)
+
+    def restore(self, copy: dict[str, dict[str, Entity]] | None) -> None:
+        """Have the operator put an older copy of the table in place, under a new epoch, or (None) delete the table."""
+        self.stats["restores"] += 1
+        self.checker.note("restore", copy is None)
+        self.state.partitions.clear()
+        for partition, rows in (copy or {}).items():
+            writes = [Write(key, dict(row.properties), None) for key, row in rows.items()]
+            for write in writes:
+                if write.row_key == TALLY_KEY and write.properties is not None:
+                    write.properties["epoch"] = self.random.randbytes(5).hex()
+            for some in batched(writes, 100, strict=False):
+                self.state.apply(partition, some)
+        self.checker.restored(self.state.partitions.get(PARTITION, {}))
+
+    # Time
+
+    def run(self, seconds: float) -> None:
+        """Let so much time pass."""
+        self.scheduler.run(self.scheduler.now + seconds)
+
+    def run_until(self, done: Callable[[], bool], seconds: float, what: str) -> None:
+        """Let time pass until something is so; it is a violation when it is not so in time."""
+        self.scheduler.run(self.scheduler.now + seconds, done)
+        if not self.scheduler.stopped and not done():
+            self.checker.fail("I9", f"{what}: not within {seconds} s")
+
+    def calm_down(self) -> None:
+        """Let nothing go wrong any more, and what went wrong before take its last effects."""
+        self.network.faults = Faults()
+        self.crashes = self.freezes = 0.0
+        for app in self.apps:
+            app.loop.steps_to_live = None
+            app.loop.frozen_until = 0.0
+        self.run(AFTERMATH_SECONDS)
+        self.grid.must_succeed_from = self.scheduler.now + 40  # whose attempt has begun in the calm
+
+    def drain(self, days: float = 4) -> None:
+        """Let every event be delivered that is still to be."""
+        if self.scheduler.stopped:
+            return
+        self.run_until(lambda: self.grid.outstanding == 0, days * 86_400, "every event is acknowledged")
+
+    # Reconciling
+
+    def reconcile(self, app: App, *, within_seconds: float = 600) -> Report | None:
+        """Have a process reconcile, and wait for it."""
+        found: list[Report] = []
+        app.loop.spawn(self.reconciling(app, found.append))
+        self.run_until(lambda: bool(found), within_seconds, "a reconciliation ends")
+        return found[0] if found else None
+
+    async def reconciling(self, app: App, on_report: Callable[[Report], object]) -> None:
+        """Reconcile until it succeeds (runs in the process)."""
+        while (report := await self.attempt(app)) is None:
+            await app.clock.sleep(1 + self.random.random() * 4)
+        on_report(report)
+
+    async def attempt(self, app: App, **options: object) -> Report | None:
+        """Reconcile once, or a slice of it; None when it is not finished (runs in the process)."""
+        corrected = app.corrections.observed
+        self.running[app] += 1
+        try:
+            report = await app.reconciler.run(**options)  # type: ignore[arg-type]
+        except StorageError:
+            self.stats["reconciliations failed"] += 1
+            return None
+        except AlreadyRunning:
+            self.stats["reconciliations refused"] += 1
+            return None
+        finally:
+            self.running[app] -= 1
+        if not report.finished:
+            self.stats["slices"] += 1
+            return None
+        self.stats["reconciliations"] += 1
+        self.stats["reconciliations resumed"] += report.resumed
+        self.stats["bootstraps"] += report.bootstrap
+        self.stats["repairs"] += report.corrected if not report.bootstrap else 0
+        if report.clean:
+            self.stats["clean reconciliations"] += 1
+            if app.corrections.observed != corrected and not report.resumed and not self.running[app]:
+                self.checker.fail("I4", "a clean reconciliation has corrected something")
+        return report
+
+    def finish(self) -> None:
+        """Throw everything away."""
+        for app in self.apps:
+            for error in app.loop.unexpected:
+                if self.grid.unexpected is None:
+                    self.grid.unexpected = error
+        self.scheduler.close()
+
+
+@contextmanager
+def seeded_secrets(seed: int) -> Iterator[None]:
+    """Draw what must not be guessed from a seed."""
+    random = Random(seed)
+    hexes, raw = secrets.token_hex, secrets.token_bytes
+    secrets.token_hex = lambda n=32: random.randbytes(n).hex()  # type: ignore[assignment]
+    secrets.token_bytes = lambda n=32: random.randbytes(n)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        secrets.token_hex, secrets.token_bytes = hexes, raw
