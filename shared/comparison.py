@@ -9,10 +9,12 @@ and left to its events; a removal is held back for a moment, so that an event on
 from __future__ import annotations
 
 import asyncio
+import logging
 from itertools import batched
 from typing import TYPE_CHECKING, Final
 
 from shared.counts import TALLY_KEY
+from shared.errors import Rejected
 from shared.keyset import KeySet
 from shared.ledger import Observation, decide_observed, from_properties, row_key
 from shared.memory import Remembered
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from shared.ports import Head, Heads, Page, Table
     from shared.report import Report
     from shared.writer import Writer
+
+log = logging.getLogger(__name__)
 
 CONCURRENT_LOOKS: Final = 32
 #: Nominees whose absence is held back together.
@@ -137,6 +141,8 @@ class Comparison:
                 self._report.count(folder, (await self._writer.observe(seen, nothing)).delta)
             except RowChanged:
                 known.append(path)
+            except Rejected as error:
+                self._note_refused(error)
 
         await _all(add(path) for path in paths)
         await self._bounded(self._add(path, folder) for path in known)
@@ -180,6 +186,13 @@ class Comparison:
             self._report.count(seen.folder, (await self._writer.observe(seen, base)).delta)
         except RowChanged:
             return  # an event came first; it knows better
+        except Rejected as error:
+            self._note_refused(error)
+
+    def _note_refused(self, error: Rejected) -> None:
+        """One row that storage will never take must not keep all others from being reconciled."""
+        self._report.refused += 1
+        log.error("a blob cannot be counted, storage refuses its row: %s", error)
 
     async def _bounded(self, steps: Iterable[Coroutine[None, None, None]]) -> None:
         for some in batched(steps, CONCURRENT_LOOKS, strict=False):

@@ -38,7 +38,7 @@ class BlobHeads:
             if error_code(error) in ABSENT_CODES:
                 return Head(present=False, date=answer_date(error.response))
             raise translate(error) from error
-        except (AzureError, OSError, TimeoutError) as error:
+        except (AzureError, OSError, TimeoutError, ValueError) as error:
             raise translate(error) from error
         return Head(present=True, date=dates.date, etag=str(found.etag), last_modified=found.last_modified)
 

@@ -36,6 +36,9 @@ type Properties = dict[str, Value]
 
 #: Two clocks of the storage service (an event's time and a HEAD's Date) may differ by this much.
 SKEW_MARGIN: Final = timedelta(seconds=30)
+#: An event that comes later than this after it happened, about a name without a row, is looked at: reconciliations may
+#: have gone by, and a clean one leaves no mark of what it saw (a container deleted with a blob nobody had heard of).
+LATE_AFTER: Final = timedelta(minutes=5)
 #: Longer than every redelivery path: 24 h of retries, then dead letters that an operator replays.
 TOMBSTONE_HORIZON: Final = timedelta(days=14)
 
@@ -126,13 +129,13 @@ def decide(row: Row | None, change: BlobChange, folder: str, known_since: dateti
         change: The event.
         folder: The folder that the name counts in.
         known_since: Events older than this may have been folded in without leaving a row.
-        now: The time, for the tombstone horizon.
+        now: The time, which says how late the event is.
     """
     if change.look or change.sequencer is None or change.event_time is None:
         return Transition(Outcome.LOOK)
     if row is not None:
         return _decide_against(row, change, change.sequencer, change.event_time, folder)
-    oldest_certain = max(known_since + SKEW_MARGIN, now - TOMBSTONE_HORIZON)
+    oldest_certain = max(known_since + SKEW_MARGIN, now - LATE_AFTER)
     return Transition(Outcome.LOOK) if change.event_time <= oldest_certain else _apply(None, change, folder)
 
 

@@ -48,5 +48,5 @@ class BlobListing:
             if error_code(error) == "ContainerNotFound":
                 raise ContainerAbsent(f"there is no container {container!r}") from error
             raise translate(error) from error
-        except (AzureError, OSError, TimeoutError) as error:
+        except (AzureError, OSError, TimeoutError, ValueError) as error:
             raise translate(error) from error

@@ -135,7 +135,14 @@ class Pass:
             grace_seconds=parts.grace_seconds,
             commit=self._commits,
         )
-        await comparison.scan(only)
+        try:
+            await comparison.scan(only)
+        except TimeIsUp:
+            log.exception(
+                "the ledger cannot be read within one slice, so this comparison will not get on: "
+                "run `python -m ops reconcile`, or raise RECONCILE_SLICE_SECONDS"
+            )
+            raise
         async for folder, container, page in self._pages(locations):
             keys = await comparison.take_page(folder, container, page)
             run.compared += len(keys)

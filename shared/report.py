@@ -40,6 +40,7 @@ class Report:
         added: Folder → names that were there and not counted.
         removed: Folder → names that were counted and not there.
         vanished: Folders whose container does not exist, or that were counted and list nothing: look into it.
+        refused: Blobs whose row storage would not take; they are not counted.
         tombstones_collected: Rows of names long gone that were dropped.
     """
 
@@ -54,6 +55,7 @@ class Report:
     added: dict[str, int] = field(default_factory=dict)
     removed: dict[str, int] = field(default_factory=dict)
     vanished: list[str] = field(default_factory=list)
+    refused: int = 0
     tombstones_collected: int = 0
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import AsyncExitStack
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, Final
@@ -159,11 +160,15 @@ class _Process:
 
     def __init__(self) -> None:
         self._starting: asyncio.Task[Services] | None = None
+        self._started: Services | None = None
 
     async def services(self, settings: Settings) -> Services:
+        if self._started is not None:
+            return self._started
         if self._starting is None or (self._starting.done() and self._starting.exception() is not None):
             self._starting = asyncio.create_task(self._start(settings), name="start services")
-        return await asyncio.shield(self._starting)
+        self._started = await asyncio.shield(self._starting)
+        return self._started
 
     @staticmethod
     async def _start(settings: Settings) -> Services:
@@ -173,6 +178,8 @@ class _Process:
         except BaseException:
             await services.close()
             raise
+        gc.collect()
+        gc.freeze()  # what is there by now stays: no need to go through it at each collection while clients wait
         return services
 
 

@@ -1,7 +1,7 @@
 """Rows of names that are long gone: kept until no event of theirs can come any more, then dropped.
 
 A deletion leaves a row that says "absent as of sequencer S", so that a late, older creation is stale. Once the row is
-older than every redelivery path it may go: an event of that age, without a row, is looked at (:func:`ledger.decide`).
+older than every redelivery path it may go: a late event without a row is looked at (:func:`ledger.decide`).
 """
 
 from __future__ import annotations

@@ -93,8 +93,9 @@ class Watch:
         if self._age_seconds() > self._interval_seconds * (2 if self._poller else 1):
             await self._shared_fetch()
         for _ in range(2):  # the first may join a read that began before that version was there
-            if self._snapshot is not None and self._snapshot.is_behind(newer_than):
-                await self._shared_fetch()
+            if self._snapshot is None or not self._snapshot.is_behind(newer_than):
+                break
+            await self._shared_fetch()
         return self._current()
 
     async def changed(

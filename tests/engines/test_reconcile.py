@@ -10,7 +10,7 @@ import pytest
 
 from shared.checkpoint import AlreadyRunning
 from shared.counts import PARTITION
-from shared.errors import CountsNotReady, OutcomeUnknown, Refused
+from shared.errors import CountsNotReady, OutcomeUnknown, Refused, Rejected
 from shared.ports import Head, Page, Write
 from shared.report import Progress
 from shared.tally import Sum
@@ -517,3 +517,35 @@ async def test_a_cancelled_run_gives_its_lease_back(world: World) -> None:
     await asyncio.gather(running, return_exceptions=True)
     report = await world.new_process().reconciler.run()
     assert (report.clean, report.slices) == (True, 2)
+
+
+async def test_i4_a_late_event_of_a_container_that_is_gone_is_looked_at(world: World) -> None:
+    """Created, its event delayed, the container deleted, a clean reconciliation; then the event comes: not counted."""
+    event = world.blobs.put("queued/a.jpg")
+    world.blobs.delete_container("queued")
+    world.clock.advance(400)
+    assert (await world.process.reconciler.run()).clean
+    await world.process.delivery.take(event)
+    assert world.stored_tally().sums == world.truth()
+
+
+@pytest.mark.parametrize("bootstrap", [True, False])
+async def test_a_row_that_storage_refuses_does_not_stop_the_others(bootstrap: bool) -> None:
+    """One blob whose row cannot be stored is noted; all others are counted, and the account becomes ready."""
+    world = World()
+    if not bootstrap:
+        await world.bootstrap()
+    for number in range(25):
+        world.blobs.put(f"queued/{number}.jpg")
+    commit = world.table.commit
+
+    async def refusing(partition: str, writes: Sequence[Write]) -> list[str]:
+        if any((write.properties or {}).get("path") == "queued/7.jpg" for write in writes):
+            raise Rejected("400 InvalidInput")
+        return await commit(partition, writes)
+
+    world.table.commit = refusing  # type: ignore[method-assign]
+    world.clock.advance(5)
+    report = await world.process.reconciler.run()
+    assert (report.added, report.refused) == ({"queued": 24}, 1)
+    assert world.stored_tally().ready

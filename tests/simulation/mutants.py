@@ -123,10 +123,10 @@ MUTANTS: dict[str, Mutant] = {
         constants={("shared.tombstones", "TOMBSTONE_HORIZON"): _NEVER, ("shared.tombstones", "_MARGIN"): _NEVER},
     ),
     "events older than the horizon trusted": _edit(
-        "ledger", "max(known_since + SKEW_MARGIN, now - TOMBSTONE_HORIZON)", "known_since + SKEW_MARGIN", "horizon"
+        "ledger", "max(known_since + SKEW_MARGIN, now - LATE_AFTER)", "known_since + SKEW_MARGIN", "horizon"
     ),
     "events older than the ledger trusted": _edit(
-        "ledger", "max(known_since + SKEW_MARGIN, now - TOMBSTONE_HORIZON)", "now - TOMBSTONE_HORIZON", "watching"
+        "ledger", "max(known_since + SKEW_MARGIN, now - LATE_AFTER)", "now - LATE_AFTER", "watching"
     ),
     # The tally
     "duplicate advances the tally": _edit(

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from shared import ledger
 from shared.events import BLOB_RENAMED, BlobChange, parse
-from shared.ledger import SKEW_MARGIN, TOMBSTONE_HORIZON, Observation, Outcome, Row, Transition
+from shared.ledger import LATE_AFTER, SKEW_MARGIN, TOMBSTONE_HORIZON, Observation, Outcome, Row, Transition
 from tests.unit.builders import PATH, START, at, change, event_grid, row, sequencer, to_text
 
 MARGIN = SKEW_MARGIN.total_seconds()
 HORIZON = TOMBSTONE_HORIZON.total_seconds()
+LATE = LATE_AFTER.total_seconds()
 TICK = 1e-6
 LONG_AGO = at(-10 * HORIZON)
 
@@ -98,7 +99,7 @@ def test_events_older_than_the_ledger_ask_for_a_look(after, outcome):
 
 
 @pytest.mark.parametrize(
-    ("age", "outcome"), [(HORIZON, Outcome.LOOK), (HORIZON + 1, Outcome.LOOK), (HORIZON - 1, Outcome.APPLIED)]
+    ("age", "outcome"), [(LATE, Outcome.LOOK), (LATE + 1, Outcome.LOOK), (LATE - 1, Outcome.APPLIED)]
 )
 def test_events_older_than_tombstones_ask_for_a_look(age, outcome):
     """Without a row, an event beyond the horizon may have lost to a tombstone that is gone."""
@@ -319,13 +320,14 @@ def test_i2_every_order_ends_in_the_truth(steps, known_since, once, repeats):
 
 @given(steps=STEPS, data=st.data())
 def test_i2_once_in_order_is_the_same_as_any_order(steps, data):
-    """I2: a history whose events all carry sequencers needs no looks, and ends as it does once in order."""
-    plain = [replace(step, width=48, odd="", skew=0) for step in steps]
+    """I2: a prompt history whose events all carry sequencers needs no looks, and ends as it does once in order."""
+    plain = [replace(step, width=48, odd="", skew=0, seconds=number) for number, step in enumerate(steps)]
+    now = len(plain)
     in_order, shuffled = Ledger(plain, -1000), Ledger(plain, -1000)
     for number in range(len(plain)):
-        in_order.take(Delivery(number, END))
+        in_order.take(Delivery(number, now))
     for number in data.draw(st.permutations([*range(len(plain))] * 2)):
-        shuffled.take(Delivery(number, END))
+        shuffled.take(Delivery(number, now))
     assert shuffled.row == in_order.row
     assert in_order.row is not None
     assert in_order.row.observed_at is None

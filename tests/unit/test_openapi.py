@@ -1,0 +1,119 @@
+"""The OpenAPI document is valid, and says of routes, parameters, limits, codes and members what the code does."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import tomllib
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator, validate
+
+from shared import endpoints, errors, openapi, wire
+from shared.errors import BadRequest
+from tests.unit.builders import ROOT
+
+DOCUMENT = openapi.document()
+PATHS = DOCUMENT["paths"]
+
+
+def parameters(path, kind):
+    """Return the names of a path's documented parameters."""
+    return {each["name"] for each in PATHS[path]["get"]["parameters"] if each["in"] == kind}
+
+
+def test_it_is_valid():
+    """By the specification's own schema."""
+    validate(DOCUMENT, cls=OpenAPIV31SpecValidator)
+
+
+def test_it_is_of_this_version():
+    """The app's version is pyproject's."""
+    assert DOCUMENT["info"]["version"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def test_it_has_the_routes_of_the_app():
+    """All of them, under the host's prefix, each with the methods that are answered."""
+    tree = ast.parse((ROOT / "function_app.py").read_text())
+    routes = {
+        f"/{call.args[0].value}"
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "route"
+    }
+    assert set(PATHS) == routes
+    prefix = json.loads((ROOT / "host.json").read_text())["extensions"]["http"]["routePrefix"]
+    assert DOCUMENT["servers"] == [{"url": f"/{prefix}"}]
+    for path in PATHS.values():
+        assert {method.upper() for method in path} == set(endpoints.ALLOW.split(", "))
+
+
+def test_it_has_the_parameters_that_are_read():
+    """Those that shared/wire.py asks for, and no others."""
+    source = (ROOT / "shared" / "wire.py").read_text()
+    read = set(re.findall(r'_(?:single|values)\((?:query|headers), "([^"]+)"\)', source))
+    status, stream = "/cases/storage/status", "/cases/storage/status/stream"
+    documented = parameters(status, "query") | parameters(stream, "query")
+    documented |= {name.lower() for name in parameters(status, "header") | parameters(stream, "header")}
+    assert documented == read
+
+
+@pytest.mark.parametrize("path", ["/cases/storage/status", "/cases/storage/status/stream"])
+def test_the_longest_value_is_the_longest(path):
+    """As long as documented is taken, one more is refused."""
+    for each in PATHS[path]["get"]["parameters"]:
+        if each["name"] == "from":
+            continue
+        longest = each["schema"]["maxLength"]
+        for length in (longest, longest + 1):
+            pair = [(each["name"].lower(), "1" * length)]
+            headers, query = (pair, []) if each["in"] == "header" else ([], pair)
+            read = (
+                wire.parse_last_event_id if path.endswith("stream") else lambda h, q: wire.parse_status_query(h, q, 60)
+            )
+            if length == longest:
+                read(headers, query)
+            else:
+                with pytest.raises(BadRequest):
+                    read(headers, query)
+
+
+@pytest.mark.parametrize("value", ["0", "25", "0.5", "007", "", "-1", "1e3", "NaN", "1.", ".5", " 1", "\u0661", "1\n"])
+def test_a_wait_is_what_the_pattern_says(value):
+    """The documented pattern and the code agree."""
+    (wait,) = (each for each in PATHS["/cases/storage/status"]["get"]["parameters"] if each["name"] == "wait")
+    try:
+        wire.parse_status_query([], [("wait", value)], 60)
+        taken = True
+    except BadRequest:
+        taken = False
+    assert bool(re.search(wait["schema"]["pattern"].replace("$", r"\Z"), value)) is taken
+
+
+def test_it_has_every_problem():
+    """Each error that answers a request is among the codes of its status, and nothing else is."""
+    raised = {
+        each
+        for each in vars(errors).values()
+        if isinstance(each, type) and issubclass(each, errors.RequestError) and each is not errors.RequestError
+    }
+    documented = {
+        (int(status), code)
+        for status, response in DOCUMENT["components"]["responses"].items()
+        for code in response["content"][wire.PROBLEM_TYPE]["schema"]["properties"]["code"]["enum"]
+    }
+    assert documented == {(each.status, each.code) for each in raised}
+
+
+def test_a_problem_has_the_members_that_are_written():
+    """What shared/wire.py writes is what is documented."""
+    written = json.loads(wire.problem(BadRequest("why")))
+    assert list(written) == DOCUMENT["components"]["schemas"]["Problem"]["required"]
+
+
+def test_everything_described_is_referred_to():
+    """No component is left over."""
+    text = json.dumps(DOCUMENT)
+    for kind in ("schemas", "headers", "responses"):
+        for name in DOCUMENT["components"][kind]:
+            assert f'#/components/{kind}/{name}"' in text, name
