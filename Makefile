@@ -12,7 +12,7 @@ WITH_CHROMIUM := CHROMIUM_PATH=$$(./localdev/chromium.sh) && export CHROMIUM_PAT
 
 .DEFAULT_GOAL := help
 .PHONY: help setup client dev demo ops test simulate mutants test-client chaos check check-infra infra-schemas format lock clean
-.PHONY: bench-latency bench-start bench-page bench-idle bench-intermediaries bench-write bench-reconcile
+.PHONY: bench-latency bench-start bench-page bench-idle bench-intermediaries bench-write bench-reconcile bench-serve soak
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -104,3 +104,9 @@ bench-write: setup ## measure the write path: against a naive counter, cold, at 
 
 bench-reconcile: setup ## measure a reconciliation: against a bare listing, under traffic, a million names
 	@$(PYTHON) -m bench.reconcile $(ARGS)
+
+bench-serve: setup client ## measure long poll and SSE at scale against the floor, Nchan and an endpoint that lists
+	@$(PYTHON) -m bench.serve $(ARGS)
+
+soak: setup ## 100,000 requests with half of the clients vanishing mid-wait: memory, tasks, departures
+	@$(PYTHON) -m bench.serve_soak $(ARGS)

@@ -1,0 +1,163 @@
+// When counts could be wrong, or nobody gets them. The queries read what the app logs (shared/reports.py,
+// shared/quarantine.py) and measures (shared/telemetry.py); `make check-infra` holds the two together.
+param location string
+param tags object
+param workspaceId string
+param topicId string
+param email string
+param withoutReconciliation string
+
+resource receivers 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(email)) {
+  name: 'ag-blob-status'
+  location: 'global'
+  tags: tags
+  properties: {
+    enabled: true
+    groupShortName: 'blob-status'
+    emailReceivers: [
+      {
+        name: 'operator'
+        emailAddress: email
+        useCommonAlertSchema: true
+      }
+    ]
+  }
+}
+
+var actionGroups = empty(email) ? [] : [receivers.id]
+
+// Severity 1: counts are or may be wrong. 2: look at it today. 3: it repaired itself, find out why.
+var logAlerts = [
+  {
+    name: 'drift-found'
+    title: 'Blob status: a reconciliation has corrected counts'
+    severity: 3
+    window: 'PT15M'
+    frequency: 'PT5M'
+    operator: 'GreaterThan'
+    threshold: 0
+    // WARNING is what the app logs a reconciliation as that corrected something; a clean one is INFO.
+    query: 'AppTraces | where Message startswith "reconciled: " and SeverityLevel >= 2'
+  }
+  {
+    name: 'folder-vanished'
+    title: 'Blob status: a folder has nothing left, or its container is gone'
+    severity: 1
+    window: 'PT15M'
+    frequency: 'PT5M'
+    operator: 'GreaterThan'
+    threshold: 0
+    query: 'AppTraces | where Message startswith "nothing is left of " and SeverityLevel >= 3'
+  }
+  {
+    name: 'quarantine-not-empty'
+    title: 'Blob status: events that could not be understood are in quarantine; `python -m ops quarantine list`'
+    severity: 2
+    window: 'P1D'
+    frequency: 'PT15M'
+    operator: 'GreaterThan'
+    threshold: 0
+    // The line tells of a new one at once, the gauge that somebody has still to look.
+    query: 'union (AppTraces | where Message startswith "event quarantined: " and SeverityLevel >= 2), (AppMetrics | where Name == "blob_status.quarantine.size" and Max > 0)'
+  }
+  {
+    name: 'server-errors'
+    title: 'Blob status: more than 5 % of the requests end in 5xx'
+    severity: 2
+    window: 'PT15M'
+    frequency: 'PT5M'
+    operator: 'GreaterThan'
+    threshold: 0
+    // ItemCount: a stored row may stand for several. Fewer than 20 requests say nothing.
+    query: 'AppRequests | where Name in ("get_status", "stream_status") | summarize requests = sum(ItemCount), errors = sumif(ItemCount, toint(ResultCode) >= 500) | where requests >= 20 and errors * 100.0 / requests > 5'
+  }
+  {
+    name: 'no-reconciliation'
+    title: 'Blob status: no reconciliation has been completed for too long'
+    severity: 2
+    window: withoutReconciliation
+    frequency: 'PT1H'
+    operator: 'LessThan'
+    threshold: 1
+    query: 'AppTraces | where Message startswith "reconciled: "'
+  }
+]
+
+resource logRules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+  for alert in logAlerts: {
+    name: 'alert-${alert.name}'
+    location: location
+    tags: tags
+    kind: 'LogAlert'
+    properties: {
+      displayName: alert.title
+      severity: alert.severity
+      enabled: true
+      scopes: [workspaceId]
+      windowSize: alert.window
+      evaluationFrequency: alert.frequency
+      autoMitigate: true
+      skipQueryValidation: true // a new workspace may not know its tables yet
+      criteria: {
+        allOf: [
+          {
+            query: alert.query
+            timeAggregation: 'Count'
+            operator: alert.operator
+            threshold: alert.threshold
+            failingPeriods: {
+              numberOfEvaluationPeriods: 1
+              minFailingPeriodsToAlert: 1
+            }
+          }
+        ]
+      }
+      actions: { actionGroups: actionGroups }
+    }
+  }
+]
+
+var topicMetrics = [
+  {
+    name: 'dead-letters'
+    metric: 'DeadLetteredCount'
+    title: 'Blob status: Event Grid has given up on events; `python -m ops replay` applies them'
+  }
+  {
+    name: 'dropped-events'
+    metric: 'DroppedEventCount'
+    title: 'Blob status: events are lost; the next reconciliation repairs the counts'
+  }
+]
+
+resource metricRules 'Microsoft.Insights/metricAlerts@2018-03-01' = [
+  for alert in topicMetrics: {
+    name: 'alert-${alert.name}'
+    location: 'global'
+    tags: tags
+    properties: {
+      description: alert.title
+      severity: 2
+      enabled: true
+      scopes: [topicId]
+      windowSize: 'PT15M'
+      evaluationFrequency: 'PT5M'
+      autoMitigate: true
+      criteria: {
+        'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
+        allOf: [
+          {
+            name: alert.name
+            criterionType: 'StaticThresholdCriterion'
+            metricNamespace: 'Microsoft.EventGrid/systemTopics'
+            metricName: alert.metric
+            timeAggregation: 'Total'
+            operator: 'GreaterThan'
+            threshold: 0
+          }
+        ]
+      }
+      actions: [for id in actionGroups: { actionGroupId: id }]
+    }
+  }
+]

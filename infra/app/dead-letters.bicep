@@ -1,0 +1,50 @@
+// Where Event Grid puts what it could not deliver. The topic's own identity writes; a topic without one (an existing
+// topic may lack it) fails here, loudly.
+param storageAccountName string
+param container string
+param topicName string
+param topicGroupName string
+param operatorPrincipalId string
+param operatorPrincipalType string
+
+var blobContributorRole = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe' // Storage Blob Data Contributor
+
+resource account 'Microsoft.Storage/storageAccounts@2025-01-01' existing = {
+  name: storageAccountName
+}
+
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-01-01' existing = {
+  parent: account
+  name: 'default'
+}
+
+resource deadLetters 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-01-01' = {
+  parent: blobs
+  name: container
+}
+
+resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
+  name: topicName
+  scope: resourceGroup(topicGroupName)
+}
+
+resource topicWrites 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(deadLetters.id, topic.id, blobContributorRole)
+  scope: deadLetters
+  properties: {
+    principalId: topic.identity.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', blobContributorRole)
+  }
+}
+
+// `python -m ops replay` reads, and on request deletes.
+resource operatorReplays 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(operatorPrincipalId)) {
+  name: guid(deadLetters.id, operatorPrincipalId, blobContributorRole)
+  scope: deadLetters
+  properties: {
+    principalId: operatorPrincipalId
+    principalType: operatorPrincipalType
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', blobContributorRole)
+  }
+}

@@ -1,0 +1,103 @@
+// The plan and the app. On Flex Consumption runtime, scale and deployment are functionAppConfig; settings such as
+// FUNCTIONS_WORKER_RUNTIME or WEBSITE_RUN_FROM_PACKAGE are refused there.
+param name string
+param planName string
+param location string
+param tags object
+param identityId string
+param identityClientId string
+param hostStorageName string
+param deploymentContainerUrl string
+param monitoringConnectionString string
+param httpConcurrency int
+param alwaysReadyHttp int
+param alwaysReadyEvents int
+param maximumInstanceCount int
+param instanceMemoryMB int
+
+@description('The app\'s own settings.')
+param settings object
+
+resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
+  name: planName
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: {
+    name: 'FC1'
+    tier: 'FlexConsumption'
+  }
+  properties: {
+    reserved: true // Linux
+  }
+}
+
+resource app 'Microsoft.Web/sites@2024-11-01' = {
+  name: name
+  location: location
+  tags: union(tags, { 'azd-service-name': 'app' }) // how azd finds it: nothing else may have this tag
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: { '${identityId}': {} }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    functionAppConfig: {
+      runtime: {
+        name: 'python'
+        version: '3.13'
+      }
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: deploymentContainerUrl
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identityId
+          }
+        }
+      }
+      scaleAndConcurrency: {
+        instanceMemoryMB: instanceMemoryMB
+        maximumInstanceCount: maximumInstanceCount
+        triggers: {
+          http: { perInstanceConcurrency: httpConcurrency }
+        }
+        alwaysReady: concat(
+          alwaysReadyHttp > 0 ? [{ name: 'http', instanceCount: alwaysReadyHttp }] : [],
+          alwaysReadyEvents > 0 ? [{ name: 'function:on_blob_event', instanceCount: alwaysReadyEvents }] : []
+        )
+      }
+    }
+    siteConfig: {
+      minTlsVersion: '1.2'
+    }
+  }
+}
+
+resource appSettings 'Microsoft.Web/sites/config@2024-11-01' = {
+  parent: app
+  name: 'appsettings'
+  properties: union(settings, {
+    AzureWebJobsStorage__accountName: hostStorageName
+    AzureWebJobsStorage__credential: 'managedidentity'
+    AzureWebJobsStorage__clientId: identityClientId
+    APPLICATIONINSIGHTS_CONNECTION_STRING: monitoringConnectionString
+    APPLICATIONINSIGHTS_CLIENT_ID: identityClientId
+    APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+    // The alerts read the app's log lines: none of them may be sampled away. Overrides host.json.
+    AzureFunctionsJobHost__logging__applicationInsights__samplingSettings__excludedTypes: 'Request;Trace;Exception'
+  })
+}
+
+resource noPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = [
+  for service in ['ftp', 'scm']: {
+    parent: app
+    name: service
+    properties: { allow: false }
+  }
+]
+
+output url string = 'https://${app.properties.defaultHostName}'

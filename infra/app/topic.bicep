@@ -1,0 +1,19 @@
+// The storage account's system topic, where it has none. An account can have one only, and all subscriptions share it.
+param name string
+param tags object
+
+@description('That of the storage account.')
+param location string
+
+param storageId string
+
+resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
+  name: name
+  location: location
+  tags: tags
+  identity: { type: 'SystemAssigned' }
+  properties: {
+    source: storageId
+    topicType: 'Microsoft.Storage.StorageAccounts'
+  }
+}

@@ -1,0 +1,80 @@
+"""Alerts against the app: the lines and functions that the queries name are logged and exist; none is missing."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from infra.checks.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from infra.checks.project import Case, Project
+
+#: What somebody must hear of, and a word of the rule that says so.
+WANTED: Final = {
+    "drift found": "reconciled: ",
+    "events in quarantine": "event quarantined: ",
+    "dead letters": "DeadLetteredCount",
+    "server errors": "ResultCode",
+    "no reconciliation": "LessThan",
+}
+_SAMPLING: Final = "AzureFunctionsJobHost__logging__applicationInsights__samplingSettings__excludedTypes"
+_LOG_LEVELS: Final = {"debug", "info", "warning", "error", "exception", "log"}
+
+
+def check(project: Project) -> Iterator[Finding]:
+    """Check the alerts of all scenarios."""
+    logged, functions, measured = list(_logged(project)), project.functions(), _measured(project)
+    for case in project.cases:
+        rules = [*case.made("Microsoft.Insights/scheduledQueryRules"), *case.made("Microsoft.Insights/metricAlerts")]
+        texts = [str(each.body) for each in rules]
+        for what, word in WANTED.items():
+            if not any(word in text for text in texts):
+                yield Finding("infra/app/alerts.bicep", 0, f"alerts: nothing tells of {what} ({word!r})")
+        for each, text in zip(rules, texts, strict=True):
+            lines = re.findall(r'Message startswith "([^"]+)"', text)
+            wrong = [
+                *(f"the app logs no line that begins with {line!r}" for line in lines if not _begins(logged, line)),
+                *(f"the app measures no {name}" for name in _named(text, r"Name == (\S+)") if name not in measured),
+                *(
+                    f"there is no function {name}"
+                    for name in _named(text, r"Name in \(([^)]+)\)")
+                    if name not in functions
+                ),
+            ]
+            for message in wrong:
+                yield Finding(each.file, each.line, f"alerts: {message}")
+        yield from _check_sampling(case, project)
+
+
+def _begins(logged: list[str], line: str) -> bool:
+    return any(each.startswith(line) for each in logged)
+
+
+def _named(text: str, pattern: str) -> list[str]:
+    """Return the quoted names in what a pattern finds."""
+    return [name for found in re.findall(pattern, text) for name in re.findall(r'"([^"]+)"', found)]
+
+
+def _logged(project: Project) -> Iterator[str]:
+    """Iterate over the formats of the app's log lines."""
+    for _, calls in project.calls():
+        for name, _, texts in calls.methods:
+            if name in _LOG_LEVELS:
+                yield from texts
+
+
+def _measured(project: Project) -> set[str]:
+    """Return the names of the app's instruments."""
+    creators = {"create_counter", "create_histogram", "create_gauge", "create_up_down_counter"}
+    return {texts[0] for _, calls in project.calls() for name, _, texts in calls.methods if name in creators and texts}
+
+
+def _check_sampling(case: Case, project: Project) -> Iterator[Finding]:
+    sampling = project.host.get("logging", {}).get("applicationInsights", {}).get("samplingSettings", {})
+    excluded = str(case.settings.get(_SAMPLING) or sampling.get("excludedTypes", ""))
+    if sampling.get("isEnabled", True) and not {"Request", "Trace"}.issubset(excluded.split(";")):
+        text = "alerts: their lines may be sampled away; exclude Request and Trace from sampling"
+        yield Finding("host.json", 0, text)

@@ -1,0 +1,130 @@
+"""Settings: what infra sets, the app reads; what the app must have, is set; nothing is secret."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from infra.checks.finding import Finding
+from infra.checks.functions import Runtime
+from shared.errors import SettingsError
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from infra.checks.project import Case, Project
+
+#: Read by the Functions host, not by the app.
+OF_THE_HOST: Final = re.compile(
+    r"AzureWebJobsStorage__(accountName|credential|clientId)"
+    r"|APPLICATIONINSIGHTS_(CONNECTION_STRING|AUTHENTICATION_STRING)"
+    r"|AzureFunctionsJobHost__\w+"
+)
+#: Refused or ignored on Flex Consumption: functionAppConfig says it there.
+#: https://learn.microsoft.com/azure/azure-functions/functions-app-settings#flex-consumption-plan-deprecations
+NOT_ON_FLEX: Final = {
+    "ENABLE_ORYX_BUILD",
+    "FUNCTIONS_EXTENSION_VERSION",
+    "FUNCTIONS_WORKER_RUNTIME",
+    "FUNCTIONS_WORKER_RUNTIME_VERSION",
+    "FUNCTIONS_MAX_HTTP_CONCURRENCY",
+    "FUNCTIONS_WORKER_PROCESS_COUNT",
+    "FUNCTIONS_WORKER_DYNAMIC_CONCURRENCY_ENABLED",
+    "SCM_DO_BUILD_DURING_DEPLOYMENT",
+    "WEBSITE_CONTENTAZUREFILECONNECTIONSTRING",
+    "WEBSITE_CONTENTSHARE",
+    "WEBSITE_MAX_DYNAMIC_APPLICATION_SCALE_OUT",
+    "WEBSITE_NODE_DEFAULT_VERSION",
+    "WEBSITE_RUN_FROM_PACKAGE",
+    "WEBSITE_SKIP_CONTENTSHARE_VALIDATION",
+    "WEBSITE_VNET_ROUTE_ALL",
+}
+_SECRET: Final = re.compile(
+    r"AccountKey=|SharedAccess|DefaultEndpointsProtocol=|[?&]sig=|InstrumentationKey=|password|secret", re.IGNORECASE
+)
+_CONNECTIONS: Final = {"STORAGE", "AzureWebJobsStorage", "AzureWebJobsDashboard"}
+
+
+class _Recording(dict[str, str]):
+    """An environment that notes what it is asked for."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        super().__init__(values)
+        self.asked: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.asked.add(key)
+        return super().get(key, default)
+
+    def __contains__(self, key: object) -> bool:
+        self.asked.add(str(key))
+        return super().__contains__(key)
+
+
+def check(project: Project) -> Iterator[Finding]:
+    """Check the settings of all scenarios."""
+    read: set[str] = set()
+    for case in project.cases:
+        environment = _Recording(as_environment(case))
+        where = _where(case)
+        try:
+            settings = Settings.from_environ(environment)
+        except SettingsError as error:
+            yield Finding(*where, f"settings ({case.name}): the app would not start: {error}")
+            continue
+        finally:
+            read |= environment.asked
+        if settings.storage.connection_string:
+            yield Finding(*where, "settings: STORAGE must be reached by identity (STORAGE__blobServiceUri, …)")
+        if not settings.storage.client_id:
+            text = "settings: STORAGE__clientId is not set, and the app has a user-assigned identity only"
+            yield Finding(*where, text)
+        if settings.telemetry.target == "azure" and not settings.telemetry.client_id:
+            text = "settings: APPLICATIONINSIGHTS_CLIENT_ID is not set, and Application Insights takes identities only"
+            yield Finding(*where, text)
+        if settings.event_topics != {case.storage_id.lower()}:
+            yield Finding(*where, f"settings: EVENT_TOPICS must name the account of the images, {case.storage_id}")
+        if settings.reconcile_on_start:
+            text = (
+                "settings: RECONCILE_ON_START must be set to false: Flex Consumption sets no WEBSITE_INSTANCE_ID for "
+                "the app to know Azure by, and each new instance would list"
+            )
+            yield Finding(*where, text)
+    for case in project.cases:
+        yield from _check_names(case, read)
+
+
+def as_environment(case: Case) -> dict[str, str]:
+    """Return the settings as the app's process would see them."""
+    return {
+        name: f"https://{value}" if isinstance(value, Runtime) and value.endswith("endpoint}") else str(value)
+        for name, value in case.settings.items()
+    }
+
+
+def _where(case: Case) -> tuple[str, int]:
+    found = next(case.made("Microsoft.Web/sites/config"), case.app)
+    return found.file, found.line
+
+
+def _check_names(case: Case, read: set[str]) -> Iterator[Finding]:
+    where = _where(case)
+    has_keys = any(
+        not each.body.get("properties", {}).get("DisableLocalAuth")
+        for each in case.made("Microsoft.Insights/components")
+    )
+    for name, value in case.settings.items():
+        if name in NOT_ON_FLEX:
+            yield Finding(*where, f"settings: {name} is not allowed on Flex Consumption; functionAppConfig says it")
+        elif name in _CONNECTIONS:
+            yield Finding(*where, f"settings: {name} is a connection string, a secret; use an identity ({name}__…)")
+        elif name not in read and not OF_THE_HOST.fullmatch(name):
+            yield Finding(*where, f"settings: the app does not read {name}")
+        if type(value).__name__ not in {"str", "Runtime"}:
+            yield Finding(*where, f"settings: {name} is text, not {value!r}")
+        elif _SECRET.search(value) or "listKeys" in value:
+            yield Finding(*where, f"settings: {name} holds a secret; use an identity")
+        if name == "APPLICATIONINSIGHTS_CONNECTION_STRING" and has_keys:
+            text = f"settings: {name} is a secret as long as Application Insights takes keys; set DisableLocalAuth"
+            yield Finding(*where, text)

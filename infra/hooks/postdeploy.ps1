@@ -1,0 +1,61 @@
+# postdeploy.sh for Windows: the event subscriptions, the first reconciliation, wait until counts are served.
+$ErrorActionPreference = 'Stop'
+$waitSeconds = if ($env:WAIT_SECONDS) { [int]$env:WAIT_SECONDS } else { 1800 }
+
+if (-not (Get-Command az -ErrorAction SilentlyContinue)) { throw 'missing: az (https://aka.ms/install-az), signed in: az login' }
+if (-not $env:APP_NAME) { throw 'APP_NAME is not set: run azd provision first' }
+
+Write-Output "waiting for the functions of $env:APP_NAME"
+for ($tries = 0; ; $tries++) {
+    az functionapp function show --resource-group $env:APP_RESOURCE_GROUP --name $env:APP_NAME `
+        --function-name on_blob_event --output none 2>$null
+    if ($LASTEXITCODE -eq 0) { break }
+    if ($tries -ge 30) { throw 'on_blob_event is not there after 5 minutes: did the app start? See its log' }
+    Start-Sleep -Seconds 10
+}
+
+Write-Output "subscribing to the blob events of $env:STORAGE_ACCOUNT"
+az deployment group create --output none `
+    --name blob-status-events `
+    --resource-group $env:TOPIC_RESOURCE_GROUP `
+    --template-file (Join-Path $PSScriptRoot '../events.bicep') `
+    --parameters `
+    "topicName=$env:TOPIC_NAME" `
+    "appResourceGroup=$env:APP_RESOURCE_GROUP" `
+    "appName=$env:APP_NAME" `
+    "storageResourceGroup=$env:STORAGE_RESOURCE_GROUP" `
+    "storageAccountName=$env:STORAGE_ACCOUNT" `
+    "deadLetterContainer=$env:DEAD_LETTER_CONTAINER" `
+    "queuedFolder=$env:QUEUED_FOLDER" `
+    "inputFolder=$env:INPUT_FOLDER" `
+    "outputFolder=$env:OUTPUT_FOLDER"
+if ($LASTEXITCODE -ne 0) { throw 'the event subscriptions could not be made' }
+
+function Start-Reconciliation {
+    $key = az functionapp keys list --resource-group $env:APP_RESOURCE_GROUP --name $env:APP_NAME --query masterKey --output tsv
+    try {
+        Invoke-WebRequest -Method Post -Uri "$env:APP_URL/admin/functions/reconcile" -TimeoutSec 60 `
+            -Headers @{ 'x-functions-key' = $key } -ContentType 'application/json' -Body '{}' | Out-Null
+    }
+    catch {
+        Write-Warning 'the reconciliation could not be started; trying again (the timer starts it too)'
+    }
+}
+
+Write-Output 'starting the first reconciliation'
+$began = Get-Date
+$asked = [datetime]::MinValue
+while ($true) {
+    # Else: not ready, degraded, or an error as long as new roles are on their way.
+    try { $health = (Invoke-RestMethod -Uri "$env:APP_URL/api/health" -TimeoutSec 60 -SkipHttpErrorCheck).status } catch { $health = '' }
+    if ($health -eq 'ok') { break }
+    if (((Get-Date) - $began).TotalSeconds -ge $waitSeconds) {
+        throw "not ready after $waitSeconds s (health: $health). Counting a large account takes longer and goes on by itself; anything else is in the app's log"
+    }
+    if (((Get-Date) - $asked).TotalSeconds -ge 120) { # asking twice is safe: one runs, the other steps back
+        Start-Reconciliation
+        $asked = Get-Date
+    }
+    Start-Sleep -Seconds 5
+}
+Write-Output "ready: $env:APP_URL/api/cases/storage/status"

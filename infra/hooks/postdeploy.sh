@@ -1,0 +1,66 @@
+#!/bin/sh
+# After the code is there: the event subscriptions, then the first reconciliation, then wait until counts are served.
+# azd runs it with the outputs of main.bicep in the environment; by hand: eval "$(azd env get-values)" first, exported.
+# Safe to run again. postdeploy.ps1 is the same for Windows.
+set -eu
+WAIT_SECONDS="${WAIT_SECONDS:-1800}"
+here=$(dirname "$0")
+
+command -v az >/dev/null || { echo "missing: az (https://aka.ms/install-az), signed in: az login" >&2; exit 1; }
+command -v curl >/dev/null || { echo "missing: curl" >&2; exit 1; }
+: "${APP_NAME:?is not set: run azd provision first}"
+
+echo "waiting for the functions of $APP_NAME"
+tries=0
+until az functionapp function show --resource-group "$APP_RESOURCE_GROUP" --name "$APP_NAME" \
+    --function-name on_blob_event --output none 2>/dev/null; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 30 ] || { echo "on_blob_event is not there after 5 minutes: did the app start? See its log" >&2; exit 1; }
+    sleep 10
+done
+
+echo "subscribing to the blob events of $STORAGE_ACCOUNT"
+az deployment group create --output none \
+    --name blob-status-events \
+    --resource-group "$TOPIC_RESOURCE_GROUP" \
+    --template-file "$here/../events.bicep" \
+    --parameters \
+    topicName="$TOPIC_NAME" \
+    appResourceGroup="$APP_RESOURCE_GROUP" \
+    appName="$APP_NAME" \
+    storageResourceGroup="$STORAGE_RESOURCE_GROUP" \
+    storageAccountName="$STORAGE_ACCOUNT" \
+    deadLetterContainer="$DEAD_LETTER_CONTAINER" \
+    queuedFolder="$QUEUED_FOLDER" \
+    inputFolder="$INPUT_FOLDER" \
+    outputFolder="$OUTPUT_FOLDER"
+
+# The master key is asked for each time, kept nowhere, and given to curl on its standard input.
+reconcile() {
+    key=$(az functionapp keys list --resource-group "$APP_RESOURCE_GROUP" --name "$APP_NAME" --query masterKey --output tsv)
+    printf 'x-functions-key: %s\n' "$key" |
+        curl --silent --show-error --fail --output /dev/null --max-time 60 --header @- \
+            --header 'Content-Type: application/json' --data '{}' "$APP_URL/admin/functions/reconcile" ||
+        echo "the reconciliation could not be started; trying again (the timer starts it too)" >&2
+}
+
+echo "starting the first reconciliation"
+began=$(date +%s)
+asked=0
+while :; do
+    # Else: not ready, degraded, or an error as long as new roles are on their way.
+    health=$(curl --silent --max-time 60 "$APP_URL/api/health" || true)
+    case $health in *'"status": "ok"'*) break ;; esac
+    now=$(date +%s)
+    if [ $((now - began)) -ge "$WAIT_SECONDS" ]; then
+        echo "not ready after $WAIT_SECONDS s (health: $health). Counting a large account takes longer and goes on by itself;" \
+            "anything else is in the app's log" >&2
+        exit 1
+    fi
+    if [ $((now - asked)) -ge 120 ]; then # asking twice is safe: one runs, the other steps back
+        reconcile
+        asked=$now
+    fi
+    sleep 5
+done
+echo "ready: $APP_URL/api/cases/storage/status"

@@ -1,0 +1,335 @@
+// Everything but the event subscriptions, which need the function to be there: events.bicep, after the code.
+// docs/deployment.md explains each parameter.
+targetScope = 'subscription'
+
+@description('Name of the azd environment; names of resources derive from it.')
+@minLength(1)
+@maxLength(40)
+param environmentName string
+
+@description('Region of everything that is made here; it must offer Flex Consumption.')
+@metadata({ azd: { type: 'location' } })
+param location string
+
+@description('Storage account that holds the images already; empty: one is made.')
+param existingStorageAccountName string = ''
+
+@description('Resource group of the existing storage account; empty: the one that is made here.')
+param existingStorageResourceGroup string = ''
+
+@description('System topic that the existing account has already (an account can have one only); empty: one is made.')
+param existingSystemTopicName string = ''
+
+@description('Resource group of the existing system topic; empty: that of the storage account.')
+param existingSystemTopicResourceGroup string = ''
+
+@description('Where waiting images are: a container, or container/prefix.')
+@minLength(1)
+param queuedFolder string = 'queued'
+
+@description('Where images being processed are.')
+@minLength(1)
+param inputFolder string = 'input'
+
+@description('Where finished images are.')
+@minLength(1)
+param outputFolder string = 'output'
+
+@description('Which names count: endings without the dot, separated by commas; empty: the app\'s default list.')
+param imageSuffixes string = ''
+
+@description('Look at a blob before its deletion is counted: set it where versioning or snapshots are on.')
+param verifyDeletes bool = false
+
+@description('Container of events that could not be understood. Outside of all folders.')
+param quarantineContainer string = 'eventgrid-quarantine'
+
+@description('Container of events that could not be delivered. Outside of all folders.')
+param deadLetterContainer string = 'eventgrid-dead-letters'
+
+@description('Who may ask for the counts.')
+@allowed(['anonymous', 'function', 'jwt'])
+param authMode string = 'function'
+
+@description('With jwt: the token\'s iss.')
+param jwtIssuer string = ''
+
+@description('With jwt: the token\'s aud.')
+param jwtAudience string = ''
+
+@description('With jwt: where the issuer publishes its keys.')
+param jwtJwksUrl string = ''
+
+@description('Browser origins that may read the answers, separated by commas.')
+param corsOrigins string = ''
+
+@description('Longest hold of a long poll. With the next two it must stay below functionTimeout in host.json.')
+@minValue(1)
+@maxValue(200)
+param maxWaitSeconds int = 60
+
+@description('Longest life of a stream.')
+@minValue(1)
+@maxValue(480)
+param maxStreamSeconds int = 180
+
+@description('Longest work of one scheduled reconciliation; the next one goes on.')
+@minValue(10)
+@maxValue(540)
+param reconcileSliceSeconds int = 420
+
+@description('When the containers are listed: NCRONTAB with seconds, UTC.')
+param reconcileSchedule string = '0 */15 * * * *'
+
+@description('Requests that one instance holds at a time. Parked waiters cost memory, not money: see docs/deployment.md.')
+@minValue(1)
+@maxValue(1000)
+param httpConcurrency int = 1000
+
+@description('Clients that the app holds on an instance. Not below httpConcurrency, or it refuses before the platform scales.')
+@minValue(1)
+@maxValue(100000)
+param maxWaiters int = 1200
+
+@description('Instances for HTTP that never go. 0: the first request after a quiet time waits for a cold start.')
+@minValue(0)
+param alwaysReadyHttp int = 0
+
+@description('Instances for events that never go. 0: the first event after a quiet time waits for a cold start.')
+@minValue(0)
+param alwaysReadyEvents int = 0
+
+@description('Upper bound of instances, for each scale group.')
+@minValue(1)
+@maxValue(1000)
+param maximumInstanceCount int = 40
+
+@description('Memory of an instance.')
+@allowed([2048, 4096])
+param instanceMemoryMB int = 2048
+
+@description('Settings of docs/configuration.md that have no parameter of their own, by name.')
+param extraSettings object = {}
+
+@description('Custom Event Grid topic that changes of the counts are announced to; it exists. Empty: they are not.')
+param statusTopicName string = ''
+
+@description('Resource group of that topic; empty: the one that is made here.')
+param statusTopicResourceGroup string = ''
+
+@description('Who gets the alerts by e-mail; empty: they show in the portal only.')
+param alertEmail string = ''
+
+@description('Alert when no reconciliation has been completed for so long.')
+@allowed(['PT1H', 'PT2H', 'PT3H', 'PT6H', 'P1D', 'P2D'])
+param alertWithoutReconciliation string = 'PT2H'
+
+@description('Object id of who runs `python -m ops`; empty: nobody gets data roles.')
+param operatorPrincipalId string = ''
+
+@description('What the operator is.')
+@allowed(['User', 'Group', 'ServicePrincipal'])
+param operatorPrincipalType string = 'User'
+
+var token = toLower(uniqueString(subscription().id, environmentName, location))
+var tags = { 'azd-env-name': environmentName }
+var groupName = 'rg-${environmentName}'
+var functionAppName = 'func-${token}'
+var containers = map([queuedFolder, inputFolder, outputFolder], folder => first(split(trim(folder), '/')))
+var usesExistingStorage = !empty(existingStorageAccountName)
+var storageName = usesExistingStorage ? existingStorageAccountName : 'stimages${token}'
+var storageGroupName = usesExistingStorage && !empty(existingStorageResourceGroup) ? existingStorageResourceGroup : groupName
+var usesExistingTopic = !empty(existingSystemTopicName)
+var topicName = usesExistingTopic ? existingSystemTopicName : 'evgt-${token}'
+var topicGroupName = usesExistingTopic && !empty(existingSystemTopicResourceGroup)
+  ? existingSystemTopicResourceGroup
+  : storageGroupName
+
+resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
+  name: groupName
+  location: location
+  tags: tags
+}
+
+module identity 'app/identity.bicep' = {
+  name: 'identity'
+  scope: group
+  params: {
+    name: 'id-${token}'
+    location: location
+    tags: tags
+  }
+}
+
+module monitoring 'app/monitoring.bicep' = {
+  name: 'monitoring'
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    publisherPrincipalId: identity.outputs.principalId
+  }
+}
+
+module hostStorage 'app/host-storage.bicep' = {
+  name: 'host-storage'
+  scope: group
+  params: {
+    name: 'sthost${token}'
+    location: location
+    tags: tags
+    principalId: identity.outputs.principalId
+  }
+}
+
+module storage 'app/data-storage.bicep' = if (!usesExistingStorage) {
+  name: 'data-storage'
+  scope: group
+  params: {
+    name: storageName
+    location: location
+    tags: tags
+    containers: union(take(containers, 1), take(skip(containers, 1), 1), skip(containers, 2)) // each once
+  }
+}
+
+module appAccess 'app/data-access.bicep' = {
+  name: 'data-access-app'
+  scope: resourceGroup(storageGroupName)
+  dependsOn: [storage]
+  params: {
+    storageAccountName: storageName
+    quarantineContainer: quarantineContainer
+    principalId: identity.outputs.principalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+module operatorAccess 'app/data-access.bicep' = if (!empty(operatorPrincipalId)) {
+  name: 'data-access-operator'
+  scope: resourceGroup(storageGroupName)
+  dependsOn: [appAccess]
+  params: {
+    storageAccountName: storageName
+    quarantineContainer: quarantineContainer
+    principalId: operatorPrincipalId
+    principalType: operatorPrincipalType
+  }
+}
+
+module topic 'app/topic.bicep' = if (!usesExistingTopic) {
+  name: 'topic'
+  scope: resourceGroup(topicGroupName)
+  params: {
+    name: topicName
+    location: appAccess.outputs.storageLocation
+    tags: tags
+    storageId: appAccess.outputs.storageId
+  }
+}
+
+module deadLetters 'app/dead-letters.bicep' = {
+  name: 'dead-letters'
+  scope: resourceGroup(storageGroupName)
+  dependsOn: [storage, topic]
+  params: {
+    storageAccountName: storageName
+    container: deadLetterContainer
+    topicName: topicName
+    topicGroupName: topicGroupName
+    operatorPrincipalId: operatorPrincipalId
+    operatorPrincipalType: operatorPrincipalType
+  }
+}
+
+module statusTopic 'app/status-topic.bicep' = if (!empty(statusTopicName)) {
+  name: 'status-topic'
+  scope: resourceGroup(empty(statusTopicResourceGroup) ? groupName : statusTopicResourceGroup)
+  dependsOn: [group]
+  params: {
+    topicName: statusTopicName
+    principalId: identity.outputs.principalId
+  }
+}
+
+module app 'app/function-app.bicep' = {
+  name: 'function-app'
+  scope: group
+  params: {
+    name: functionAppName
+    planName: 'plan-${token}'
+    location: location
+    tags: tags
+    identityId: identity.outputs.id
+    identityClientId: identity.outputs.clientId
+    hostStorageName: hostStorage.outputs.name
+    deploymentContainerUrl: hostStorage.outputs.deploymentContainerUrl
+    monitoringConnectionString: monitoring.outputs.connectionString
+    httpConcurrency: httpConcurrency
+    alwaysReadyHttp: alwaysReadyHttp
+    alwaysReadyEvents: alwaysReadyEvents
+    maximumInstanceCount: maximumInstanceCount
+    instanceMemoryMB: instanceMemoryMB
+    settings: union(
+      {
+        STORAGE__blobServiceUri: 'https://${storageName}.blob.${environment().suffixes.storage}'
+        STORAGE__tableServiceUri: 'https://${storageName}.table.${environment().suffixes.storage}'
+        STORAGE__clientId: identity.outputs.clientId
+        EVENT_TOPICS: appAccess.outputs.storageId
+        QUEUED_FOLDER: queuedFolder
+        INPUT_FOLDER: inputFolder
+        OUTPUT_FOLDER: outputFolder
+        IMAGE_SUFFIXES: imageSuffixes
+        VERIFY_DELETES: string(verifyDeletes)
+        QUARANTINE_CONTAINER: quarantineContainer
+        AUTH_MODE: authMode
+        JWT_ISSUER: jwtIssuer
+        JWT_AUDIENCE: jwtAudience
+        JWT_JWKS_URL: jwtJwksUrl
+        CORS_ORIGINS: corsOrigins
+        MAX_WAIT_SECONDS: string(maxWaitSeconds)
+        MAX_STREAM_SECONDS: string(maxStreamSeconds)
+        MAX_WAITERS: string(maxWaiters)
+        STATUS_TOPIC_ENDPOINT: !empty(statusTopicName) ? statusTopic!.outputs.endpoint : ''
+        RECONCILE_SCHEDULE: reconcileSchedule
+        RECONCILE_SLICE_SECONDS: string(reconcileSliceSeconds)
+        // Instances come and go: the timer reconciles, and the step after the deployment starts the first one.
+        RECONCILE_ON_START: 'false'
+      },
+      extraSettings
+    )
+  }
+}
+
+module alerts 'app/alerts.bicep' = {
+  name: 'alerts'
+  scope: group
+  dependsOn: [topic]
+  params: {
+    location: location
+    tags: tags
+    workspaceId: monitoring.outputs.workspaceId
+    topicId: resourceId(
+      subscription().subscriptionId,
+      topicGroupName,
+      'Microsoft.EventGrid/systemTopics',
+      topicName
+    )
+    email: alertEmail
+    withoutReconciliation: alertWithoutReconciliation
+  }
+}
+
+// What infra/hooks/postdeploy hands to events.bicep; azd keeps outputs as environment variables.
+output APP_RESOURCE_GROUP string = groupName
+output APP_NAME string = functionAppName
+output APP_URL string = app.outputs.url
+output TOPIC_RESOURCE_GROUP string = topicGroupName
+output TOPIC_NAME string = topicName
+output STORAGE_RESOURCE_GROUP string = storageGroupName
+output STORAGE_ACCOUNT string = storageName
+output DEAD_LETTER_CONTAINER string = deadLetterContainer
+output QUEUED_FOLDER string = queuedFolder
+output INPUT_FOLDER string = inputFolder
+output OUTPUT_FOLDER string = outputFolder
