@@ -55,4 +55,4 @@ async def get_openapi(req: Request) -> Response:
 async def reconcile(timer: func.TimerRequest) -> None:
     """Compare the counts with a listing, and repair them."""
     del timer
-    await (await get_services()).reconciler.run_scheduled(SETTINGS.reconcile_slice_seconds)
+    await (await get_services()).reconcile()

@@ -14,7 +14,7 @@ from azure.data.tables.aio import TableServiceClient
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 
-from shared import shutdown
+from shared import shutdown, telemetry
 from shared.announce import Announcer
 from shared.answers import LatestAnswers
 from shared.auth import BearerTokens, Open
@@ -86,6 +86,11 @@ class Services:
         """Make the table if there is none, and hear when the process is to stop."""
         await self.table.create()
         shutdown.on_stop(self.watch.drain)
+
+    async def reconcile(self) -> None:
+        """Do what the timer is for."""
+        await self.reconciler.run_scheduled(self.settings.reconcile_slice_seconds)
+        telemetry.QUARANTINE_SIZE.set(await self.quarantine.count())
 
     async def close(self) -> None:
         """Close all connections."""

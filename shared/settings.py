@@ -31,7 +31,7 @@ LONGEST_SLICE_SECONDS: Final = 540.0
 _CONTAINER = re.compile(r"(\$root|\$web|[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9])){2,62})")
 _TABLE = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}")
 _TIMER_FIELDS: Final = (5, 6)
-_IN_AZURE: Final = "WEBSITE_INSTANCE_ID"
+_IN_AZURE: Final = "WEBSITE_SITE_NAME"
 
 
 @dataclass(frozen=True, slots=True)

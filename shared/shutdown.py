@@ -1,8 +1,11 @@
 """Being told that the process is to end, in time to let its clients go.
 
-The platform ends a worker with SIGTERM. The worker's HTTP server (uvicorn) takes that signal for itself: it stops
-listening and waits until every request has been answered, which parked ones are not. So whoever parks them has to
-hear the signal too. The handler that was there is kept and called.
+Who ends a worker in order sends it SIGTERM. Its HTTP server (uvicorn) takes that signal for itself: it stops listening
+and waits until every request has been answered, which parked ones are not. So whoever parks them has to hear the
+signal too. The handler that was there is kept and called.
+
+Azure's host is not that orderly: it sends ``WorkerTerminate`` to workers that say they handle it, which
+``azure-functions-runtime`` 1.3.0 does not, and kills the others (azure-functions-host #2308). Nothing depends on it.
 """
 
 from __future__ import annotations

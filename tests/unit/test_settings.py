@@ -138,7 +138,7 @@ def test_no_waiters_at_all_is_not_a_limit():
 
 def test_blank_is_not_set():
     """A variable that is empty or blank counts as absent: portals leave such behind."""
-    blank = dict.fromkeys(names_read() - {"WEBSITE_INSTANCE_ID"}, "  ")
+    blank = dict.fromkeys(names_read() - {"WEBSITE_SITE_NAME"}, "  ")
     assert read(**blank) == read()
 
 
@@ -277,13 +277,13 @@ def test_flags(value, expected):
 
 def test_no_listing_at_each_start_in_azure():
     """In Azure instances come and go: there the start lists nothing unless it is asked to."""
-    assert read(WEBSITE_INSTANCE_ID="4f1b", **IDENTITY).reconcile_on_start is False
-    assert read(WEBSITE_INSTANCE_ID="4f1b", RECONCILE_ON_START="true", **IDENTITY).reconcile_on_start is True
+    assert read(WEBSITE_SITE_NAME="4f1b", **IDENTITY).reconcile_on_start is False
+    assert read(WEBSITE_SITE_NAME="4f1b", RECONCILE_ON_START="true", **IDENTITY).reconcile_on_start is True
 
 
 def test_azure_needs_a_storage_account():
     """The emulator is a default for a desk only: in Azure a forgotten account stops the start."""
-    assert "STORAGE__blobServiceUri" in refusal(WEBSITE_INSTANCE_ID="4f1b")
+    assert "STORAGE__blobServiceUri" in refusal(WEBSITE_SITE_NAME="4f1b")
 
 
 def test_identity():

@@ -86,11 +86,7 @@ def check(project: Project) -> Iterator[Finding]:
         if settings.event_topics != {case.storage_id.lower()}:
             yield Finding(*where, f"settings: EVENT_TOPICS must name the account of the images, {case.storage_id}")
         if settings.reconcile_on_start:
-            text = (
-                "settings: RECONCILE_ON_START must be set to false: Flex Consumption sets no WEBSITE_INSTANCE_ID for "
-                "the app to know Azure by, and each new instance would list"
-            )
-            yield Finding(*where, text)
+            yield Finding(*where, "settings: RECONCILE_ON_START must be set to false: each new instance would list")
     for case in project.cases:
         yield from _check_names(case, read)
 
