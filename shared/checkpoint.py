@@ -64,7 +64,8 @@ class Run:
         listed: LISTING: the sums of what was listed so far.
         seen: COMPARING: the row keys of what was listed so far.
         compared: COMPARING: how many those are.
-        after_key: COLLECTING: the last row key dealt with.
+        after_key: COMPARING: the row keys up to this one are dealt with. COLLECTING: the same.
+        upto_key: COMPARING: the last row key of the range that is compared now; "" for all the rest.
     """
 
     started_at: datetime
@@ -78,10 +79,17 @@ class Run:
     seen: Buckets = field(default_factory=Buckets)
     compared: int = 0
     after_key: str = ""
+    upto_key: str = ""
 
     def enter(self, stage: Stage) -> None:
         """Begin a stage, at its beginning."""
-        self.stage, self.folders_done, self.token = stage, 0, ""
+        self.stage = stage
+        self.go_on_after("")
+
+    def go_on_after(self, key: str) -> None:
+        """Begin the listing anew, for the row keys after this one."""
+        self.folders_done, self.token, self.seen = 0, "", Buckets()
+        self.after_key, self.upto_key = key, ""
 
     def to_text(self) -> str:
         """Write it as JSON."""
@@ -98,6 +106,7 @@ class Run:
                 "seen": self.seen.encode(),
                 "compared": self.compared,
                 "after_key": self.after_key,
+                "upto_key": self.upto_key,
             }
         )
 
@@ -117,6 +126,7 @@ class Run:
             seen=Buckets(found["seen"]),
             compared=found["compared"],
             after_key=found["after_key"],
+            upto_key=found["upto_key"],
         )
 
 

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_ALL_KEYS: Final = 1 << 128
+#: Rows compared in one go: 9 MB, and a scan that is far shorter than a slice. A larger ledger is compared range by
+#: range of its keys, each with a listing of its own.
+ROWS_AT_ONCE: Final = 500_000
 CONCURRENT_LOOKS: Final = 32
 #: Nominees whose absence is held back together.
 HELD_BACK: Final = 2000
@@ -83,26 +87,52 @@ class Comparison:
         self._grace_seconds = grace_seconds
         self._commits = commit
         self._counted = KeySet()
+        self._after, self._upto = -1, _ALL_KEYS
 
-    async def scan(self, within: Location | None = None) -> None:
-        """Read the keys of the rows that say "present": all, or those of one location."""
+    async def scan(self, after: str, upto: str, within: Location | None = None) -> str:
+        """Read the keys of the rows that say "present", of so many rows as are held at once.
+
+        Args:
+            after: Only rows with greater keys.
+            upto: The last key to read; "" to find out.
+            within: Only rows of this location.
+
+        Returns:
+            The last key of the range that is compared now; "" when that is all the rest.
+        """
+        upto = await self._scan(after, upto, within)
+        self._after = int(after, 16) if after else -1
+        self._upto = int(upto, 16) if upto else _ALL_KEYS
+        return upto
+
+    async def _scan(self, after: str, upto: str, within: Location | None) -> str:
         paths = _range_of(within) if within is not None else None
-        async for page in self._table.scan(self._partition, ["present"], within=paths):
+        visited = 0
+        async for page in self._table.scan(self._partition, ["present"], after=after, within=paths):
             for entity in page:
+                if upto and entity.row_key > upto:
+                    return upto
                 if entity.row_key != TALLY_KEY and entity.properties["present"]:
                     self._counted.append(int(entity.row_key, 16))
-            await self._keep_going("scanning the ledger", len(self._counted))
+            visited += len(page)
+            if visited >= ROWS_AT_ONCE and not upto and page and page[-1].row_key != TALLY_KEY:
+                return page[-1].row_key
+            await self._keep_going("scanning the ledger", visited)
+        return upto
 
     async def take_page(self, folder: str, container: str, page: Page) -> list[int]:
-        """Compare a page of the listing, and count what was missing. Returns the row keys of its images."""
+        """Compare a page of the listing, and count what was missing. Returns the row keys that were in the range."""
         keys: list[int] = []
         missing: list[str] = []
         for name in page.names:
             if not self._folders.is_image(name):
                 continue
             path = f"{container}/{name}"
-            keys.append(int(row_key(path), 16))
-            if not self._counted.mark(keys[-1]):
+            key = int(row_key(path), 16)
+            if not self._after < key <= self._upto:
+                continue
+            keys.append(key)
+            if not self._counted.mark(key):
                 missing.append(path)
         if self._report.bootstrap and self._commits:
             await self._add_in_bulk(missing, folder, page.date)

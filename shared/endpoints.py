@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared import cors, wire
+from shared import cors, telemetry, wire
 from shared.answers import Answer, EventStream
 from shared.errors import BadRequest, InternalError, MethodNotAllowed, RequestError, ServiceUnavailable, StorageError
 from shared.presence import has_left
@@ -118,6 +118,7 @@ async def serve(get_services: Services_, request: Request, handler: Handler, *, 
     except Exception:
         log.exception("%s failed", request.url.path)
         response = _problem(services, InternalError("the request could not be answered; it is in the app's log"))
+    telemetry.ANSWERS.add(1, {"status": response.status_code})
     return (
         _plus(response, cors.headers(services.settings.cors_origins, request, ALLOW))
         if services is not None

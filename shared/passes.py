@@ -120,6 +120,14 @@ class Pass:
             only: Where all of them lie, when that is not the whole account. Then nothing is left to events: a
                 directory that was moved raises none for its blobs.
         """
+        while True:
+            await self._compare_range(locations, only)
+            if not self._run.upto_key:
+                return
+            self._run.go_on_after(self._run.upto_key)
+            await self._save()
+
+    async def _compare_range(self, locations: Mapping[str, Location], only: Location | None) -> None:
         parts, run = self._parts, self._run
         is_resumed = bool(run.folders_done or run.token)
         comparison = Comparison(
@@ -135,14 +143,7 @@ class Pass:
             grace_seconds=parts.grace_seconds,
             commit=self._commits,
         )
-        try:
-            await comparison.scan(only)
-        except TimeIsUp:
-            log.exception(
-                "the ledger cannot be read within one slice, so this comparison will not get on: "
-                "run `python -m ops reconcile`, or raise RECONCILE_SLICE_SECONDS"
-            )
-            raise
+        run.upto_key = await comparison.scan(run.after_key, run.upto_key, only)
         async for folder, container, page in self._pages(locations):
             keys = await comparison.take_page(folder, container, page)
             run.compared += len(keys)
@@ -212,9 +213,12 @@ class Pass:
             await self._keep_going("collecting tombstones", run.report.tombstones_collected)
         lease.collected_at = now
 
-    async def _page_done(self) -> None:
+    async def _save(self) -> None:
         if self._lease is not None:
             await self._lease.save(self._run)
+
+    async def _page_done(self) -> None:
+        await self._save()
         run = self._run
         await self._keep_going(run.stage, run.report.listed if run.stage is Stage.LISTING else run.compared)
 

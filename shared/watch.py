@@ -21,6 +21,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
+from shared import telemetry
 from shared.errors import CountsNotReady, RequestError, ServiceUnavailable, StorageError, TooManyWaiters
 from shared.offers import Offers
 from shared.status import StatusSnapshot
@@ -136,12 +137,14 @@ class Watch:
     def held(self) -> Iterator[None]:
         """Count a client that is held, for one wait or many; while there is one the tally is polled."""
         self.waiters += 1
+        telemetry.WAITERS.add(1)
         if self._poller is None:
             self._poller = asyncio.create_task(self._poll(), name="status poller")
         try:
             yield
         finally:
             self.waiters -= 1
+            telemetry.WAITERS.add(-1)
             if not self.waiters and self._poller is not None:
                 self._poller.cancel()
                 self._poller = None
@@ -222,6 +225,8 @@ class Watch:
             failure = ServiceUnavailable("the counts cannot be read right now; try again")
         finally:
             self._fetch = None
+        seconds = self._clock.monotonic() - started_at
+        telemetry.POLL_DURATION.record(seconds, {"result": "read" if failure is None else failure.code})
         self._failure, self._started_at = failure, started_at
         if failure is not None or stored is None:
             return
@@ -234,6 +239,7 @@ class Watch:
     def _publish(self, snapshot: StatusSnapshot) -> None:
         before, self._snapshot = self._snapshot, snapshot
         if before is None or before.version != snapshot.version:
+            telemetry.WAKES.add(self.waiters)
             self._waiting.wake()
 
     def _current(self) -> StatusSnapshot:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 
+from shared import comparison
 from shared.checkpoint import AlreadyRunning
 from shared.counts import PARTITION
 from shared.errors import CountsNotReady, OutcomeUnknown, Refused, Rejected
@@ -15,6 +16,7 @@ from shared.ports import Head, Page, Write
 from shared.report import Progress
 from shared.tally import Sum
 from shared.tombstones import collect
+from tests.fakes import memory_table
 from tests.fakes.world import World
 
 
@@ -549,3 +551,62 @@ async def test_a_row_that_storage_refuses_does_not_stop_the_others(bootstrap: bo
     report = await world.process.reconciler.run()
     assert (report.added, report.refused) == ({"queued": 24}, 1)
     assert world.stored_tally().ready
+
+
+@pytest.fixture
+def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a ledger of a hundred rows compared in several ranges (a page of the fake's scan is 100 rows)."""
+    monkeypatch.setattr(comparison, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(memory_table, "PAGE_SIZE", 30)
+
+
+async def drift(world: World) -> None:
+    """Count 100 blobs, and lose the events of 20 deletions and 15 creations."""
+    for number in range(100):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number:03}.jpg"))
+    for number in range(0, 100, 5):
+        world.blobs.delete(f"queued/{number:03}.jpg")
+    for number in range(15):
+        world.blobs.put(f"output/{number}.jpg")
+    world.clock.advance(5)
+
+
+@pytest.mark.usefixtures("small_ranges")
+async def test_i4_a_large_ledger_is_compared_range_by_range(world: World) -> None:
+    """What is held at once is bounded: each range of row keys is compared with a listing of its own."""
+    await drift(world)
+    report = await world.process.reconciler.run()
+    assert (report.removed, report.added, report.listed) == ({"queued": 20}, {"output": 15}, 95)
+    assert world.stored_tally().sums == world.truth()
+    world.check_rows_and_tally_agree()
+    assert world.blobs.heads == 35
+
+
+@pytest.mark.usefixtures("small_ranges")
+async def test_i4_ranges_are_resumed(world: World) -> None:
+    """Slices so short that a run takes many, through several ranges: each gets on, and the end is exact."""
+    await drift(world)
+    pages = world.blobs.pages
+
+    async def slow(container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
+        async for page in pages(container, prefix, token):
+            world.clock.advance(4)
+            yield page
+
+    world.blobs.pages = slow  # type: ignore[method-assign]
+    slices = 1
+    while not (report := await world.new_process().reconciler.run(slice_seconds=10)).finished:
+        slices += 1
+        assert slices < 100
+    assert slices > 10
+    assert (report.removed, report.added) == ({"queued": 20}, {"output": 15})
+    assert world.stored_tally().sums == world.truth()
+
+
+@pytest.mark.usefixtures("small_ranges")
+async def test_a_directory_is_compared_range_by_range_too(world: World) -> None:
+    """The same for a prefix, without a checkpoint."""
+    await drift(world)
+    report = await world.process.reconciler.run_prefix("queued", "")
+    assert report.removed == {"queued": 20}
+    assert (await world.process.reconciler.verify()).added == {"output": 15}

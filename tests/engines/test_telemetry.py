@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
@@ -99,3 +101,20 @@ async def test_no_path_is_measured(world: World) -> None:
     assert "take event" in spans
     assert "secret-name" not in spans
     assert "secret-name" not in str(READER.get_metrics_data())
+
+
+async def test_waiters_and_wakes(world: World) -> None:
+    """How many are held, how many a change has woken, and how long the tally's reads take."""
+    watch = world.process.watch
+    before = measured()
+    version = (await watch.latest()).version
+    waiting = [asyncio.create_task(watch.changed(version, 20)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert grown(before, "blob_status.waiters") == 3
+    await world.process.delivery.take(world.blobs.put("queued/w.jpg"))
+    watch.offer(world.stored_tally())
+    await asyncio.gather(*waiting)
+    assert grown(before, "blob_status.waiters") == 0
+    assert grown(before, "blob_status.wakes") == 3
+    assert grown(before, "blob_status.poll.duration", result="read") >= 1
+    watch.close()

@@ -10,7 +10,7 @@ import pytest
 
 from shared.clock import SystemClock
 from shared.counts import PARTITION, TALLY_KEY, Counts
-from shared.errors import ServiceUnavailable
+from shared.errors import ServiceUnavailable, TooManyWaiters
 from shared.ports import Write
 from shared.status import StatusSnapshot
 from shared.tally import to_properties
@@ -22,9 +22,8 @@ INTERVAL_SECONDS = 0.05
 
 
 @pytest.fixture
-async def watch(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watch]:
-    """Return a watch on real time, on the world's table; nobody is woken by the check for departed clients."""
-    monkeypatch.setattr("shared.watch.GONE_CHECK_SECONDS", 60.0)
+async def watch(world: World) -> AsyncIterator[Watch]:
+    """Return a watch on real time, on the world's table."""
     counts = Counts(world.table, FINGERPRINT, SystemClock())
     watching = Watch(counts, SystemClock(), INTERVAL_SECONDS)
     yield watching
@@ -115,14 +114,10 @@ async def test_i8_waiters_do_not_add_reads_and_nobody_waiting_means_none(world: 
 
 async def test_a_client_that_left_is_forgotten(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait ends when its client is found gone, long before its time."""
-    monkeypatch.setattr("shared.watch.GONE_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr("shared.waiters.SWEEP_SECONDS", 0.01)
     version = (await watch.latest()).version
     gone = asyncio.Event()
-
-    async def is_gone() -> bool:
-        return gone.is_set()
-
-    waiting = asyncio.create_task(watch.changed(version, 60, is_gone))
+    waiting = asyncio.create_task(watch.changed(version, 60, gone.is_set))
     await asyncio.sleep(0)
     assert watch.waiters == 1
     gone.set()
@@ -221,3 +216,37 @@ async def test_an_offer_never_goes_back(world: World) -> None:
     assert isinstance(await watch.latest(), StatusSnapshot)
     assert (await watch.latest()).version == now.version
     watch.close()
+
+
+async def test_there_is_room_for_so_many_and_no_more(world: World) -> None:
+    """One too many is refused at once, what is not held is served, and who leaves makes room."""
+    watch = Watch(Counts(world.table, FINGERPRINT, SystemClock()), SystemClock(), 30, max_waiters=2)
+    version = (await watch.latest()).version
+    waiting = [asyncio.create_task(watch.changed(version, 60)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(TooManyWaiters):
+        await watch.changed(version, 60)
+    assert (await watch.latest()).version == version
+    waiting[0].cancel()
+    await asyncio.gather(waiting[0], return_exceptions=True)
+    again = asyncio.create_task(watch.changed(version, 60))
+    await asyncio.sleep(0)
+    assert watch.waiters == 2
+    for task in (waiting[1], again):
+        task.cancel()
+    await asyncio.gather(waiting[1], again, return_exceptions=True)
+    watch.close()
+
+
+async def test_a_process_that_stops_lets_go_whom_it_holds_and_holds_nobody_more(watch: Watch) -> None:
+    """Waits end as if their time were up; who comes then is told to try elsewhere; counts are still served."""
+    version = (await watch.latest()).version
+    waiting = [asyncio.create_task(watch.changed(version, 60)) for _ in range(10)]
+    await asyncio.sleep(0)
+    watch.drain()
+    watch.drain()
+    with pytest.raises(ServiceUnavailable):
+        await watch.changed(version, 60)
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*waiting) == [None] * 10
+    assert (await watch.latest()).version == version

@@ -1,0 +1,142 @@
+"""The registry of those who wait: one end each, a wake in parts, one sweep for all."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from shared import waiters
+from shared.waiters import End, Waiters
+
+
+@pytest.fixture
+def registry() -> Waiters:
+    """Return an empty registry."""
+    return Waiters()
+
+
+async def wait(registry: Waiters, seconds: float = 60, is_gone: Callable[[], bool] | None = None) -> End:
+    """Wait as the watch does."""
+    waiter = registry.join(seconds, is_gone)
+    try:
+        return await waiter
+    finally:
+        registry.leave(waiter)
+
+
+async def test_a_wake_ends_all_waits_the_longest_first(registry: Waiters) -> None:
+    """Those who have waited longest are freed first."""
+    order: list[int] = []
+
+    async def one(number: int) -> None:
+        assert await wait(registry) is End.CHANGED
+        order.append(number)
+
+    tasks = [asyncio.create_task(one(number)) for number in range(500)]
+    await asyncio.sleep(0)
+    registry.wake()
+    await asyncio.gather(*tasks)
+    assert order == list(range(500))
+
+
+async def test_others_have_their_turn_during_a_wake(registry: Waiters) -> None:
+    """A wake of many does not hold up the loop: the first answers are given before the last waiter is freed."""
+    tasks = [asyncio.create_task(wait(registry)) for _ in range(1000)]
+    await asyncio.sleep(0)
+    registry.wake()
+    turns = 0
+    while not tasks[-1].done():
+        turns += 1
+        await asyncio.sleep(0)
+        if turns == 3:
+            assert tasks[0].done()
+            assert not tasks[-1].done()
+    assert turns >= 1000 / waiters.WAKE_CHUNK
+
+
+async def test_a_second_wake_during_the_first_frees_everybody_once(registry: Waiters) -> None:
+    """Who came in between is freed as well."""
+    tasks = [asyncio.create_task(wait(registry)) for _ in range(300)]
+    await asyncio.sleep(0)
+    registry.wake()
+    tasks += [asyncio.create_task(wait(registry)) for _ in range(300)]
+    await asyncio.sleep(0)
+    registry.wake()
+    async with asyncio.timeout(5):
+        assert set(await asyncio.gather(*tasks)) == {End.CHANGED}
+
+
+async def test_the_time_is_up(registry: Waiters) -> None:
+    """Each wait has its own end."""
+    ends = await asyncio.gather(wait(registry, 0.01), wait(registry, 0.0), wait(registry, -1))
+    assert set(ends) == {End.TIME_UP}
+
+
+async def test_one_sweep_for_all_goes_with_the_last(registry: Waiters, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who are gone are let go, the others stay; without waiters nothing runs."""
+    monkeypatch.setattr(waiters, "SWEEP_SECONDS", 0.01)
+    idle = len(asyncio.all_tasks())
+    gone = asyncio.Event()
+    leaving = [asyncio.create_task(wait(registry, is_gone=gone.is_set)) for _ in range(500)]
+    staying = asyncio.create_task(wait(registry, is_gone=lambda: False))
+    await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == idle + 501 + 1
+    gone.set()
+    async with asyncio.timeout(5):
+        assert set(await asyncio.gather(*leaving)) == {End.GONE}
+    assert not staying.done()
+    registry.wake()
+    assert await staying is End.CHANGED
+    await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == idle
+
+
+async def test_a_sweep_lets_others_have_their_turn(registry: Waiters, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never more than a chunk is asked at once."""
+    monkeypatch.setattr(waiters, "SWEEP_SECONDS", 0.0)
+    asked: list[int] = []
+    turn = 0
+
+    def is_gone() -> bool:
+        asked.append(turn)
+        return False
+
+    tasks = [asyncio.create_task(wait(registry, is_gone=is_gone)) for _ in range(1000)]
+    while len(asked) < 3000:
+        turn += 1
+        await asyncio.sleep(0)
+    assert max(asked.count(each) for each in set(asked)) <= waiters.SWEEP_CHUNK
+    registry.wake()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_drain_ends_waits_one_after_the_other(registry: Waiters, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them, spread over the time that there is."""
+    monkeypatch.setattr(waiters, "DRAIN_SECONDS", 0.2)
+    ended: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    async def one() -> None:
+        assert await wait(registry) is End.STOPPING
+        ended.append(loop.time())
+
+    tasks = [asyncio.create_task(one()) for _ in range(200)]
+    await asyncio.sleep(0)
+    started = loop.time()
+    registry.drain()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*tasks)
+    assert ended[-1] - started >= 0.15
+    assert sum(moment - started < 0.1 for moment in ended) < 150
+
+
+async def test_a_parked_client_is_small(registry: Waiters) -> None:
+    """What the registry keeps for a waiter: a future, a timer, a place."""
+    waiter = registry.join(60, lambda: False)
+    place = registry._places[waiter]
+    assert sys.getsizeof(waiter) + sys.getsizeof(place) + sys.getsizeof(place.timer) < 600
+    registry.leave(waiter)
+    assert not registry._places
