@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from functools import partial
+from random import SystemRandom
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
@@ -43,6 +44,8 @@ MAX_HEADER_CHARACTERS: Final = 16_384
 STUCK_SECONDS: Final = 10.0
 #: A wait ends up to this part earlier than asked, so that many clients do not come back in step.
 JITTER: Final = 1 / 16
+#: For answers while there are no services yet: storage was away when the process started.
+_RANDOM: Final = SystemRandom()
 EVENT_STREAM: Final = "text/event-stream"
 #: Nobody is listening for this answer any more (nginx's "client closed request").
 CLIENT_GONE_STATUS: Final = 499
@@ -164,7 +167,7 @@ def _problem(services: Services | None, error: RequestError) -> Response:
     headers = {"Cache-Control": "no-store", **error.headers}
     if isinstance(error, ServiceUnavailable):
         low, high = RETRY_AFTER_SECONDS
-        headers["Retry-After"] = str(services.random.randint(low, high) if services else high)
+        headers["Retry-After"] = str((services.random if services else _RANDOM).randint(low, high))
     return Response(wire.problem(error), status_code=error.status, media_type=wire.PROBLEM_TYPE, headers=headers)
 
 

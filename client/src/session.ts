@@ -34,20 +34,8 @@ export interface Session {
   readonly fallBack: (forMs: number) => void;
 }
 
-/**
- * `settled`: the last exchange succeeded. Until then a long poll is not held, or a client that has just come back
- * would have to call itself unconnected until something changes.
- */
-function exchangeOnce({ exchange }: Session, transport: Transport, settled: boolean): Promise<Outcome> {
-  if (transport === 'sse') return followStream(exchange);
-  return requestStatus(exchange, transport === 'long-poll' && settled ? exchange.waitSeconds : 0);
-}
-
-/** Waits until the bucket has a token, or the signal aborts. */
-async function awaitToken({ takeToken, exchange: { clock, signal } }: Session): Promise<void> {
-  for (let waitMs = takeToken(clock.now()); waitMs && !signal.aborted; waitMs = takeToken(clock.now())) {
-    await sleep(clock, waitMs, signal);
-  }
+function exchangeOnce({ exchange }: Session, transport: Transport, hold: boolean): Promise<Outcome> {
+  return transport === 'sse' ? followStream(exchange) : requestStatus(exchange, hold ? exchange.waitSeconds : 0);
 }
 
 /** Runs until `exchange.signal` aborts or the server rejects the request. Never rejects. */
@@ -57,8 +45,19 @@ export async function runSession(session: Session): Promise<void> {
   const doubt = new StreamDoubt();
   /** In a row. */
   let failures = 0;
-  /** The last exchange succeeded. */
-  let settled = false;
+  /** Exchanges that succeeded, in a row. */
+  let answers = 0;
+  /** Held requests that failed, in a row. */
+  let cuts = 0;
+  /** Whether the server is asked to hold the request. */
+  let hold = false;
+
+  /**
+   * After a failure a long poll is not held until an exchange has succeeded, or a client that has just come back
+   * would have to call itself unconnected until something changes. On a path that cuts held requests again and
+   * again, until one more has succeeded each time: that becomes a poll.
+   */
+  const holds = (transport: Transport): boolean => transport === 'long-poll' && answers >= (cuts || 1);
 
   function forgetFailures(): void {
     failures = 0;
@@ -70,16 +69,18 @@ export async function runSession(session: Session): Promise<void> {
       session.fallBack(STREAM_AGAIN_MS);
       return 0;
     }
-    const first = !settled;
-    settled = true;
+    const first = !answers;
+    answers += 1;
+    if (hold) cuts = 0;
     forgetFailures();
     if (outcome.kind === 'ended') return reconnectMs(outcome, random);
-    const followUp = transport === 'long-poll' && (first || outcome.changed);
+    const followUp = holds(transport) && (first || outcome.changed);
     return gapMs({ followUp, elapsedMs, intervalMs: session.intervalMs() });
   }
 
   function afterFailure(error: StatusError, transport: Transport, worked: boolean): number {
-    settled = false;
+    answers = 0;
+    if (hold) cuts += 1;
     if (worked) forgetFailures();
     session.fail(error);
     const fallBackMs = transport === 'sse' && !worked ? doubt.after(error) : 0;
@@ -90,10 +91,11 @@ export async function runSession(session: Session): Promise<void> {
   /** One exchange; returns how long to wait before the next. */
   async function once(): Promise<number> {
     const transport = session.transport();
+    hold = holds(transport);
     const startedAt = clock.now();
     const before = confirmations();
     try {
-      const outcome = await exchangeOnce(session, transport, settled);
+      const outcome = await exchangeOnce(session, transport, hold);
       return afterAnswer(outcome, transport, clock.now() - startedAt);
     } catch (thrown) {
       return signal.aborted ? 0 : afterFailure(toStatusError(thrown), transport, confirmations() > before);
@@ -101,7 +103,7 @@ export async function runSession(session: Session): Promise<void> {
   }
 
   while (!signal.aborted) {
-    await awaitToken(session);
-    if (!signal.aborted) await sleep(clock, await once(), signal);
+    const tokenInMs = session.takeToken(clock.now());
+    await sleep(clock, tokenInMs || (await once()), signal);
   }
 }

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import http.server
-import json
 import os
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,57 +10,26 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from jwt.algorithms import RSAAlgorithm
 
+from tests.e2e.issuer import AUDIENCE, ISSUER, running_issuer, token
 from tests.e2e.stack import STATUS, STREAM, Stack
 
-ISSUER, AUDIENCE = "https://issuer.example.com/", "api://status"
-KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-class _Keys(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        public = json.loads(RSAAlgorithm.to_jwk(KEY.public_key())) | {"kid": "1", "use": "sig", "alg": "RS256"}
-        body = json.dumps({"keys": [public]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        del format, args
 
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """Run a host that asks for tokens of an issuer on this machine."""
-    keys = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Keys)
-    threading.Thread(target=keys.serve_forever, daemon=True).start()
     folder: Path = tmp_path_factory.mktemp("secured")
-    stack = Stack(
-        folder,
-        AUTH_MODE="jwt",
-        JWT_ISSUER=ISSUER,
-        JWT_AUDIENCE=AUDIENCE,
-        JWT_JWKS_URL=f"http://127.0.0.1:{keys.server_port}/keys",
-    )
-    try:
-        stack.azurite.start_blocking()
-        stack.start_host()
-        with httpx.Client(base_url=stack.host_url, timeout=20) as client:
-            yield client
-    finally:
-        stack.close()
-        keys.shutdown()
-        keys.server_close()
-
-
-def token(key: rsa.RSAPrivateKey = KEY, **changes: object) -> str:
-    """Make a token that holds, but for the changes."""
-    now = int(time.time())
-    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "phone", "exp": now + 300, "nbf": now - 10, **changes}
-    return jwt.encode({k: v for k, v in claims.items() if v is not None}, key, "RS256", headers={"kid": "1"})
+    with running_issuer() as settings:
+        stack = Stack(folder, **settings)
+        try:
+            stack.azurite.start_blocking()
+            stack.start_host()
+            with httpx.Client(base_url=stack.host_url, timeout=20) as client:
+                yield client
+        finally:
+            stack.close()
 
 
 @pytest.mark.parametrize("path", [STATUS, STREAM])

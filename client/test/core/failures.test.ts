@@ -1,8 +1,9 @@
 /** What each failure does: back off, wait for a token, or stop with a clear error. */
 import { describe, expect, it, vi } from 'vitest';
 import { backoffBoundMs } from '../../src/pacing.js';
-import { createRig } from '../support/rig.js';
-import { problem } from '../support/status-service.js';
+import type { Sent } from '../support/memory-fetch.js';
+import { createRig, type Rig } from '../support/rig.js';
+import { type Answer, problem } from '../support/status-service.js';
 
 const MINUTE = 60_000;
 
@@ -54,6 +55,40 @@ describe('a server that is dead for 5 minutes', () => {
     const next = wire.sent.length;
     await clock.advance(40_000);
     expect(gaps(next).slice(0, 4)).toEqual([0, 1, 2, 4]);
+  });
+});
+
+describe('a path that cuts requests that are held for a second', () => {
+  const later = (rig: Rig, answer: Answer) => (): Promise<Answer> =>
+    new Promise((resolve) => void rig.clock.schedule(() => resolve(answer), 1000));
+  const isHeld = (sent: Sent): boolean => 'prefer' in sent.headers;
+
+  it('is polled, more and more, and asked at most once a second in any minute', async () => {
+    const rig = createRig({}, {}, 7);
+    rig.wire.fault = (sent) => (isHeld(sent) ? later(rig, problem(504, 'Cut')) : undefined);
+    await rig.start();
+    for (let minute = 0; minute < 5; minute += 1) {
+      const before = rig.wire.sent.length;
+      await rig.clock.advance(MINUTE);
+      expect(rig.wire.sent.length - before).toBeLessThanOrEqual(40);
+    }
+    const [changedAt, held] = [rig.clock.now(), rig.wire.sent.filter(isHeld).length];
+    rig.service.set({ queued: 1 });
+    while (rig.heard.at(-1)?.queued !== 1) await rig.clock.advance(100);
+    expect(rig.clock.now() - changedAt).toBeLessThanOrEqual(5000);
+    await rig.clock.advance(MINUTE);
+    expect(rig.wire.sent.filter(isHeld).length - held).toBeLessThan(5);
+  });
+
+  it('one cut is no reason: the second request after it is held', async () => {
+    const rig = createRig();
+    await rig.start();
+    rig.wire.fault = (sent) => (isHeld(sent) ? later(rig, problem(504, 'Cut')) : undefined);
+    const before = rig.wire.sent.length;
+    while (!rig.wire.sent.slice(before).some(isHeld)) await rig.clock.advance(100);
+    rig.wire.fault = () => undefined;
+    await rig.clock.advance(2500);
+    expect(rig.wire.sent.slice(-2).map(isHeld)).toEqual([false, true]);
   });
 });
 

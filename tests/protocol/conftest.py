@@ -1,0 +1,162 @@
+"""Which deployment is checked: one that is named on the command line, or a local stack made for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.protocol.deployment import MAX_REQUESTS, Caller, Deployment
+
+if TYPE_CHECKING:
+    from tests.e2e.stack import Stack
+
+OPTIONS = {
+    "--base-url": "origin of the deployment, such as https://app.azurewebsites.net (without: a local stack)",
+    "--token": "a bearer token that holds there (AUTH_MODE=jwt)",
+    "--code": "a function key (AUTH_MODE=function)",
+    "--trigger": "a shell command that changes a count",
+}
+#: Quick enough to be waited for.
+LOCAL = {
+    "HEARTBEAT_SECONDS": "1",
+    "MAX_STREAM_SECONDS": "7",
+    "MAX_WAIT_SECONDS": "20",
+    "CORS_ORIGINS": "https://app.example.com",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take what says where the deployment is."""
+    group = parser.getgroup("protocol", "the protocol of a deployment")
+    for option, text in OPTIONS.items():
+        group.addoption(option, default="", help=text)
+    group.addoption("--setting", action="append", metavar="NAME=VALUE", help="a setting there that is not the default")
+
+
+def given(config: pytest.Config, option: str) -> str:
+    """Return an option; "" also where this folder was not named, and pytest does not know it."""
+    return config.getoption(option, default="") or ""
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Run the local stack; what needs it is skipped where a deployment is named."""
+    if given(request.config, "--base-url"):
+        pytest.skip("needs a deployment in a state of its own: checked on the local stack")
+    from tests.e2e.stack import running_stack
+
+    with running_stack(tmp_path_factory.mktemp("protocol"), **LOCAL) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def deployment(request: pytest.FixtureRequest) -> Iterator[Deployment]:
+    """Return what is checked, and hold the suite to its number of requests."""
+    url = given(request.config, "--base-url").rstrip("/")
+    if url:
+        found = _foreign(request.config, url)
+    else:
+        running: Stack = request.getfixturevalue("stack")
+        found = Deployment(running.host_url, settings=LOCAL, trigger=lambda: asyncio.to_thread(_upload, running))
+    yield found
+    assert found.requests <= MAX_REQUESTS
+
+
+@pytest.fixture
+async def caller(deployment: Deployment) -> AsyncIterator[Caller]:
+    """Return who asks it."""
+    async with calling(deployment) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def _secured(request: pytest.FixtureRequest) -> Iterator[Deployment]:
+    if given(request.config, "--base-url"):
+        named: Deployment = request.getfixturevalue("deployment")
+        if not named.token:
+            pytest.skip("needs a deployment that asks for tokens: give --token")
+        yield named
+        return
+    from tests.e2e.issuer import running_issuer, token
+
+    with running_issuer() as settings:
+        yield _other(request.getfixturevalue("stack"), token=token(), **settings)
+
+
+@pytest.fixture
+async def secured(_secured: Deployment) -> AsyncIterator[Caller]:
+    """Return who asks a deployment that wants tokens, and has one."""
+    async with calling(_secured) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def _unreconciled(stack: Stack) -> Deployment:
+    return _other(stack, answers=503, COUNTS_TABLE="neverreconciled", RECONCILE_ON_START="false")
+
+
+@pytest.fixture
+async def unreconciled(_unreconciled: Deployment) -> AsyncIterator[Caller]:
+    """Return who asks a deployment whose account has never been reconciled."""
+    async with calling(_unreconciled) as found:
+        yield found
+
+
+@pytest.fixture
+async def without_storage(stack: Stack) -> AsyncIterator[Caller]:
+    """Return who asks a deployment whose storage is not there."""
+    from localdev.azurite import Azurite
+
+    absent = Azurite(in_memory=True)  # only its ports: it is not started
+    async with calling(_other(stack, answers=503, STORAGE=absent.connection_string)) as found:
+        yield found
+
+
+@pytest.fixture
+async def keyed(stack: Stack) -> AsyncIterator[Caller]:
+    """Return who asks a deployment that leaves keys to the platform."""
+    async with calling(_other(stack, AUTH_MODE="function")) as found:
+        yield found
+
+
+@pytest.fixture
+async def crowded(stack: Stack) -> AsyncIterator[Caller]:
+    """Return who asks a deployment that has room for one waiter."""
+    async with calling(_other(stack, MAX_WAITERS="1")) as found:
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def calling(deployment: Deployment) -> AsyncIterator[Caller]:
+    """Open a client."""
+    async with deployment.client() as http:
+        yield Caller(deployment, http)
+
+
+def _foreign(config: pytest.Config, url: str) -> Deployment:
+    command = given(config, "--trigger")
+
+    async def trigger() -> None:
+        process = await asyncio.create_subprocess_shell(command)
+        assert await process.wait() == 0, "the --trigger command failed"
+
+    settings = dict(each.split("=", 1) for each in config.getoption("--setting", default=None) or [])
+    return Deployment(url, given(config, "--token"), given(config, "--code"), settings, trigger if command else None)
+
+
+def _other(stack: Stack, *, token: str = "", answers: int = 200, **environ: str) -> Deployment:
+    from localdev.ports import free_port
+
+    port = free_port()
+    stack.start_host(port, answers=answers, **environ)
+    return Deployment(f"http://127.0.0.1:{port}", token, settings=LOCAL)
+
+
+def _upload(stack: Stack) -> None:
+    with stack.blobs() as blobs:
+        blobs.get_container_client("queued").upload_blob(f"{uuid.uuid4()}.jpg", b"x")
