@@ -94,7 +94,7 @@ class Stack:
             "RECONCILE_SCHEDULE": NEVER,
             **environ,
         }
-        self._programs: list[Program] = []
+        self.programs: list[Program] = []
 
     @property
     def webhook(self) -> str:
@@ -109,7 +109,7 @@ class Stack:
         else:
             command = [sys.executable, "-m", "localdev.host", str(ROOT), "--port", str(port), *options]
         program = Program(command, self.folder / f"host-{port}.log", {**self.environ, **environ})
-        self._programs.append(program)
+        self.programs.append(program)
         return program.wait_ready(lambda: _answers(f"http://127.0.0.1:{port}/api/health", answers))
 
     def start_bridge(self, *options: str) -> Program:
@@ -118,12 +118,13 @@ class Stack:
         command += ["--azurite", self.azurite.blob_url, "--function-url", self.webhook]
         command += ["--journal", str(self.folder / "bridge.sqlite"), *options]
         program = Program(command, self.folder / "bridge.log", self.environ)
-        self._programs.append(program)
+        self.programs.append(program)
         return program.wait_ready(lambda: _answers(f"{self.bridge_url}/__bridge__/stats", 200))
 
-    def blobs(self) -> BlobServiceClient:
+    def blobs(self, **options: int) -> BlobServiceClient:
         """Return the storage SDK, through the bridge."""
-        return BlobServiceClient.from_connection_string(self.azurite.connection_string_through(self.bridge_url))
+        address = self.azurite.connection_string_through(self.bridge_url)
+        return BlobServiceClient.from_connection_string(address, **options)
 
     def direct_blobs(self) -> BlobServiceClient:
         """Return the storage SDK behind the bridge's back: what it does raises no events."""
@@ -137,6 +138,16 @@ class Stack:
             for folder in FOLDERS
         )
 
+    def newest_blob(self) -> float:
+        """Return when the youngest blob was written, in seconds since the epoch."""
+        service = self.direct_blobs()
+        found = (blob for folder in FOLDERS for blob in service.get_container_client(folder).list_blobs())
+        return max((blob.last_modified.timestamp() for blob in found), default=0.0)
+
+    def bridge_stats(self) -> dict[str, int]:
+        """Return what the bridge has done, and has left to do."""
+        return httpx.get(f"{self.bridge_url}/__bridge__/stats", timeout=10).json()
+
     def age(self) -> None:
         """Let the (empty) ledger be an hour old: events of its first seconds are looked at instead of ordered."""
         with TableClient.from_connection_string(self.azurite.connection_string, "storagecounts") as table:
@@ -146,7 +157,7 @@ class Stack:
 
     def close(self) -> None:
         """End everything that was started."""
-        for program in reversed(self._programs):
+        for program in reversed(self.programs):
             program.stop()
         self.azurite.close()
 
@@ -176,6 +187,13 @@ class App:
     async def status(self, **headers: str) -> httpx.Response:
         """Ask at once."""
         return await self.http.get(STATUS, headers=headers)
+
+    async def tolerant_status(self) -> int:
+        """Ask at once; return the status, or 0 when nobody answered."""
+        try:
+            return (await self.status()).status_code
+        except httpx.HTTPError:
+            return 0
 
     async def held(self, etag: str, wait_seconds: float) -> httpx.Response:
         """Ask to be answered when the version is another."""

@@ -42,7 +42,7 @@ async def test_i2_a_host_killed_in_the_middle_of_300_uploads(own_stack: Stack, o
         return (await own_app.counts())[0] >= 100
 
     await eventually(a_third_is_counted)
-    own_stack._programs[0].kill()
+    own_stack.programs[0].kill()
     await uploading
     own_stack.start_host(RECONCILE_ON_START="false")
     await own_app.wait_for((300, 0, 0), seconds=30)
