@@ -47,8 +47,8 @@ test-client: setup client ## run the client's checks and tests with their own ou
 	@cd client && npm run --silent test:native
 	@$(WITH_CHROMIUM) && cd client && npm run --silent test:stack
 
-chaos: setup ## run the chaos and outage tests in full size: 2,000 images, a minute without storage (CHAOS_SEED=n)
-	@CHAOS=full OUTAGE_SECONDS=60 $(PYTHON) -m pytest -q -s tests/e2e/test_chaos.py tests/e2e/test_outage.py $(ARGS)
+chaos: setup ## run the chaos, outage and recount tests in full size: 2,000 images, a minute without storage (CHAOS_SEED=n)
+	@CHAOS=full OUTAGE_SECONDS=60 $(PYTHON) -m pytest -q -s tests/e2e/test_chaos.py tests/e2e/test_outage.py tests/e2e/test_recount.py $(ARGS)
 
 check: setup client ## check style, format, types and infra/
 	@$(PYTHON) -m ruff check
