@@ -27,7 +27,7 @@ SWEEP_SECONDS: Final = 1.0
 #: So many clients are asked (1 µs each) before others have their turn.
 SWEEP_CHUNK: Final = 200
 #: So many waiters are freed before others have their turn.
-WAKE_CHUNK: Final = 50
+WAKE_CHUNK: Final = 100
 #: When the process stops its waits end within this time. A platform grants a few seconds at least.
 DRAIN_SECONDS: Final = 1.0
 DRAIN_STEPS: Final = 50

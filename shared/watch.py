@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 from shared import telemetry
 from shared.errors import CountsNotReady, RequestError, ServiceUnavailable, StorageError, TooManyWaiters
 from shared.offers import Offers
+from shared.settings import DEFAULT_MAX_WAITERS
 from shared.status import StatusSnapshot
 from shared.waiters import End, Waiters
 
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Above the 1,000 concurrent requests that the platform lets one instance have at most.
-MAX_WAITERS: Final = 1200
 #: Counts that could not be confirmed for so long are not "unchanged": they are unknown.
 UNCONFIRMED_SECONDS: Final = 5.0
 
@@ -62,7 +61,7 @@ class Watch:
     """
 
     def __init__(
-        self, counts: Counts, clock: Clock, poll_interval_seconds: float, max_waiters: int = MAX_WAITERS
+        self, counts: Counts, clock: Clock, poll_interval_seconds: float, max_waiters: int = DEFAULT_MAX_WAITERS
     ) -> None:
         self._counts = counts
         self._clock = clock

@@ -13,7 +13,7 @@ from azure.data.tables.aio import TableServiceClient
 from httpx_sse import aconnect_sse
 
 from shared.azure_table import AzureTable
-from tests.e2e.stack import STATUS, STREAM, App, Stack, container, plus
+from tests.e2e.stack import STATUS, STREAM, App, Stack, container, eventually, plus
 
 
 async def upload(stack: Stack, name: str) -> None:
@@ -131,18 +131,17 @@ async def test_a_stream_that_is_left_stops_its_work(stack: Stack, app: App) -> N
     async def waiters() -> int:
         return (await app.http.get("/api/health")).json()["waiters"]
 
-    base = await waiters()
+    async def has_waiters(count: int) -> bool:
+        return await waiters() == count
+
+    await eventually(lambda: has_waiters(0))
     etag = (await app.status()).headers["etag"]
     async with httpx.AsyncClient(base_url=stack.host_url) as leaving:
-        tasks = [asyncio.create_task(leaving.get(STATUS, params={"wait": "50"}, headers={"If-None-Match": etag}))]
+        held = asyncio.create_task(leaving.get(STATUS, params={"wait": "50"}, headers={"If-None-Match": etag}))
         async with leaving.stream("GET", STREAM):
-            async with asyncio.timeout(10):
-                while await waiters() < base + 2:
-                    await asyncio.sleep(0.1)
-            tasks[0].cancel()
-    async with asyncio.timeout(2 + 1):  # health itself is cached for a second
-        while await waiters() > base:
-            await asyncio.sleep(0.1)
+            await eventually(lambda: has_waiters(2))
+            held.cancel()
+    await eventually(lambda: has_waiters(0), seconds=2 + 1)  # health itself is cached for a second
 
 
 @pytest.mark.parametrize(

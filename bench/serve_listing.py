@@ -1,0 +1,73 @@
+"""What a status costs with this many blobs: ours, and that of an endpoint that lists."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import statistics
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from bench.generated import name_of
+from bench.mass import TABLE, fill
+from localdev.azurite import ACCOUNT, Azurite
+from localdev.ports import free_ports
+from shared.settings import Settings
+from tests.e2e.stack import ROOT, STATUS, Program, Stack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAIVE_APP = ROOT / "bench" / "naive_app"
+REQUESTS = 200
+#: A listing of 50,000 blobs takes its time.
+MOST_ROUNDS = 3
+
+
+def status_times(folder: Path, blobs: int, rounds: int) -> dict[str, float]:
+    """Measure single requests, one after the other, in milliseconds; our own also when the table has to be read."""
+    folder.mkdir()
+    stack = Stack(folder, COUNTS_TABLE=TABLE, RECONCILE_ON_START="false")
+    azurite = stack.azurite = Azurite(location=folder / "azurite")
+    fill(azurite, [name_of(number) for number in range(blobs)], Settings.from_environ({}).folders.fingerprint(ACCOUNT))
+    azurite.start_blocking()
+    stack.environ |= {"STORAGE": azurite.connection_string, "AzureWebJobsStorage": azurite.connection_string}
+    try:
+        stack.start_host()
+        (port,) = free_ports(1)
+        command = [sys.executable, "-m", "localdev.host", str(NAIVE_APP), "--port", str(port)]
+        naive_host = Program(command, folder / "naive.log", {**os.environ, "STORAGE": azurite.connection_string})
+        stack.programs.append(naive_host.wait_ready(lambda: "ready " in naive_host.log.read_text()))
+        ours, reading, naive = [], [], []
+        for _ in range(min(rounds, MOST_ROUNDS)):
+            ours += _times(stack.host_port, STATUS, REQUESTS, pause_seconds=0)
+            reading += _times(stack.host_port, STATUS, 5, pause_seconds=0.6)
+            naive += _times(port, "/api/naive", 1 if blobs > 1000 else 5, pause_seconds=0)
+    finally:
+        stack.close()
+    return {
+        f"status_ms_at_{_short(blobs)}": statistics.median(ours),
+        f"status_with_read_ms_at_{_short(blobs)}": statistics.median(reading),
+        f"naive_status_ms_at_{_short(blobs)}": statistics.median(naive),
+    }
+
+
+def _short(blobs: int) -> str:
+    return f"{blobs // 1000}k" if blobs >= 1000 else str(blobs)
+
+
+def _times(port: int, path: str, requests: int, pause_seconds: float) -> list[float]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    connection.connect()
+    taken = []
+    for _ in range(requests):
+        time.sleep(pause_seconds)
+        started = time.perf_counter()
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()
+        taken.append((time.perf_counter() - started) * 1000)
+        assert response.status == 200, body
+    connection.close()
+    return taken

@@ -1,0 +1,102 @@
+"""A functions host is killed with a thousand clients of ours attached, and comes back: do they come back all at once?
+
+The clients are the real client package, many instances in one Node process. A *reconnect* is the first request of a
+client that the new host answers.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+import urllib.request
+from typing import TYPE_CHECKING
+
+from tests.e2e.stack import ROOT, Program, Stack
+
+if TYPE_CHECKING:
+    import signal
+    from pathlib import Path
+
+CLIENT = ROOT / "client"
+SCRIPT = ROOT / "bench" / "serve_storm.mjs"
+#: The host that stops is started again after so long.
+DOWN_SECONDS = 2.0
+
+
+def bundled_client(folder: Path) -> Path:
+    """Bundle the client package into one file that Node runs."""
+    bundle = folder / "client.mjs"
+    rolldown = CLIENT / "node_modules" / ".bin" / "rolldown"
+    command = [str(rolldown), str(CLIENT / "src" / "index.ts"), "--file", str(bundle), "--format", "esm"]
+    subprocess.run(command, check=True, capture_output=True, cwd=CLIENT)
+    return bundle
+
+
+def storm(
+    stack: Stack, host: Program, clients: int, transport: str, number: signal.Signals, *, enough: int = 0
+) -> dict[str, float]:
+    """End the host, start it again, and say how the clients came back.
+
+    Args:
+        stack: With the host.
+        host: The host on the stack's own port.
+        clients: How many.
+        transport: Of the clients: ``long-poll`` or ``sse``.
+        number: SIGKILL is a crash, SIGTERM a deployment.
+        enough: Do not wait for more than so many to come back; 0: for all.
+    """
+    node = shutil.which("node")
+    assert node is not None
+    url = f"{stack.host_url}/api"
+    command = [
+        node,
+        str(SCRIPT),
+        str(bundled_client(stack.folder)),
+        url,
+        str(clients),
+        transport,
+        str(enough or clients),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().strip() == "attached"
+            _until_held(stack, clients)
+            host.process.send_signal(number)
+            host.process.wait(20)
+            time.sleep(DOWN_SECONDS)
+            stack.start_host(None)
+            found = json.loads(process.stdout.readline())
+        finally:
+            process.kill()
+    return spread([moment / 1000 for moment in found])
+
+
+def spread(moments: list[float]) -> dict[str, float]:
+    """Say how evenly something happened: the busiest second over the mean of the window.
+
+    Both of the whole window, from the first to the last, and of that in which 95 % happened: a few stragglers make
+    the whole one long, and its mean small.
+    """
+    moments = sorted(moments)
+    most = moments[: max(1, round(len(moments) * 0.95))]
+    busiest = max(sum(moment <= other < moment + 1 for other in moments) for moment in moments)
+    window, most_window = (max(some[-1] - some[0], 1.0) for some in (moments, most))
+    return {
+        "reconnects_busiest_second": busiest,
+        "reconnect_window_seconds": most_window,
+        "reconnect_peak_over_mean": busiest / (len(most) / most_window),
+        "reconnect_peak_over_mean_to_the_last": busiest / (len(moments) / window),
+    }
+
+
+def _until_held(stack: Stack, clients: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(f"{stack.host_url}/api/health", timeout=30) as response:  # noqa: S310
+            if json.load(response)["waiters"] >= clients:
+                return
+        time.sleep(0.1)
+    raise AssertionError("the clients were not all held")
