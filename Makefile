@@ -11,7 +11,7 @@ TESTS := $(UNIT) $(filter-out $(UNIT) %/__pycache__,$(patsubst %/,%,$(sort $(wil
 WITH_CHROMIUM := CHROMIUM_PATH=$$(./localdev/chromium.sh) && export CHROMIUM_PATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup client dev demo ops test simulate mutants test-client chaos check check-infra infra-schemas format lock clean
+.PHONY: help setup client dev demo ops test simulate mutants test-client chaos fuzz check check-infra infra-schemas format lock clean
 .PHONY: bench-latency bench-start bench-page bench-idle bench-intermediaries bench-write bench-reconcile bench-serve soak
 
 help: ## show this list
@@ -49,6 +49,9 @@ test-client: setup client ## run the client's checks and tests with their own ou
 
 chaos: setup ## run the chaos, outage and recount tests in full size: 2,000 images, a minute without storage (CHAOS_SEED=n)
 	@CHAOS=full OUTAGE_SECONDS=60 $(PYTHON) -m pytest -q -s tests/e2e/test_chaos.py tests/e2e/test_outage.py tests/e2e/test_recount.py $(ARGS)
+
+fuzz: setup ## send 20,000 made-up requests and events, with made-up tokens: no 5xx, no growth
+	@FUZZ=20000 $(PYTHON) -m pytest -q tests/security/test_fuzz.py $(ARGS)
 
 check: setup client ## check style, format, types and infra/
 	@$(PYTHON) -m ruff check
