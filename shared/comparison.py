@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.counts import TALLY_KEY
 from shared.errors import Rejected
-from shared.keyset import KeySet
+from shared.keyset import Buckets, KeySet
 from shared.ledger import Observation, decide_observed, from_properties, row_key
 from shared.memory import Remembered
 from shared.planning import RowChanged
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from shared.clock import Clock
     from shared.folders import FolderMap, Location
-    from shared.keyset import Buckets
     from shared.ports import Head, Heads, Page, Table
     from shared.report import Report
     from shared.writer import Writer
@@ -87,6 +86,7 @@ class Comparison:
         self._grace_seconds = grace_seconds
         self._commits = commit
         self._counted = KeySet()
+        self._missing = Buckets()
         self._after, self._upto = -1, _ALL_KEYS
 
     async def scan(self, after: str, upto: str, within: Location | None = None) -> str:
@@ -94,7 +94,7 @@ class Comparison:
 
         Args:
             after: Only rows with greater keys.
-            upto: The last key to read; "" to find out.
+            upto: The last key to read, unless there are too many rows by now; "" for all the rest.
             within: Only rows of this location.
 
         Returns:
@@ -115,7 +115,7 @@ class Comparison:
                 if entity.row_key != TALLY_KEY and entity.properties["present"]:
                     self._counted.append(int(entity.row_key, 16))
             visited += len(page)
-            if visited >= ROWS_AT_ONCE and not upto and page and page[-1].row_key != TALLY_KEY:
+            if visited >= ROWS_AT_ONCE and page and page[-1].row_key != TALLY_KEY:
                 return page[-1].row_key
             await self._keep_going("scanning the ledger", visited)
         return upto
@@ -134,6 +134,7 @@ class Comparison:
             keys.append(key)
             if not self._counted.mark(key):
                 missing.append(path)
+                self._missing.add(key)
         if self._report.bootstrap and self._commits:
             await self._add_in_bulk(missing, folder, page.date)
         else:
@@ -147,7 +148,7 @@ class Comparison:
             seen: The row keys of the whole listing, when this process has seen only a part of it: then what is in
                 buckets that do not add up is looked at.
         """
-        counted = self._counted.buckets() if seen is not None else None
+        counted = self._counted.buckets(self._missing) if seen is not None else None
         nominees = (
             key
             for key in self._counted.unmarked()

@@ -63,9 +63,9 @@ class KeySet:
             if not mark
         )
 
-    def buckets(self) -> Buckets:
-        """Return the sums of all keys, marked or not."""
-        sums = Buckets()
+    def buckets(self, others: Buckets | None = None) -> Buckets:
+        """Return the sums of all keys, marked or not, and of those others."""
+        sums = Buckets(others.encode() if others is not None else "")
         for high, low in zip(self._high, self._low, strict=True):
             sums.add((high << _LOW_BITS) | low)
         return sums

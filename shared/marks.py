@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shared.checkpoint import CONTROL_PARTITION
-from shared.clock import to_iso
+from shared.clock import from_iso, to_iso
 from shared.errors import Conflict
 from shared.folders import Location
 from shared.ledger import row_key
 from shared.ports import PropertyRange, Write
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from shared.clock import Clock
     from shared.ports import Table
 
@@ -22,9 +24,10 @@ _EVERYTHING: Final = PropertyRange("marked_at", "0", ":")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A marked directory, and the ETag of its mark."""
+    """A marked directory, when it was marked, and the ETag of its mark."""
 
     location: Location
+    marked_at: datetime
     row_key: str
     etag: str
 
@@ -61,10 +64,11 @@ class Marks:
 
     async def all(self) -> list[Mark]:
         """Return all marks."""
-        pages = self._table.scan(CONTROL_PARTITION, ["container", "prefix"], within=_EVERYTHING)
+        pages = self._table.scan(CONTROL_PARTITION, ["container", "prefix", "marked_at"], within=_EVERYTHING)
         return [
             Mark(
                 Location(str(entity.properties["container"]), str(entity.properties["prefix"])),
+                from_iso(str(entity.properties["marked_at"])),
                 entity.row_key,
                 entity.etag,
             )
@@ -78,3 +82,9 @@ class Marks:
             await self._table.commit(CONTROL_PARTITION, [Write(mark.row_key, None, mark.etag)])
         except Conflict:
             return
+
+    async def remove_older(self, moment: datetime) -> None:
+        """Remove the marks that were made before."""
+        for mark in await self.all():
+            if mark.marked_at < moment:
+                await self.remove(mark)

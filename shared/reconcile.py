@@ -129,9 +129,10 @@ class Reconciler:
 
     async def run_scheduled(self, slice_seconds: float) -> None:
         """Do what the timer is for: the marked directories, and one slice unless another process is at it."""
-        await self._run_marked(slice_seconds)
+        began = self._clock.monotonic()
+        await self._run_marked(slice_seconds / 2)
         try:
-            await self.run(slice_seconds=slice_seconds)
+            await self.run(slice_seconds=slice_seconds - (self._clock.monotonic() - began))
         except AlreadyRunning as running:
             log.info("%s", running)
 
@@ -244,11 +245,13 @@ class Reconciler:
     async def _finish(self, run: Run) -> None:
         report = run.report
         if report.bootstrap:
-            await self._set_ready(run.subject)
+            report.listed = await self._set_ready(run.subject)
+        await self._marks.remove_older(run.started_at)  # they lie in what was reconciled as a whole
         report.finished = True
         await reports.publish(self._table, report)
 
-    async def _set_ready(self, subject: str) -> None:
+    async def _set_ready(self, subject: str) -> int:
+        """Let the counts be served. Returns how many blobs they count."""
         while True:
             stored = await self._counts.open()
             if _subject(stored.tally) != subject:
@@ -257,7 +260,7 @@ class Reconciler:
                 await self._table.commit(stored.partition, [stored.write(replace(stored.tally, ready=True))])
             except Conflict:
                 continue
-            return
+            return sum(stored.tally.counts().values())
 
 
 class _Timed:

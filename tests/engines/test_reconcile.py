@@ -610,3 +610,16 @@ async def test_a_directory_is_compared_range_by_range_too(world: World) -> None:
     report = await world.process.reconciler.run_prefix("queued", "")
     assert report.removed == {"queued": 20}
     assert (await world.process.reconciler.verify()).added == {"output": 15}
+
+
+async def test_a_full_run_does_the_marked_directories_too(world: World) -> None:
+    """A directory that is too large for its own run is reconciled, and unmarked, by the next run over everything."""
+    await world.process.delivery.take(world.blobs.put("queued/case-1/a.jpg"))
+    world.blobs.delete("queued/case-1/a.jpg")
+    world.blobs.fails = lambda what: what == "list"
+    await world.process.delivery.take(directory_event("DirectoryDeleted", "queued/case-1"))
+    world.blobs.fails = lambda _: False
+    world.clock.advance(5)
+    await world.process.reconciler.run()
+    assert world.stored_tally().sums == world.truth()
+    assert await world.process.reconciler._marks.all() == []

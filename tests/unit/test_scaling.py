@@ -6,24 +6,31 @@ The formulas are held against hand-checked values, the app's own numbers, and sm
 from __future__ import annotations
 
 import heapq
-import math
 import sys
+from bisect import bisect_right, insort
 from datetime import UTC, datetime
 from random import Random
 
 import pytest
 
 from bench import scaling
-from bench.scaling import ASSUMED, FACTS, PRICES
-from shared import planning, settings, tombstones
+from bench import scaling_formulas as formulas
+from bench import scaling_slices as slices
+from bench.scaling_facts import ASSUMED, FACTS, PRICES
+from shared import comparison, keyset, planning, settings, tombstones
 from shared.answers import StatusAnswers
+from shared.counts import PARTITION, TALLY_KEY
 from shared.endpoints import JITTER
 from shared.keyset import KeySet
 from shared.ledger import TOMBSTONE_HORIZON
 from shared.listing import PAGE_SIZE
 from shared.passes import COLLECT_EVERY
+from shared.ports import Page
 from shared.status import StatusSnapshot
 from shared.tally import Sum, Tally
+from tests.fakes.memory_blobs import FakeClock, MemoryBlobs
+from tests.fakes.memory_table import MemoryTable
+from tests.fakes.world import Process
 
 
 def test_the_document_is_up_to_date():
@@ -43,6 +50,7 @@ def test_a_table_needs_its_place():
 def test_the_facts_are_those_of_the_app():
     """What the app sets is written here as it is there."""
     assert FACTS.names_a_page == PAGE_SIZE
+    assert FACTS.rows_at_once == comparison.ROWS_AT_ONCE
     assert FACTS.blobs_a_commit == planning.MAX_BLOBS
     days = TOMBSTONE_HORIZON + tombstones._MARGIN + COLLECT_EVERY
     assert days.days == FACTS.tombstone_days
@@ -55,33 +63,33 @@ def test_the_facts_are_those_of_the_app():
 
 def test_hand_checked():
     """Values worked out with pencil and paper."""
-    assert [scaling.list_calls(names) for names in (0, 10, 5_000, 5_001, 1_000_000)] == [2, 3, 3, 4, 202]
-    assert scaling.pass_seconds(1_000_000) == pytest.approx(20.408 + 4.04, abs=0.001)
-    assert scaling.pass_dollars(10) == pytest.approx(3 * 5.036e-6 + 2 * 26e-6)  # a second is billed at least
-    assert scaling.pass_dollars(1_000_000) == pytest.approx(202 * 5.036e-6 + 24.448 * 2 * 26e-6, rel=1e-4)
-    assert scaling.passes_a_month(15) == 2_920
-    assert scaling.comparison_bytes(10_000_000) == 170_008_192
-    assert scaling.rows_made_a_second() == 1_980
-    assert scaling.rows_made_a_second() * 86_400 == 171_072_000
-    assert scaling.first_count_seconds(1_000_000) == pytest.approx(505.05, abs=0.01)
-    assert scaling.tombstones(2_000_000) == 32_000_000
-    assert scaling.month_of_instances(1) == pytest.approx(136.656)
-    assert scaling.event_dollars(1_000_000) == pytest.approx((1.2, 0.4, 0.072))
-    assert scaling.held_instances(1_000) == 1
-    assert scaling.held_instances(1_001) == 2
-    assert scaling.held_requests_an_hour(60) == pytest.approx(61.935, abs=0.001)
-    assert scaling.held_requests_an_hour(25, changes_an_hour=60) == pytest.approx(208.645, abs=0.001)
-    assert scaling.polling_instances(100_000, 30) == 12  # 3,333 a second, 300 an instance
-    assert scaling.table_reads_a_second(1_000, 0.5) == 2_000
-    assert scaling.egress_dollars(1_000, 60) == pytest.approx(900_000 * 60 * 730 / 1e9 * 0.087)
-    assert scaling.first_wave_a_second(1_000, 60) == pytest.approx(266.67, abs=0.01)
-    assert scaling.writer_events_a_second(10, 0.02) == 500
-    assert scaling.writer_events_a_second(99, 0.02) == 1_980  # not 4,950
+    assert [formulas.list_calls(names) for names in (0, 10, 5_000, 5_001, 1_000_000)] == [2, 3, 3, 4, 202]
+    assert formulas.pass_seconds(1_000_000) == pytest.approx(20.408 + 4.04, abs=0.001)
+    assert formulas.pass_dollars(10) == pytest.approx(3 * 5.036e-6 + 2 * 26e-6)  # a second is billed at least
+    assert formulas.pass_dollars(1_000_000) == pytest.approx(202 * 5.036e-6 + 24.448 * 2 * 26e-6, rel=1e-4)
+    assert formulas.passes_a_month(15) == 2_920
+    assert formulas.comparison_bytes(FACTS.rows_at_once) == 8_508_192
+    assert formulas.rows_made_a_second() == 1_980
+    assert formulas.rows_made_a_second() * 86_400 == 171_072_000
+    assert formulas.first_count_seconds(1_000_000) == pytest.approx(505.051 + 24.448, abs=0.001)
+    assert formulas.tombstones(2_000_000) == 32_000_000
+    assert formulas.month_of_instances(1) == pytest.approx(136.656)
+    assert formulas.event_dollars(1_000_000) == pytest.approx((1.2, 0.4, 0.072))
+    assert formulas.held_instances(1_000) == 1
+    assert formulas.held_instances(1_001) == 2
+    assert formulas.held_requests_an_hour(60) == pytest.approx(61.935, abs=0.001)
+    assert formulas.held_requests_an_hour(25, changes_an_hour=60) == pytest.approx(208.645, abs=0.001)
+    assert formulas.polling_instances(100_000, 30) == 12  # 3,333 a second, 300 an instance
+    assert formulas.table_reads_a_second(1_000, 0.5) == 2_000
+    assert formulas.egress_dollars(1_000, 60) == pytest.approx(900_000 * 60 * 730 / 1e9 * 0.087)
+    assert formulas.first_wave_a_second(1_000, 60) == pytest.approx(266.67, abs=0.01)
+    assert formulas.writer_events_a_second(10, 0.02) == 500
+    assert formulas.writer_events_a_second(99, 0.02) == 1_980  # not 4,950
 
 
 def test_event_hubs_pays_where_the_costs_are_equal():
     """At the break-even a throughput unit and its events cost what the executions saved would have."""
-    events = scaling.hub_pays_from(99)
+    events = formulas.hub_pays_from(99)
     with_hub = PRICES.hub_unit_hour * 730 + events * PRICES.hub_event + events / 99 * PRICES.execution
     assert with_hub == pytest.approx(events * PRICES.execution)
     assert events == pytest.approx(59.5e6, rel=0.01)
@@ -107,40 +115,111 @@ def test_what_an_answer_weighs():
     assert 350 < own < 500 < ASSUMED.bytes_an_answer
 
 
-def slices_by_page(blobs: int, rows_a_second: float, slice_seconds: float) -> int | None:
-    """Run the first count page by page: a slice scans what is there, then adds pages, and ends after its time."""
-    rows = 0
-    for number in range(1, 50):
-        clock = rows / rows_a_second
-        if clock > slice_seconds:
-            return None
-        while clock <= slice_seconds:
-            rows += min(PAGE_SIZE, blobs - rows)
-            clock += PAGE_SIZE / scaling.rows_made_a_second()
-            if rows == blobs:
-                return number
-    return None
+class SlowTable(MemoryTable):
+    """A table with few rows, each of which takes the time of many."""
+
+    def __init__(self, clock: FakeClock, many: int, rows_a_second: float) -> None:
+        super().__init__()
+        self.clock, self.many, self.rows_a_second = clock, many, rows_a_second
+        self.keys: list[str] = []
+        self.pause = no_pause
+
+    async def commit(self, partition, writes):
+        """Take the time of a write, or of as many rows as these stand for."""
+        rows = [write.row_key for write in writes if partition == PARTITION and write.row_key != TALLY_KEY]
+        self.clock.advance(len(rows) * self.many / formulas.rows_made_a_second() or ASSUMED.checkpoint_seconds)
+        etags = await super().commit(partition, writes)
+        for write in writes:
+            if write.row_key in rows and write.etag is None:
+                insort(self.keys, write.row_key)
+        return etags
+
+    async def scan(self, partition, select=None, *, after="", within=None):
+        """Scan row by row; the tally, which comes last, costs nothing."""
+        if partition != PARTITION:
+            async for page in super().scan(partition, select, after=after, within=within):
+                yield page
+            return
+        while (place := bisect_right(self.keys, after)) < len(self.keys):
+            after = self.keys[place]
+            self.clock.advance(self.many / self.rows_a_second)
+            yield [self.state.partitions[partition][after]]
 
 
-@pytest.mark.parametrize("blobs", [10, 100_000, 1_000_000, 2_000_000, 3_000_000, 10_000_000])
-@pytest.mark.parametrize("rows_a_second", [2_000, 10_000, 50_000])
-def test_slices_of_a_first_count(blobs, rows_a_second):
-    """The formula says what a run page by page comes to, to a slice; and when that never ends."""
-    simulated = slices_by_page(blobs, rows_a_second, FACTS.slice_seconds)
-    computed = scaling.first_count_slices(blobs, rows_a_second, FACTS.slice_seconds)
-    if computed is None or simulated is None:
-        assert computed is simulated
-    else:
-        assert abs(computed - simulated) <= 1
+class SlowBlobs(MemoryBlobs):
+    """Few blobs, each of which stands for a page of a listing."""
+
+    def __init__(self, clock: FakeClock, blobs: int) -> None:
+        super().__init__(clock, page_size=1)
+        self.pause = no_pause
+        self.names = [f"{number}.jpg" for number in range(blobs)]
+        for name in self.names:
+            self.put(f"input/{name}")
+
+    async def pages(self, container, prefix, token=""):
+        """List blob by blob."""
+        names = self.names if (container, prefix) == ("input", "") else []
+        for place in range(int(token or 0), len(names)):
+            self.clock.advance(PAGE_SIZE / FACTS.names_a_second)
+            yield Page([names[place]], self.clock.now(), str(place + 1) if place + 1 < len(names) else "")
 
 
-def test_a_sliced_comparison_needs_a_scan_shorter_than_the_slice():
-    """At 10,000 rows a second the limit is 4.2 million rows."""
-    assert scaling.comparison_slices(1_000_000, 1_000_000, 10_000, 420) == 1
-    assert scaling.comparison_slices(4_000_000, 4_000_000, 10_000, 420) == math.ceil(
-        scaling.pass_seconds(4_000_000) / 20
-    )
-    assert scaling.comparison_slices(4_200_000, 4_200_000, 10_000, 420) is None
+async def no_pause() -> None:
+    """Be at once."""
+
+
+class Small:
+    """The app's own reconciler on a small account in slow motion: each blob stands for a page of 5,000."""
+
+    def __init__(self, blobs: int, rows_a_second: float) -> None:
+        self.clock = FakeClock()
+        self.blobs = SlowBlobs(self.clock, blobs // PAGE_SIZE)
+        self.table = SlowTable(self.clock, PAGE_SIZE, rows_a_second)
+
+    async def slices(self, most: int, *, full: bool = False) -> int | None:
+        """Run slice after slice, one every 15 minutes, each in a new process. Returns how many it took."""
+        for number in range(most):
+            began = self.clock.monotonic()
+            process = Process(self.table, self.blobs, Random(3))
+            report = await process.reconciler.run(slice_seconds=FACTS.slice_seconds, full=full and not number)
+            if report.finished:
+                return number + 1
+            self.clock.advance(900 - (self.clock.monotonic() - began))
+        return None
+
+
+@pytest.fixture
+def slow_motion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a range of as many rows as stand for 500,000, and look at one blob at a time."""
+    monkeypatch.setattr(comparison, "ROWS_AT_ONCE", comparison.ROWS_AT_ONCE // PAGE_SIZE)
+    monkeypatch.setattr(comparison, "CONCURRENT_LOOKS", 1)
+    monkeypatch.setattr(keyset, "_BUCKET_SHIFT", 123)
+
+
+@pytest.mark.usefixtures("slow_motion")
+@pytest.mark.parametrize(
+    ("blobs", "rows_a_second"),
+    [(1_000_000, 2_000), (1_000_000, 10_000), (2_000_000, 10_000), (2_000_000, 2_000), (3_000_000, 50_000)],
+)
+async def test_slices(blobs, rows_a_second):
+    """The formulas say what the reconciler itself comes to: a first count to two slices, a comparison exactly."""
+    account = Small(blobs, rows_a_second)
+    computed, _ = slices.first_count(blobs, rows_a_second, FACTS.slice_seconds)
+    assert await account.slices(slices.SLICES_A_DAY) == pytest.approx(computed, abs=2)
+    computed = slices.comparison_slices(blobs, blobs, rows_a_second, FACTS.slice_seconds)
+    assert await account.slices(slices.SLICES_A_DAY, full=True) == computed
+
+
+def test_a_comparison_ends_at_any_size_unless_a_range_takes_longer_than_a_slice():
+    """At 420 s that is below 1,190 rows a second; or where the runs of a day are not enough."""
+    assert formulas.slowest_scan(420) == pytest.approx(1_190.5, abs=0.1)
+    assert slices.comparison_slices(30_000_000, 30_000, 1_250, 420) == 60
+    assert slices.comparison_slices(30_000_000, 30_000, 1_180, 420) is None
+    assert slices.comparison_slices(10_000_000, 10_000_000, 2_000, 420, slices_a_day=24) is None
+    for rate, by_quarters, by_hours in ((10_000, 25_000_000, 12_000_000), (2_000, 15_900_000, 6_000_000)):
+        assert slices.comparison_slices(by_quarters, by_quarters, rate, 420, slices_a_day=96)
+        assert slices.comparison_slices(by_hours, by_hours, rate, 420, slices_a_day=24)
+    assert [formulas.comparison_listings(rows) for rows in (10, 499_999, 500_000, 10_000_000)] == [1, 1, 2, 21]
 
 
 @pytest.mark.parametrize("rate", [0.03, 0.3, 1.0, 4.0])
@@ -152,7 +231,7 @@ def test_billed_time_of_requests_at_random(rate):
         now += random.expovariate(rate)
         billed += 1 - max(0.0, min(1.0, covered_until - now))
         covered_until = now + 1
-    assert billed / now == pytest.approx(scaling.busy_share(rate), rel=0.03)
+    assert billed / now == pytest.approx(formulas.busy_share(rate), rel=0.03)
 
 
 def busiest_second(phones: int, wait_seconds: float, waves: int, *, jitter: float) -> list[float]:
@@ -174,7 +253,7 @@ def busiest_second(phones: int, wait_seconds: float, waves: int, *, jitter: floa
 def test_reconnects_spread():
     """Phones that were woken together come back together once, then ever further apart."""
     waves = busiest_second(1_000, 60, 12, jitter=JITTER)
-    expected = scaling.first_wave_a_second(1_000, 60)
+    expected = formulas.first_wave_a_second(1_000, 60)
     assert expected < waves[0] < expected * 1.6  # the busiest tenth is a little above the average
     assert waves[-1] < waves[0] / 2
     assert busiest_second(1_000, 60, 3, jitter=0) == [10_000, 10_000, 10_000]
@@ -190,7 +269,7 @@ def test_group_commit_keeps_up_below_the_ceiling():
         return queued
 
     ceiling = FACTS.blobs_a_commit / 0.05
-    assert scaling.writer_events_a_second(99, 0.05) == ceiling == 1_980
+    assert formulas.writer_events_a_second(99, 0.05) == ceiling == 1_980
     assert backlog(100) == pytest.approx(5)
     assert backlog(1_900) == pytest.approx(95)
     assert backlog(2_200) > 10_000
@@ -198,19 +277,19 @@ def test_group_commit_keeps_up_below_the_ceiling():
 
 def test_the_table_is_read_too_often_by_a_thousand_instances():
     """A million held phones at the default interval read as often as a partition is meant to be asked at all."""
-    instances = scaling.held_instances(1_000_000)
-    assert scaling.table_reads_a_second(instances, 0.5) >= FACTS.partition_a_second
-    assert scaling.table_reads_a_second(instances, 2) <= FACTS.partition_a_second / 4
+    instances = formulas.held_instances(1_000_000)
+    assert formulas.table_reads_a_second(instances, 0.5) >= FACTS.partition_a_second
+    assert formulas.table_reads_a_second(instances, 2) <= FACTS.partition_a_second / 4
 
 
 def test_polling_is_cheaper_for_few_and_for_many():
     """Held polls keep whole instances: alone that is dear, and above a thousand phones too."""
-    assert scaling.polling_dollars(10, 60) < scaling.held_dollars(10, 60) / 5
-    assert scaling.held_dollars(1_000, 60) < scaling.polling_dollars(1_000, 30)
-    assert scaling.polling_dollars(100_000, 60) < scaling.held_dollars(100_000, 60) / 5
+    assert formulas.polling_dollars(10, 60) < formulas.held_dollars(10, 60) / 5
+    assert formulas.held_dollars(1_000, 60) < formulas.polling_dollars(1_000, 30)
+    assert formulas.polling_dollars(100_000, 60) < formulas.held_dollars(100_000, 60) / 5
 
 
 def test_a_front_cache_pays_by_the_request():
     """At the prices given, each request to the cache costs more than an execution of the app."""
     assert PRICES.front_request > PRICES.execution
-    assert scaling.front_dollars(100_000, 30) > scaling.polling_dollars(100_000, 30)
+    assert formulas.front_dollars(100_000, 30) > formulas.polling_dollars(100_000, 30)
