@@ -42,8 +42,8 @@ class Traffic:
         self._numbers = itertools.count()
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(CLIENTS)
-        self._clients = [self._pool.submit(self._client) for _ in range(CLIENTS)]
         self.events = 0
+        self._clients = [self._pool.submit(self._client) for _ in range(CLIENTS)]
 
     def stop(self) -> None:
         """End it; what went wrong is raised here."""

@@ -23,6 +23,8 @@ from tests.e2e.test_hostile_input import answer_to, bad_request, malformed, vali
 MANY = int(os.environ.get("FUZZ", "2000"))
 BATCH = 20
 CONCURRENT = 32
+#: A delivery is 20 events, each of which is two writes to quarantine.
+CONCURRENT_DELIVERIES = 4
 MOST_GROWTH_KB = 5 * 1024
 
 
@@ -71,9 +73,9 @@ def resident_kb(pid: int) -> int:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
 
 
-async def in_parallel(count: int, step) -> list:
+async def in_parallel(count: int, concurrent: int, step) -> list:
     """Do a step so many times, a few at a time."""
-    limit = asyncio.Semaphore(CONCURRENT)
+    limit = asyncio.Semaphore(concurrent)
 
     async def bounded(number: int):
         async with limit:
@@ -107,9 +109,10 @@ async def test_fuzzed_requests_and_events_with_tokens(stack: Stack) -> None:
 
         held_kb = []
         for share in (0.2, 0.4, 0.4):
-            statuses = await in_parallel(int(MANY * share), request)
+            statuses = await in_parallel(int(MANY * share), CONCURRENT, request)
             assert all(200 <= status < 500 for status in statuses), set(statuses)
-            assert set(await in_parallel(int(MANY * share) // BATCH, deliver)) == {202}
+            deliveries = int(MANY * share) // BATCH
+            assert set(await in_parallel(deliveries, CONCURRENT_DELIVERIES, deliver)) == {202}
             held_kb.append(resident_kb(pid))
         assert await is_ready()
     assert held_kb[2] - held_kb[1] < MOST_GROWTH_KB, held_kb
