@@ -109,8 +109,8 @@ class SqliteTable:
         query = "SELECT key, etag, body FROM rows WHERE partition=? AND key>?"
         values = [partition, after]
         if within is not None:
-            assert within.name == "path"
-            query += " AND path>=? AND path<?"
+            column = "path" if within.name == "path" else f"json_extract(body, '$.{within.name}')"
+            query += f" AND {column}>=? AND {column}<?"
             values += [within.low, within.high]
         cursor = self._db.execute(f"{query} ORDER BY key", values)
         while page := cursor.fetchmany(1000):
