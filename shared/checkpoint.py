@@ -103,7 +103,7 @@ class Run:
                 "token": self.token,
                 "before": {name: [total.count, total.digest] for name, total in self.before.items()},
                 "listed": {name: [total.count, total.digest] for name, total in self.listed.items()},
-                "seen": self.seen.encode(),
+                "seen": self.seen.encode() if self.stage is Stage.COMPARING else "",
                 "compared": self.compared,
                 "after_key": self.after_key,
                 "upto_key": self.upto_key,

@@ -170,7 +170,8 @@ class Pass:
                 log.warning("%s", absent)
                 self._note_if_vanished(folder)
             run.folders_done, run.token = run.folders_done + 1, ""
-            await self._page_done()
+            if run.folders_done < len(locations):  # after the last one comes the next stage
+                await self._page_done()
 
     async def _fold_listing(self) -> None:
         run, is_image = self._run, self._parts.folders.is_image

@@ -246,7 +246,8 @@ class Reconciler:
         report = run.report
         if report.bootstrap:
             report.listed = await self._set_ready(run.subject)
-        await self._marks.remove_older(run.started_at)  # they lie in what was reconciled as a whole
+        if not report.clean:
+            await self._marks.remove_older(run.started_at)  # they lie in what was compared as a whole
         report.finished = True
         await reports.publish(self._table, report)
 
