@@ -63,7 +63,7 @@ TOKENS = {
     "wrong key": f"Bearer {token(OTHER_KEY)}",
     "alg none": f"Bearer {jwt.encode({'iss': ISSUER, 'aud': AUDIENCE}, '', 'none')}",
     "HS256 with the public key": f"Bearer {signed_with_the_public_key()}",
-    GOOD: f"Bearer {token()}",
+    GOOD: f"Bearer {token(exp=4_000_000_000)}",
 }
 #: Route → what it answers without a token that holds; with one all answer 200.
 ROUTES = {STATUS: 401, STREAM: 401, "/api/health": 200, "/api/openapi.json": 200}
