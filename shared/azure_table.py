@@ -3,6 +3,9 @@
 The SDK's own retries are off for transactions: a retried ``$batch`` whose first answer was lost makes an outcome
 that nobody can tell. Only a decoded 4xx is a known outcome; everything else, also what azure-core calls "never
 sent" (it says so of a server that hung up on a reused connection), is :class:`OutcomeUnknown`.
+
+A write on its own goes as a request of its own, which takes storage half the time of a ``$batch`` with one operation;
+a deletion does not, because the SDK takes 404 for success there.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 _CONFLICTS: Final = {404, 409, 412}
 _REJECTIONS: Final = {400, 413}
 _TIMEOUT_SECONDS: Final = 10
+_NONE: Final[Mapping[str, Any]] = {}
 
 
 class AzureTable:
@@ -63,9 +67,16 @@ class AzureTable:
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         """Do all of the writes or none."""
         operations = [_operation(partition, write) for write in writes]
+        if len(writes) == 1 and writes[0].properties is not None:
+            return [_etag(await self._commit_alone(*operations[0]))]
         async with _translated():
             results = await self._client.submit_transaction(operations, retry_total=0, read_timeout=_TIMEOUT_SECONDS)
-        return [str(result.get("etag") or "") for result in results]
+        return [_etag(result) for result in results]
+
+    async def _commit_alone(self, kind: str, entity: dict[str, Any], condition: Mapping[str, Any] = _NONE) -> Any:
+        write = self._client.create_entity if kind == "create" else self._client.update_entity
+        async with _translated(is_one_write=True):
+            return await write(entity, **condition, retry_total=0, read_timeout=_TIMEOUT_SECONDS)
 
     async def scan(
         self,
@@ -98,6 +109,10 @@ def _operation(partition: str, write: Write) -> tuple[Any, ...]:
     return ("update", entity, {"mode": UpdateMode.REPLACE, **condition})
 
 
+def _etag(result: Mapping[str, Any]) -> str:
+    return str(result.get("etag") or "")
+
+
 def _typed(properties: Properties) -> dict[str, Any]:
     return {
         name: EntityProperty(value, EdmType.INT64) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -116,27 +131,28 @@ def _entity(found: Mapping[str, Any]) -> Entity:
 
 
 @asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
+async def _translated(*, is_one_write: bool = False) -> AsyncIterator[None]:
     """Turn the SDK's exceptions into the app's."""
     try:
         yield
     except AzureError as error:
-        raise _translate(error) from error
+        raise _translate(error, is_one_write=is_one_write) from error
     except (OSError, TimeoutError, ValueError) as error:
         # A cut connection in the middle of an answer, or an answer that cannot be decoded.
         raise OutcomeUnknown(f"no usable answer from Table Storage: {error}") from error
 
 
-def _translate(error: AzureError) -> StorageError:
+def _translate(error: AzureError, *, is_one_write: bool) -> StorageError:
     status = error.status_code if isinstance(error, HttpResponseError) else None
     message = str(error.message).partition("\n")[0]
     if status is None or not 400 <= status < 500 or status in {408, 429}:  # noqa: PLR2004
         return OutcomeUnknown(f"Table Storage: {message}")
-    if isinstance(error, TableTransactionError):
+    if is_one_write or isinstance(error, TableTransactionError):
+        index = getattr(error, "index", 0)
         if status in _CONFLICTS and _code(error) != "TableNotFound":
-            return Conflict(message, error.index)
+            return Conflict(message, index)
         if status in _REJECTIONS:
-            return Rejected(message, error.index)
+            return Rejected(message, index)
     return Refused(f"Table Storage answered {status} {_code(error)}: {message}")
 
 

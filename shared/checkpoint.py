@@ -1,4 +1,6 @@
-"""The reconciler's row: who is at work until when, and how far the run is. One write a page does both.
+"""The reconciler's row: who is at work until when, how far the run is, and what the last one found.
+
+One write a page does all of it, and the write that gives the lease back.
 
 The lease only saves double work. Two runs at once are safe, because nothing is corrected but on condition that
 the row is still the one that was looked at; so a clock that is wrong, or a process that outlives its lease, costs
@@ -136,6 +138,7 @@ class Lease:
     Attributes:
         unfinished: The run that ended before it was done, if any.
         collected_at: When tombstones were last collected to the end, if ever.
+        last_report: Of the run that finished last, as JSON, "" for none.
     """
 
     def __init__(self, table: Table, clock: Clock, lease_seconds: float) -> None:
@@ -147,6 +150,7 @@ class Lease:
         self._until = clock.now()
         self.unfinished: Run | None = None
         self.collected_at: datetime | None = None
+        self.last_report = ""
 
     async def take(self) -> None:
         """Take the lease.
@@ -164,6 +168,7 @@ class Lease:
                 )
             self.unfinished = _read_run(found.get("run", ""))
             self.collected_at = from_iso(found["collected_at"]) if found.get("collected_at") else None
+            self.last_report = found.get("report", "")
         await self._write(self.unfinished, self._lease_seconds)
 
     async def save(self, run: Run) -> None:
@@ -187,6 +192,11 @@ class Lease:
         with suppress(StorageError, AlreadyRunning):
             await self._write(unfinished, 0.0)
 
+    async def finish(self, report: Report) -> None:
+        """Give the lease back, with the report of a run that is done."""
+        self.last_report = json.dumps(asdict(report))
+        await self.release(None)
+
     async def _write(self, run: Run | None, lease_seconds: float) -> None:
         self._until = self._clock.now() + timedelta(seconds=lease_seconds)
         properties = {
@@ -194,11 +204,20 @@ class Lease:
             "until": to_iso(self._until),
             "run": run.to_text() if run is not None else "",
             "collected_at": to_iso(self.collected_at) if self.collected_at is not None else "",
+            "report": self.last_report,
         }
         try:
             (self._etag,) = await self._table.commit(CONTROL_PARTITION, [Write(_KEY, dict(properties), self._etag)])
         except Conflict as conflict:
             raise AlreadyRunning("another process has taken the reconciliation over") from conflict
+
+
+async def last_report(table: Table) -> dict[str, object] | None:
+    """Return the report of the run that finished last, or None."""
+    entity = await table.read(CONTROL_PARTITION, _KEY)
+    text = str(entity.properties.get("report", "")) if entity is not None else ""
+    report: dict[str, object] | None = json.loads(text) if text else None
+    return report
 
 
 def _read_run(text: str) -> Run | None:

@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from shared import reports, telemetry
-from shared.checkpoint import LEASE_SECONDS, OLDEST_RESUMED, AlreadyRunning, Lease, Run, Stage
+from shared.checkpoint import LEASE_SECONDS, OLDEST_RESUMED, AlreadyRunning, Lease, Run, Stage, last_report
 from shared.clock import to_iso
 from shared.comparison import parts_within
 from shared.counts import PARTITION, StoredTally
@@ -116,6 +116,7 @@ class Reconciler:
             with _Timed(self._clock, run.report), telemetry.span("reconcile"):
                 await Pass(self._parts, run, lease, stored, slice_seconds, on_progress).work()
             await self._finish(run)
+            await lease.finish(run.report)
         except TimeIsUp:
             await lease.release(run)
         except (StorageError, asyncio.CancelledError) as error:
@@ -123,8 +124,6 @@ class Reconciler:
                 unfinished = None  # it may be the continuation token that is refused: the next run begins anew
             await lease.release(unfinished)
             raise
-        else:
-            await lease.release(None)
         return run.report
 
     async def run_scheduled(self, slice_seconds: float) -> None:
@@ -197,7 +196,7 @@ class Reconciler:
 
     async def last_report(self) -> dict[str, object] | None:
         """Return the last finished run's report, or None."""
-        return await reports.last_report(self._table)
+        return await last_report(self._table)
 
     async def _compare_once(
         self, only: Location | None, slice_seconds: float | None, on_progress: OnProgress, *, commit: bool
@@ -221,6 +220,7 @@ class Reconciler:
         if self._clock.now() - unfinished.started_at > OLDEST_RESUMED:
             return self._new_run(tally, full=full)
         unfinished.report.slices += 1
+        unfinished.report.finished = False  # its last words may have been lost
         return unfinished
 
     async def _let_old_writers_end(self, stored: StoredTally, on_progress: OnProgress) -> None:
@@ -249,7 +249,7 @@ class Reconciler:
         if not report.clean:
             await self._marks.remove_older(run.started_at)  # they lie in what was compared as a whole
         report.finished = True
-        await reports.publish(self._table, report)
+        reports.publish(report)
 
     async def _set_ready(self, subject: str) -> int:
         """Let the counts be served. Returns how many blobs they count."""

@@ -146,12 +146,40 @@ class TableClient:
         self, operations: Sequence[tuple[Any, ...]], *, retry_total: int = _DEFAULT_RETRIES, read_timeout: float = 60
     ) -> list[dict[str, Any]]:
         """Do all of it or nothing; sends it again where the SDK would."""
+        return await self._commit(operations, retry_total, read_timeout, TableTransactionError)
+
+    async def create_entity(
+        self, entity: Mapping[str, Any], *, retry_total: int = _DEFAULT_RETRIES, read_timeout: float = 60
+    ) -> dict[str, Any]:
+        """Insert one entity."""
+        (result,) = await self._commit([("create", entity)], retry_total, read_timeout, HttpResponseError)
+        return result
+
+    async def update_entity(
+        self,
+        entity: Mapping[str, Any],
+        *,
+        retry_total: int = _DEFAULT_RETRIES,
+        read_timeout: float = 60,
+        **condition: Any,
+    ) -> dict[str, Any]:
+        """Replace one entity."""
+        (result,) = await self._commit([("update", entity, condition)], retry_total, read_timeout, HttpResponseError)
+        return result
+
+    async def _commit(
+        self,
+        operations: Sequence[tuple[Any, ...]],
+        retry_total: int,
+        read_timeout: float,
+        kind: type[HttpResponseError],
+    ) -> list[dict[str, Any]]:
         partition = str(operations[0][1]["PartitionKey"])
         writes = [_write(operation) for operation in operations]
         landed = self.on_landing()
 
         def execute() -> list[dict[str, Any]]:
-            return self._execute(partition, writes, landed)
+            return self._execute(partition, writes, landed, kind)
 
         while True:
             try:
@@ -190,15 +218,19 @@ class TableClient:
 
         return _Pages(pages())
 
-    def _execute(self, partition: str, writes: list[Write | _Unconditional], landed: Callable[[], None]) -> Any:
+    def _execute(
+        self,
+        partition: str,
+        writes: list[Write | _Unconditional],
+        landed: Callable[[], None],
+        kind: type[HttpResponseError],
+    ) -> Any:
         if len(writes) > self.max_operations:
-            raise storage_error(413, "RequestBodyTooLarge", TableTransactionError, index=0)
+            raise storage_error(413, "RequestBodyTooLarge", kind, index=0)
         wanted = [self._conditional(partition, write) for write in writes]
         for index, write in enumerate(wanted):
             if "poison" in str((write.properties or {}).get("path", "")):
-                raise storage_error(
-                    400, "InvalidInput", TableTransactionError, index=self._misleading(index, len(writes))
-                )
+                raise storage_error(400, "InvalidInput", kind, index=self._misleading(index, len(writes)))
         before = [self._state.find(partition, write.row_key) for write in wanted]
         try:
             etags = self._state.apply(partition, wanted)
@@ -206,12 +238,12 @@ class TableClient:
             write, found = wanted[conflict.index], before[conflict.index]
             index = self._misleading(conflict.index, len(writes))
             if write.etag is None:
-                raise storage_error(409, "EntityAlreadyExists", TableTransactionError, index=index) from None
+                raise storage_error(409, "EntityAlreadyExists", kind, index=index) from None
             if found is None:
-                raise storage_error(404, "ResourceNotFound", TableTransactionError, index=index) from None
-            raise storage_error(412, "UpdateConditionNotSatisfied", TableTransactionError, index=index) from None
+                raise storage_error(404, "ResourceNotFound", kind, index=index) from None
+            raise storage_error(412, "UpdateConditionNotSatisfied", kind, index=index) from None
         except Rejected as rejected:
-            raise storage_error(400, str(rejected), TableTransactionError, index=rejected.index) from None
+            raise storage_error(400, str(rejected), kind, index=rejected.index) from None
         landed()
         self.on_commit(
             partition, [(write.row_key, old, write.properties) for write, old in zip(wanted, before, strict=True)]

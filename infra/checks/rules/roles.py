@@ -39,7 +39,7 @@ NAMES: Final = {
 }
 _READS: Final = {"get_blob_properties", "list_blob_names", "list_blobs", "download_blob"}
 _WRITES: Final = {"upload_blob", "delete_blob", "create_container"}
-_TABLE: Final = {"create_table", "get_entity", "query_entities", "submit_transaction"}
+_TABLE: Final = {"create_table", "get_entity", "query_entities", "submit_transaction", "create_entity", "update_entity"}
 #: Names that the SDK's clients share with everything else, and such as need no role.
 _NO_OPERATION: Final = {"close", "from_connection_string", "get_blob_client", "get_container_client"}
 #: Writing blobs is for this module only, in its own container.
