@@ -38,8 +38,9 @@ def fill(azurite: Azurite, names: Sequence[str], fingerprint: str) -> None:
     service = BlobServiceClient.from_connection_string(azurite.connection_string)
     for folder in FOLDERS:
         service.create_container(folder)
-    service.get_blob_client(FOLDER, names[0]).upload_blob(b"x")
-    asyncio.run(_first_row(azurite.connection_string, names[0], fingerprint))
+    pattern = next(iter(names), "pattern.jpg")
+    service.get_blob_client(FOLDER, pattern).upload_blob(b"x")
+    asyncio.run(_first_row(azurite.connection_string, pattern, fingerprint))
     azurite.stop_blocking()
     _multiply_blobs(azurite.location / "__azurite_db_blob__.json", names)
     _multiply_rows(azurite.location / "__azurite_db_table__.json", names)

@@ -42,7 +42,7 @@ WAKES = [("wake", 1000, False), ("wake_2000", 2000, False), ("sse_wake", 1000, T
 LOAD_CONNECTIONS = 20
 LOAD_SECONDS = 3.0
 WATCHED_SECONDS = 10.0
-SIZES = (1_000, 10_000, 50_000)
+SIZES = (0, 1_000, 10_000, 50_000)
 BURST = 5000
 CLIENTS = 1000
 HOW_TO_INSTALL = "not installed; apt-get install nginx libnginx-mod-nchan"
@@ -85,10 +85,11 @@ CLAIMS = [
     Claim("floor_cpu_us_per_304", "… floor"),
     Claim("requests_per_second_200", "Answers 200 a second"),
     Claim("floor_requests_per_second_200", "… floor"),
-    Claim("status_ms_at_1k", "One status with 1,000 blobs, ms"),
+    Claim("status_ms_at_0", "One status without a blob, ms"),
+    Claim("status_ms_at_1k", "… 1,000 blobs"),
     Claim("status_ms_at_10k", "… 10,000 blobs"),
     Claim("status_ms_at_50k", "… 50,000 blobs"),
-    Claim("status_at_50k_over_1k", "… 50,000 over 1,000", at_most=1.5),
+    Claim("status_at_50k_over_0", "… 50,000 over none", at_most=1.5),
     Claim("status_with_read_ms_at_50k", "… when the table has to be read, 50,000 blobs, ms"),
     Claim("naive_status_ms_at_1k", "The same by listing: 1,000 blobs, ms"),
     Claim("naive_status_ms_at_10k", "… 10,000 blobs"),
@@ -311,7 +312,7 @@ def compared(found: dict[str, float]) -> dict[str, float]:
         },
         "memory_over_floor": found["memory_kb_per_waiter"] / found["floor_memory_kb_per_waiter"],
         "requests_over_floor": found["requests_per_second_304"] / found["floor_requests_per_second"],
-        "status_at_50k_over_1k": found["status_ms_at_50k"] / found["status_ms_at_1k"],
+        "status_at_50k_over_0": found["status_ms_at_50k"] / found["status_ms_at_0"],
         "naive_over_ours_at_50k": found["naive_status_ms_at_50k"] / found["status_ms_at_50k"],
     }
 
