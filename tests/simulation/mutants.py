@@ -162,7 +162,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "index of a conflict believed": _edit("writer", "if stored.etag == conflicting_etag:", "if False:"),
     "index of a conflict between rows believed": _edit(
-        "writer", "self._distrust(batch if was_read else blamed)", "self._distrust(blamed)", "looks", "watching"
+        "writer", "self._distrust(batch if was_read else blamed)", "self._distrust(blamed)", "overwrites"
     ),
     "folded events applied in arrival order": _edit(
         "planning",

@@ -19,6 +19,7 @@ QUICK = [
     "unconditional upsert",
     "overwrite does not advance the sequencer",
     "net-zero batch leaves the tally alone",
+    "index of a conflict between rows believed",
     "SDK retry left on for transactions",
 ]
 

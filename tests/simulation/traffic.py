@@ -12,17 +12,26 @@ class Traffic:
         world: Where.
         changes: How many.
         silent: Share of changes that raise no event: containers deleted, blobs undeleted.
+        overwrites: Share of changes that overwrite several of the blobs that are there, at once.
         poison: Whether there may be names that the table never takes.
         pace: Seconds between changes, about; 0: bursts and pauses.
     """
 
     def __init__(
-        self, world: World, changes: int, *, silent: float = 0.0, poison: bool = True, pace: float = 0.0
+        self,
+        world: World,
+        changes: int,
+        *,
+        silent: float = 0.0,
+        overwrites: float = 0.0,
+        poison: bool = True,
+        pace: float = 0.0,
     ) -> None:
         self._world = world
         self._random = world.random
         self._left = changes
         self._silent = silent
+        self._overwrites = overwrites
         self._pace = pace
         self._names = self._random.choice([3, 6, 12])
         self._renames = self._random.choice([0.0, 0.0, 0.1])
@@ -44,8 +53,11 @@ class Traffic:
 
     def _next(self) -> None:
         self._left -= 1
-        if self._random.random() < self._silent:
+        dice = self._random.random()
+        if dice < self._silent:
             self._change_silently()
+        elif dice < self._silent + self._overwrites:
+            self._overwrite_several()
         else:
             self._change()
         if self._left > 0:
@@ -90,6 +102,13 @@ class Traffic:
             return
         account.put(destination)
         account.delete(source)
+
+    def _overwrite_several(self) -> None:
+        account, random = self._world.account, self._random
+        there = list(account.blobs)
+        for path in random.sample(there, min(len(there), random.randint(2, 8))):
+            self._world.stats["overwrites"] += 1
+            account.put(path)
 
     def _change_silently(self) -> None:
         world, account = self._world, self._world.account
