@@ -20,6 +20,7 @@ from bench.generated import FOLDER_MAP, GeneratedBlobs, SqliteTable, name_of
 from bench.ledgers import FINGERPRINT, open_ledger
 from shared.clock import SystemClock
 from shared.counts import PARTITION, Counts
+from shared.passes import Parts
 from shared.reconcile import Reconciler
 from shared.writer import Writer
 
@@ -49,7 +50,7 @@ async def _reconcile(file: Path, count: int) -> dict[str, float]:
     writer = Writer(table, counts, blobs, clock, Random(1))
     before = _peak_mb()
     started = time.perf_counter()
-    report = await Reconciler(table, counts, writer, blobs, blobs, FOLDER_MAP, clock).run()
+    report = await Reconciler(Parts(table, counts, writer, blobs, blobs, FOLDER_MAP, clock)).run()
     assert report.corrected == 1, f"corrected {report.corrected} rows instead of adding {name_of(count - 1)}"
     seconds = time.perf_counter() - started
     return {"listed": report.listed, "peak_mb": _peak_mb(), "before_mb": before, "seconds": seconds}

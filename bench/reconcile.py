@@ -40,6 +40,7 @@ from shared.errors import StorageError
 from shared.folders import FOLDERS
 from shared.heads import BlobHeads
 from shared.listing import PAGE_SIZE, BlobListing
+from shared.passes import Parts
 from shared.reconcile import Reconciler
 from shared.writer import Writer
 from tests.fakes.memory_table import MemoryTable
@@ -134,7 +135,8 @@ class Account:
         counts = Counts(self.table, FINGERPRINT, clock)
         heads = BlobHeads(blobs)
         self.writer = WatchedWriter(self.table, counts, heads, clock, Random(1))
-        self.reconciler = Reconciler(self.table, counts, self.writer, heads, BlobListing(blobs), FOLDER_MAP, clock)
+        parts = Parts(self.table, counts, self.writer, heads, BlobListing(blobs), FOLDER_MAP, clock)
+        self.reconciler = Reconciler(parts)
 
     async def bare_seconds(self) -> float:
         """List all names, and do nothing with them."""
@@ -259,7 +261,7 @@ async def folding(rounds: int) -> float:
     counts = await open_ledger(table, names)
     writer = Writer(table, counts, blobs, clock, Random(1))
     listing = _InMemory([page async for page in blobs.pages(FOLDER, "")])
-    reconciler = Reconciler(table, counts, writer, blobs, listing, FOLDER_MAP, clock)
+    reconciler = Reconciler(Parts(table, counts, writer, blobs, listing, FOLDER_MAP, clock))
     seconds = []
     for _ in range(rounds):
         started = time.perf_counter()

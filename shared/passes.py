@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: An event is normally here within a second; a difference that lasts longer is drift.
+GRACE_SECONDS: Final = 5.0
 #: How often it is checked whether the events on their way have arrived.
 _SETTLE_SECONDS: Final = 0.5
 COLLECT_EVERY: Final = timedelta(days=1)
@@ -58,7 +60,7 @@ class Parts:
     listing: Listing
     folders: FolderMap
     clock: Clock
-    grace_seconds: float
+    grace_seconds: float = GRACE_SECONDS
 
 
 class Pass:

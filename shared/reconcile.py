@@ -35,17 +35,11 @@ from shared.writer import BUDGET_SECONDS
 
 if TYPE_CHECKING:
     from shared.clock import Clock
-    from shared.counts import Counts
-    from shared.folders import FolderMap
-    from shared.ports import Heads, Listing, Table
     from shared.report import OnProgress
     from shared.tally import Tally
-    from shared.writer import Writer
 
 log = logging.getLogger(__name__)
 
-#: An event is normally here within a second; a difference that lasts longer is drift.
-GRACE_SECONDS: Final = 5.0
 #: Spent on a directory within the delivery of its event; Event Grid waits 30 s.
 DIRECTORY_SECONDS: Final = 10.0
 #: A writer reads the tally anew after 30 s, and ends what it has begun within 15 s more.
@@ -56,36 +50,18 @@ class Reconciler:
     """Brings the ledger to what the storage account holds.
 
     Args:
-        table: The ledger's table.
-        counts: The tally.
-        writer: The way into the ledger.
-        heads: Looks at blobs.
-        listing: Lists containers.
-        folders: What to list.
-        clock: Time.
-        grace_seconds: How long a difference may be an event on its way.
+        parts: What it works with.
         lease_seconds: For how long a process that has died keeps others from going on.
     """
 
-    def __init__(
-        self,
-        table: Table,
-        counts: Counts,
-        writer: Writer,
-        heads: Heads,
-        listing: Listing,
-        folders: FolderMap,
-        clock: Clock,
-        grace_seconds: float = GRACE_SECONDS,
-        lease_seconds: float = LEASE_SECONDS,
-    ) -> None:
-        self._parts = Parts(table, counts, writer, heads, listing, folders, clock, grace_seconds)
-        self._table = table
-        self._counts = counts
-        self._folders = folders
-        self._clock = clock
+    def __init__(self, parts: Parts, lease_seconds: float = LEASE_SECONDS) -> None:
+        self._parts = parts
+        self._table = parts.table
+        self._counts = parts.counts
+        self._folders = parts.folders
+        self._clock = parts.clock
         self._lease_seconds = lease_seconds
-        self._marks = Marks(table, clock)
+        self._marks = Marks(parts.table, parts.clock)
         self._is_marked = False
         self._is_at_marks = False
 

@@ -25,6 +25,7 @@ from shared.delivery import Delivery
 from shared.heads import BlobHeads
 from shared.health import Health
 from shared.listing import BlobListing
+from shared.passes import Parts
 from shared.quarantine import Quarantine
 from shared.reconcile import Reconciler
 from shared.topic import GridTopic
@@ -64,7 +65,15 @@ class Services:
         self.writer = Writer(self.table, self.counts, heads, clock, self.random, on_change=self._changed)
         self.quarantine = Quarantine(self.table, self._clients.blobs, settings.quarantine_container, clock)
         self.reconciler = Reconciler(
-            self.table, self.counts, self.writer, heads, BlobListing(self._clients.blobs), settings.folders, clock
+            Parts(
+                self.table,
+                self.counts,
+                self.writer,
+                heads,
+                BlobListing(self._clients.blobs),
+                settings.folders,
+                clock,
+            )
         )
         self.delivery = Delivery(
             settings.folders,

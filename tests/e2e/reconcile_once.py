@@ -22,6 +22,7 @@ from shared.counts import Counts
 from shared.folders import FOLDERS, FolderMap, Location
 from shared.heads import BlobHeads
 from shared.listing import BlobListing
+from shared.passes import Parts
 from shared.ports import Page
 from shared.reconcile import Reconciler
 from shared.writer import Writer
@@ -66,9 +67,8 @@ async def main(connection: str, table_name: str, container: str, stop_after: int
         heads = BlobHeads(blobs)
         writer = Writer(table, counts, heads, clock, Random(1))
         listing = AloudListing(blobs, stop_after)
-        reconciler = Reconciler(
-            table, counts, writer, heads, listing, folders, clock, grace_seconds=0.2, lease_seconds=0.5
-        )
+        parts = Parts(table, counts, writer, heads, listing, folders, clock, grace_seconds=0.2)
+        reconciler = Reconciler(parts, lease_seconds=0.5)
         say(json.dumps(asdict(await reconciler.run())))
 
 

@@ -8,6 +8,7 @@ from shared import ledger, tally
 from shared.counts import PARTITION, TALLY_KEY, Counts
 from shared.delivery import Delivery
 from shared.folders import FOLDERS, FolderMap, Location
+from shared.passes import Parts
 from shared.reconcile import Reconciler
 from shared.tally import Sum, Tally
 from shared.watch import Watch
@@ -56,7 +57,7 @@ class Process:
         self.watch = Watch(self.counts, clock, poll_interval_seconds=0.5)
         self.writer = Writer(table, self.counts, blobs, clock, random)
         self.quarantine = MemoryQuarantine()
-        self.reconciler = Reconciler(table, self.counts, self.writer, blobs, blobs, folders, clock)
+        self.reconciler = Reconciler(Parts(table, self.counts, self.writer, blobs, blobs, folders, clock))
         self.delivery = Delivery(
             folders,
             self.counts,

@@ -16,6 +16,7 @@ from shared.errors import Conflict, Refused, Rejected
 from shared.heads import BlobHeads, translate
 from shared.ledger import Observation, Transition
 from shared.listing import BlobListing
+from shared.passes import Parts
 from shared.planning import Remembered
 from shared.ports import Entity, PropertyRange, Write
 from shared.reconcile import Reconciler
@@ -173,15 +174,8 @@ class App:
         self.watch = Watch(self.counts, clock, POLL_INTERVAL_SECONDS)
         self.writer = Writer(table, self.counts, heads, clock, random, on_change=self._changed)
         self.corrections = CountingWriter(self.writer)
-        self.reconciler = Reconciler(
-            table,
-            self.counts,
-            self.corrections,  # type: ignore[arg-type]
-            heads,
-            listing,
-            FOLDER_MAP,
-            clock,
-        )
+        parts = Parts(table, self.counts, self.corrections, heads, listing, FOLDER_MAP, clock)  # type: ignore[arg-type]
+        self.reconciler = Reconciler(parts)
         quarantine = Quarantine(wire, kept)
         self.delivery = Delivery(
             FOLDER_MAP,

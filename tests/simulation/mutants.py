@@ -64,6 +64,9 @@ MUTANTS: dict[str, Mutant] = {
     "503 taken for not committed": _edit(
         "azure_table", "or not 400 <= status < 500 or status in {408, 429}", "or status in {408, 429, 500}"
     ),
+    "refusal of a write on its own believed": _edit(
+        "azure_table", "with suppress(Rejected):", "with suppress():", "no loss"
+    ),
     "tally outside the transaction": _edit(
         "writer",
         "etags = await self._table.commit(partition, plan.writes)",

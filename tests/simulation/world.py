@@ -51,6 +51,7 @@ class World:
         self.crashes = 0.0
         self.freezes = 0.0
         self.running: Counter[App] = Counter()
+        self.begun: Counter[App] = Counter()
         self.checker.max_operations = self.random.choice([100, 100, 100, 6])
         self.checker.misleads = self.random.choice([0.0, 0.3, 1.0])
 
@@ -144,8 +145,9 @@ class World:
 
     async def attempt(self, app: App, **options: object) -> Report | None:
         """Reconcile once, or a slice of it; None when it is not finished (runs in the process)."""
-        corrected = app.corrections.observed
+        corrected, begun_alone = app.corrections.observed, not self.running[app]
         self.running[app] += 1
+        self.begun[app] = number = self.begun[app] + 1
         try:
             report = await app.reconciler.run(**options)  # type: ignore[arg-type]
         except StorageError:
@@ -165,7 +167,8 @@ class World:
         self.stats["repairs"] += report.corrected if not report.bootstrap else 0
         if report.clean:
             self.stats["clean reconciliations"] += 1
-            if app.corrections.observed != corrected and not report.resumed and not self.running[app]:
+            was_alone = begun_alone and self.begun[app] == number
+            if app.corrections.observed != corrected and not report.resumed and was_alone:
                 self.checker.fail("I4", "a clean reconciliation has corrected something")
         return report
 
