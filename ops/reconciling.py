@@ -93,7 +93,7 @@ def _location(services: Services, text: str) -> Location:
 def _show(report: Report, out: Output, what: str, sides: tuple[str, str]) -> None:
     data: dict[str, object] = asdict(report) | {"corrected": report.corrected}
     text: list[Renderable] = []
-    if report.corrected:
+    if report.added or report.removed:
         folders = [folder for folder in FOLDERS if folder in report.added or folder in report.removed]
         rows = [(folder, report.added.get(folder, 0), report.removed.get(folder, 0)) for folder in folders]
         text.append(table(("folder", *sides), rows, numbers=[1, 2]))
@@ -101,6 +101,11 @@ def _show(report: Report, out: Output, what: str, sides: tuple[str, str]) -> Non
         text.append(
             f"VANISHED: {', '.join(report.vanished)}: counted before, and now there is no container or nothing in it"
         )
+    if report.miscounted:
+        off = ", ".join(
+            f"{folder} {more:+,}" if more else f"{folder} (names)" for folder, more in report.miscounted.items()
+        )
+        text.append(f"MISCOUNTED: {off}: the tally disagreed with its own rows, so something else writes to the table")
     found = f"{report.corrected:,} {what}" if report.corrected else "the counts are exact"
     how = "first reconciliation, " if report.bootstrap else "resumed, " if report.resumed else ""
     text.append(f"{found}: {how}{report.listed:,} listed in {report.duration_seconds:.1f} s")

@@ -63,7 +63,9 @@ class Run:
         folders_done: How many folders are listed to their end.
         token: Where the next folder's listing goes on, "" for its beginning.
         before: The tally's sums when the run began.
-        listed: LISTING: the sums of what was listed so far.
+        tally_etag: The tally's ETag at that time.
+        listed: The sums of what was listed so far in this stage; COMPARING: of that which was compared.
+        differs: COMPARING: whether listing and rows differ in what was compared so far.
         seen: COMPARING: the row keys of what was listed so far.
         compared: COMPARING: how many those are.
         after_key: COMPARING: the row keys up to this one are dealt with. COLLECTING: the same.
@@ -77,7 +79,9 @@ class Run:
     folders_done: int = 0
     token: str = ""
     before: Mapping[str, Sum] = field(default_factory=dict)
+    tally_etag: str = ""
     listed: dict[str, Sum] = field(default_factory=dict)
+    differs: bool = False
     seen: Buckets = field(default_factory=Buckets)
     compared: int = 0
     after_key: str = ""
@@ -86,6 +90,7 @@ class Run:
     def enter(self, stage: Stage) -> None:
         """Begin a stage, at its beginning."""
         self.stage = stage
+        self.listed = dict.fromkeys(self.listed, Sum())
         self.go_on_after("")
 
     def go_on_after(self, key: str) -> None:
@@ -104,7 +109,9 @@ class Run:
                 "folders_done": self.folders_done,
                 "token": self.token,
                 "before": {name: [total.count, total.digest] for name, total in self.before.items()},
+                "tally_etag": self.tally_etag,
                 "listed": {name: [total.count, total.digest] for name, total in self.listed.items()},
+                "differs": self.differs,
                 "seen": self.seen.encode() if self.stage is Stage.COMPARING else "",
                 "compared": self.compared,
                 "after_key": self.after_key,
@@ -124,7 +131,9 @@ class Run:
             folders_done=found["folders_done"],
             token=found["token"],
             before={name: Sum(*total) for name, total in found["before"].items()},
+            tally_etag=found["tally_etag"],
             listed={name: Sum(*total) for name, total in found["listed"].items()},
+            differs=found["differs"],
             seen=Buckets(found["seen"]),
             compared=found["compared"],
             after_key=found["after_key"],

@@ -57,6 +57,9 @@ class Comparison:
         keep_going: Called between steps; may raise to end the run.
         grace_seconds: How long a removal is held back for an event that may be on its way; not where nothing is live.
         commit: False to change nothing, and only note what would be corrected.
+
+    Attributes:
+        differs: Whether a name was listed or counted that the other side does not have.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class Comparison:
         self._keep_going = keep_going
         self._grace_seconds = grace_seconds
         self._commits = commit
+        self.differs = False
         self._counted = KeySet()
         self._missing = Buckets()
         self._after, self._upto = -1, _ALL_KEYS
@@ -120,9 +124,13 @@ class Comparison:
             await self._keep_going("scanning the ledger", visited)
         return upto
 
-    async def take_page(self, folder: str, container: str, page: Page) -> list[int]:
-        """Compare a page of the listing, and count what was missing. Returns the row keys that were in the range."""
-        keys: list[int] = []
+    async def take_page(self, folder: str, container: str, page: Page) -> dict[int, str]:
+        """Compare a page of the listing, and count what was missing.
+
+        Returns:
+            Row key → path of what was in the range.
+        """
+        listed: dict[int, str] = {}
         missing: list[str] = []
         for name in page.names:
             if not self._folders.is_image(name):
@@ -131,15 +139,16 @@ class Comparison:
             key = int(row_key(path), 16)
             if not self._after < key <= self._upto:
                 continue
-            keys.append(key)
+            listed[key] = path
             if not self._counted.mark(key):
                 missing.append(path)
                 self._missing.add(key)
+        self.differs |= bool(missing)
         if self._report.bootstrap and self._commits:
             await self._add_in_bulk(missing, folder, page.date)
         else:
             await self._bounded(self._add(path, folder) for path in missing)
-        return keys
+        return listed
 
     async def remove_unlisted(self, seen: Buckets | None = None) -> None:
         """Look at what is counted and was not listed.
@@ -155,6 +164,7 @@ class Comparison:
             if seen is None or counted is None or not counted.agree_on(key, seen)
         )
         for some in batched(nominees, HELD_BACK, strict=False):
+            self.differs = True
             absent: list[tuple[Observation, Remembered]] = []
             await self._bounded(self._look_at_unlisted(key, absent) for key in some)
             if absent and self._since is not None and self._commits:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.checkpoint import Stage
 from shared.comparison import Comparison
-from shared.errors import ContainerAbsent
+from shared.errors import Conflict, ContainerAbsent
 from shared.report import Progress
 from shared.tally import fold
 from shared.tombstones import collect
@@ -110,6 +110,8 @@ class Pass:
             run.enter(Stage.COLLECTING if run.report.clean else Stage.COMPARING)
         if run.stage is Stage.COMPARING:
             await self.compare(self._parts.folders.locations)
+            if await self._is_still_off():
+                await self.compare(self._parts.folders.locations)
             run.enter(Stage.COLLECTING)
         if self._lease is not None and self._is_collecting_due(self._lease):
             await self._collect(self._lease)
@@ -125,9 +127,49 @@ class Pass:
         while True:
             await self._compare_range(locations, only)
             if not self._run.upto_key:
-                return
+                break
             self._run.go_on_after(self._run.upto_key)
             await self._save()
+        if only is None and not self._run.report.bootstrap:
+            await self._audit_tally()
+
+    async def _is_still_off(self) -> bool:
+        """After corrections, tell whether the tally is not yet what is listed, and begin the comparison anew if so.
+
+        Of a row that somebody else had deleted the tally knew: now it knows it twice.
+        """
+        run = self._run
+        if run.report.bootstrap or not run.report.corrected or run.report.refused:
+            return False
+        self._stored = await self._parts.counts.open()
+        run.before, run.tally_etag = dict(self._stored.tally.sums), self._stored.etag
+        if run.listed == run.before:
+            return False
+        run.enter(Stage.COMPARING)
+        run.differs, run.compared = False, 0
+        return True
+
+    async def _audit_tally(self) -> None:
+        """Correct a tally that disagrees with its own rows: something else than the app has written to the table.
+
+        Rows and tally change together. So if the tally is still the one that the run began with, the rows are too;
+        and if rows and listing have the same names, the sums of the listing are what that tally ought to say.
+        """
+        run, stored = self._run, self._stored
+        if run.differs or run.listed == run.before or stored.etag != run.tally_etag:
+            return
+        try:
+            if self._commits:
+                tally = stored.tally.holding(run.listed, self._parts.clock.now())
+                await self._parts.table.commit(stored.partition, [stored.write(tally)])
+            elif (now := await self._parts.counts.read()) is None or now.etag != stored.etag:
+                return
+        except Conflict:
+            return  # counts have changed meanwhile: the next run will see
+        for folder, listed in run.listed.items():
+            if (before := run.before[folder]) != listed:
+                run.report.miscounted[folder] = before.count - listed.count
+        log.error("the tally disagreed with its rows: %s", run.report.miscounted)
 
     async def _compare_range(self, locations: Mapping[str, Location], only: Location | None) -> None:
         parts, run = self._parts, self._run
@@ -147,12 +189,15 @@ class Pass:
         )
         run.upto_key = await comparison.scan(run.after_key, run.upto_key, only)
         async for folder, container, page in self._pages(locations):
-            keys = await comparison.take_page(folder, container, page)
-            run.compared += len(keys)
-            for key in keys:
+            listed = await comparison.take_page(folder, container, page)
+            run.differs |= comparison.differs
+            run.listed[folder] = fold(self._stored.tally.digest_key, listed.values(), run.listed[folder])
+            run.compared += len(listed)
+            for key in listed:
                 run.seen.add(key)
         run.report.listed = run.compared
         await comparison.remove_unlisted(run.seen if is_resumed else None)
+        run.differs |= comparison.differs
 
     async def _pages(self, locations: Mapping[str, Location]) -> AsyncIterator[tuple[str, str, Page]]:
         """Iterate over the pages that are left.

@@ -88,7 +88,7 @@ class Reconciler:
         try:
             stored = await self._counts.open()
             await self._let_old_writers_end(stored, on_progress)
-            run = unfinished = self._begin(unfinished, stored.tally, full=full)
+            run = unfinished = self._begin(unfinished, stored, full=full)
             with _Timed(self._clock, run.report), telemetry.span("reconcile"):
                 await Pass(self._parts, run, lease, stored, slice_seconds, on_progress).work()
             await self._finish(run)
@@ -180,7 +180,7 @@ class Reconciler:
         stored = await self._counts.open() if commit else await self._counts.read()
         if stored is None:
             stored = StoredTally(self._counts.empty(), "")  # nothing is counted yet, and nothing is to be written
-        run = self._new_run(stored.tally, full=True)
+        run = self._new_run(stored, full=True)
         work = Pass(self._parts, run, None, stored, slice_seconds, on_progress, commit=commit)
         locations = self._folders.locations if only is None else parts_within(self._folders.locations, only)
         with suppress(TimeIsUp), _Timed(self._clock, run.report):
@@ -189,12 +189,12 @@ class Reconciler:
         run.report.clean = run.report.finished and not run.report.corrected
         return run.report
 
-    def _begin(self, unfinished: Run | None, tally: Tally, *, full: bool) -> Run:
+    def _begin(self, unfinished: Run | None, stored: StoredTally, *, full: bool) -> Run:
         """Return the run to work on: the unfinished one, if it is of this tally and not too old, or a new one."""
-        if full or unfinished is None or unfinished.subject != _subject(tally):
-            return self._new_run(tally, full=full)
+        if full or unfinished is None or unfinished.subject != _subject(stored.tally):
+            return self._new_run(stored, full=full)
         if self._clock.now() - unfinished.started_at > OLDEST_RESUMED:
-            return self._new_run(tally, full=full)
+            return self._new_run(stored, full=full)
         unfinished.report.slices += 1
         unfinished.report.finished = False  # its last words may have been lost
         return unfinished
@@ -207,14 +207,15 @@ class Reconciler:
             on_progress(Progress("waiting for old instances to stop", int(since), int(OLD_WRITERS_SECONDS)))
             await self._clock.sleep(1.0)
 
-    def _new_run(self, tally: Tally, *, full: bool) -> Run:
-        now = self._clock.now()
+    def _new_run(self, stored: StoredTally, *, full: bool) -> Run:
+        now, tally = self._clock.now(), stored.tally
         return Run(
             started_at=now,
             subject=_subject(tally),
             report=Report(to_iso(now), bootstrap=not tally.ready),
             stage=Stage.COMPARING if full or not tally.ready else Stage.LISTING,
             before=dict(tally.sums),
+            tally_etag=stored.etag,
             listed=dict.fromkeys(self._folders.locations, Sum()),
         )
 

@@ -39,6 +39,8 @@ class Report:
         looks: Blobs looked at (HEAD).
         added: Folder → names that were there and not counted.
         removed: Folder → names that were counted and not there.
+        miscounted: Folder → how many more than its rows the tally counted; 0 when it was other names. The app writes
+            both in one transaction, so something else has written to the table.
         vanished: Folders whose container does not exist, or that were counted and list nothing: look into it.
         refused: Blobs whose row storage would not take; they are not counted.
         tombstones_collected: Rows of names long gone that were dropped.
@@ -54,14 +56,15 @@ class Report:
     looks: int = 0
     added: dict[str, int] = field(default_factory=dict)
     removed: dict[str, int] = field(default_factory=dict)
+    miscounted: dict[str, int] = field(default_factory=dict)
     vanished: list[str] = field(default_factory=list)
     refused: int = 0
     tombstones_collected: int = 0
 
     @property
     def corrected(self) -> int:
-        """How many rows were wrong."""
-        return sum(self.added.values()) + sum(self.removed.values())
+        """How many rows were wrong, the tally being one of them."""
+        return sum(self.added.values()) + sum(self.removed.values()) + bool(self.miscounted)
 
     @property
     def resumed(self) -> bool:

@@ -28,6 +28,8 @@ def _measure(report: Report) -> None:
     telemetry.RECONCILIATION.record(report.duration_seconds, {"result": result})
     if report.bootstrap:
         return
+    for folder, blobs in report.miscounted.items():
+        telemetry.DRIFT.add(max(abs(blobs), 1), {"folder": folder, "side": "tally"})
     for side, folders in (("added", report.added), ("removed", report.removed)):
         for folder, blobs in folders.items():
             telemetry.DRIFT.add(blobs, {"folder": folder, "side": side})

@@ -86,6 +86,10 @@ class Tally:
             total = sums[folder]
             hashed = path_hash(self.digest_key, path)
             sums[folder] = Sum(total.count + delta, (total.digest + delta * hashed) % _MODULUS)
+        return self.holding(sums, now)
+
+    def holding(self, sums: Mapping[str, Sum], now: datetime) -> Tally:
+        """Return the tally with these sums."""
         moved = replace(self, sums=sums)
         if moved.counts() == self.counts():
             return moved

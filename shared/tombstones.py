@@ -11,7 +11,7 @@ from itertools import batched
 from typing import TYPE_CHECKING, Final
 
 from shared.clock import from_iso
-from shared.errors import Conflict
+from shared.errors import Conflict, Rejected
 from shared.ledger import TOMBSTONE_HORIZON
 from shared.ports import Write
 
@@ -63,9 +63,9 @@ async def drop(table: Table, partition: str, entities: Sequence[Entity]) -> int:
     """
     try:
         await table.commit(partition, [Write(entity.row_key, None, entity.etag) for entity in entities])
-    except Conflict:
+    except (Conflict, Rejected):
         if len(entities) == 1:
-            return 0  # an event came first
+            return 0  # an event came first, or storage does not drop it: it stays
         middle = len(entities) // 2
         return await drop(table, partition, entities[:middle]) + await drop(table, partition, entities[middle:])
     return len(entities)

@@ -64,6 +64,7 @@ class Account(MemoryBlobs):
 
     def rename(self, source: str, destination: str) -> str:
         """Rename a blob, as an account with a hierarchical namespace does: one event for both names."""
+        self.absent_containers.discard(destination.partition("/")[0])
         self.blobs[destination] = (self.blobs.pop(source)[0], self.clock.now())
         container, _, name = source.partition("/")
         text = self._raise(RENAMED, destination, {"sourceUrl": f"https://a.dfs.core.windows.net/{container}/{name}"})

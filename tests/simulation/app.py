@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextvars import ContextVar
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 
 from azure.core.exceptions import AzureError
@@ -61,13 +63,17 @@ class SimulatedClock:
         await asyncio.sleep(seconds)
 
 
+#: Of the transaction that this task is at.
+_TICKET: ContextVar[Ticket] = ContextVar("ticket")
+
+
 class CheckedTable:
     """The adapter, with what it tells its caller held against what became of the transaction."""
 
     def __init__(self, client: TableClient, checker: Checker) -> None:
         self._table = AzureTable(client)  # type: ignore[arg-type]
-        self._client = client
         self._checker = checker
+        client.on_landing = lambda: partial(checker.landed, _TICKET.get())  # type: ignore[method-assign]
 
     async def read(self, partition: str, row_key: str) -> Entity | None:
         """Read one entity."""
@@ -76,7 +82,7 @@ class CheckedTable:
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         """Do all of the writes or none."""
         ticket = Ticket()
-        self._client.on_landing = lambda: lambda: self._checker.landed(ticket)  # type: ignore[method-assign]
+        _TICKET.set(ticket)  # a write may be sent in two ways, one after the other
         try:
             etags = await self._table.commit(partition, writes)
         except (Conflict, Rejected, Refused) as error:

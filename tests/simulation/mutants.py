@@ -249,6 +249,15 @@ MUTANTS: dict[str, Mutant] = {
         "                await Pass(self._parts, run, lease, stored, slice_seconds, on_progress).work()\n",
         "bootstrap",
     ),
+    "tally corrected although it has changed meanwhile": _edit(
+        "passes",
+        "or stored.etag != run.tally_etag:\n            return\n",
+        "or not (stored := await self._parts.counts.open()):\n            return\n",
+        "loss",
+    ),
+    "tally corrected although rows are missing": _edit(
+        "passes", "if run.differs or run.listed", "if run.listed", "watching"
+    ),
     "checkpoint written before its page": _edit(
         "passes",
         "                    yield folder, location.container, page\n                    run.token = page.next_token\n"
