@@ -6,10 +6,13 @@ import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from shared.report import Progress
+from shared.services import Services
+from shared.tally import Sum
 from tests.ops.conftest import Account
 
 
@@ -61,6 +64,26 @@ def test_i4_verify_and_reconcile_with_real_drift(account: Account) -> None:
     account.upload_before_now("c.jpg", folder="output")
     exact = account.run("verify")
     assert (exact.code, "the counts are exact" in exact.out) == (0, True)
+
+
+def test_i4_a_tally_that_somebody_has_edited(account: Account) -> None:
+    """Verify tells, and changes nothing; reconcile corrects it, without an event or a blob having changed."""
+    account.upload_before_now("a.jpg", "b.jpg")
+    account.run("reconcile")
+
+    async def edit(services: Services) -> None:
+        stored = await services.counts.open()
+        sums = {**stored.tally.sums, "queued": Sum(7, 0)}
+        await services.table.commit(stored.partition, [stored.write(replace(stored.tally, sums=sums))])
+
+    account.do(edit)
+    for _ in range(2):
+        told = account.run("verify")
+        assert (told.code, "MISCOUNTED: queued +5" in told.out) == (1, True)
+        assert account.counts() == (7, 0, 0)
+    assert account.run("reconcile", "--json").data["miscounted"] == {"queued": 5}
+    assert account.counts() == (2, 0, 0)
+    assert account.run("verify").code == 0
 
 
 def test_reconcile_a_prefix(account: Account) -> None:
