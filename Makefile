@@ -12,7 +12,7 @@ WITH_CHROMIUM := CHROMIUM_PATH=$$(./localdev/chromium.sh) && export CHROMIUM_PAT
 
 .DEFAULT_GOAL := help
 .PHONY: help setup client dev demo ops test simulate mutants test-client chaos fuzz check check-infra infra-schemas format lock clean
-.PHONY: bench-latency bench-start bench-page bench-idle bench-intermediaries bench-write bench-reconcile bench-serve soak
+.PHONY: bench-latency bench-start bench-page bench-idle bench-intermediaries bench-write bench-reconcile bench-serve bench-compare soak
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -110,6 +110,9 @@ bench-reconcile: setup ## measure a reconciliation: against a bare listing, unde
 
 bench-serve: setup client ## measure long poll and SSE at scale against the floor, Nchan and an endpoint that lists
 	@$(PYTHON) -m bench.serve $(ARGS)
+
+bench-compare: setup ## compare long poll, SSE and polling, with tables and pictures: a quarter of an hour (ARGS=--redraw)
+	@$(PYTHON) -m bench.compare $(ARGS)
 
 soak: setup ## 100,000 requests with half of the clients vanishing mid-wait: memory, tasks, departures
 	@$(PYTHON) -m bench.serve_soak $(ARGS)

@@ -22,12 +22,14 @@ class Counter:
     Attributes:
         port: To connect to.
         reads: How many GET requests went through.
+        writes: How many POST requests did.
         written_at: When the last answer to a POST (a transaction) came back.
     """
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.reads = 0
+        self.writes = 0
         self.written_at = 0.0
 
 
@@ -57,6 +59,7 @@ async def _listen(counter: Counter, table_port: int) -> None:
             if data.startswith((READ, WRITE)):
                 asked = data[: len(WRITE)]
                 counter.reads += asked.startswith(READ)
+                counter.writes += asked == WRITE
 
         def is_answering(_: bytes) -> None:
             if asked == WRITE:

@@ -29,10 +29,14 @@ def median(values: list[float]) -> float:
 
 
 class Driver:
-    """A process of clients."""
+    """A process of clients.
 
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", "bench.serve_clients"]
+    Args:
+        module: Which clients.
+    """
+
+    def __init__(self, module: str = "bench.serve_clients") -> None:
+        command = [sys.executable, "-m", module]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._answer()
 

@@ -27,18 +27,10 @@ MOST_ROUNDS = 3
 
 def status_times(folder: Path, blobs: int, rounds: int) -> dict[str, float]:
     """Measure single requests, one after the other, in milliseconds; our own also when the table has to be read."""
-    folder.mkdir()
-    stack = Stack(folder, COUNTS_TABLE=TABLE, RECONCILE_ON_START="false")
-    azurite = stack.azurite = Azurite(location=folder / "azurite")
-    fill(azurite, [name_of(number) for number in range(blobs)], Settings.from_environ({}).folders.fingerprint(ACCOUNT))
-    azurite.start_blocking()
-    stack.environ |= {"STORAGE": azurite.connection_string, "AzureWebJobsStorage": azurite.connection_string}
+    stack = account(folder, blobs)
     try:
         stack.start_host()
-        (port,) = free_ports(1)
-        command = [sys.executable, "-m", "localdev.host", str(NAIVE_APP), "--port", str(port)]
-        naive_host = Program(command, folder / "naive.log", {**os.environ, "STORAGE": azurite.connection_string})
-        stack.programs.append(naive_host.wait_ready(lambda: "ready " in naive_host.log.read_text()))
+        port = start_naive_host(stack, stack.environ["STORAGE"])[1]
         ours, reading, naive = [], [], []
         for _ in range(min(rounds, MOST_ROUNDS)):
             ours += _times(stack.host_port, STATUS, REQUESTS, pause_seconds=0)
@@ -51,6 +43,26 @@ def status_times(folder: Path, blobs: int, rounds: int) -> dict[str, float]:
         f"status_with_read_ms_at_{_short(blobs)}": statistics.median(reading),
         f"naive_status_ms_at_{_short(blobs)}": statistics.median(naive),
     }
+
+
+def account(folder: Path, blobs: int) -> Stack:
+    """Start an Azurite that holds so many blobs and their ledger."""
+    folder.mkdir()
+    stack = Stack(folder, COUNTS_TABLE=TABLE, RECONCILE_ON_START="false")
+    azurite = stack.azurite = Azurite(location=folder / "azurite")
+    fill(azurite, [name_of(number) for number in range(blobs)], Settings.from_environ({}).folders.fingerprint(ACCOUNT))
+    azurite.start_blocking()
+    stack.environ |= {"STORAGE": azurite.connection_string, "AzureWebJobsStorage": azurite.connection_string}
+    return stack
+
+
+def start_naive_host(stack: Stack, storage: str) -> tuple[Program, int]:
+    """Start the endpoint that lists, on this storage; return its process and its port."""
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "localdev.host", str(NAIVE_APP), "--port", str(port)]
+    program = Program(command, stack.folder / "naive.log", {**os.environ, "STORAGE": storage})
+    stack.programs.append(program)
+    return program.wait_ready(lambda: "ready " in program.log.read_text()), port
 
 
 def _short(blobs: int) -> str:
