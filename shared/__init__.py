@@ -6,8 +6,8 @@ pure       clock, events, folders, keyset, ledger, memory, planning, report,
            other, nothing else
 ports      ports (what the engines need of the outside world)
 engines    writer (planning, memory, turns, counts), watch (waiters, offers),
-           reconcile (passes, comparison, checkpoint, marks, tombstones,
-           reports), recount, announce, delivery
+           reconcile (passes, comparison, audit, checkpoint, marks,
+           tombstones, reports), recount, announce, delivery
 adapters   azure_table, heads, listing, quarantine, topic, auth, keys,
            endpoints (answers, cors, presence), openapi, health, export,
            telemetry, shutdown, runtime_leak

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from shared.audit import audit
 from shared.checkpoint import Stage
 from shared.comparison import Comparison
-from shared.errors import Conflict, ContainerAbsent
+from shared.errors import ContainerAbsent
 from shared.report import Progress
 from shared.tally import fold
 from shared.tombstones import collect
@@ -131,7 +132,7 @@ class Pass:
             self._run.go_on_after(self._run.upto_key)
             await self._save()
         if only is None and not self._run.report.bootstrap:
-            await self._audit_tally()
+            await audit(self._parts, self._run, self._stored, commit=self._commits)
 
     async def _is_still_off(self) -> bool:
         """After corrections, tell whether the tally is not yet what is listed, and begin the comparison anew if so.
@@ -148,28 +149,6 @@ class Pass:
         run.enter(Stage.COMPARING)
         run.differs, run.compared = False, 0
         return True
-
-    async def _audit_tally(self) -> None:
-        """Correct a tally that disagrees with its own rows: something else than the app has written to the table.
-
-        Rows and tally change together. So if the tally is still the one that the run began with, the rows are too;
-        and if rows and listing have the same names, the sums of the listing are what that tally ought to say.
-        """
-        run, stored = self._run, self._stored
-        if run.differs or run.listed == run.before or stored.etag != run.tally_etag:
-            return
-        try:
-            if self._commits:
-                tally = stored.tally.holding(run.listed, self._parts.clock.now())
-                await self._parts.table.commit(stored.partition, [stored.write(tally)])
-            elif (now := await self._parts.counts.read()) is None or now.etag != stored.etag:
-                return
-        except Conflict:
-            return  # counts have changed meanwhile: the next run will see
-        for folder, listed in run.listed.items():
-            if (before := run.before[folder]) != listed:
-                run.report.miscounted[folder] = before.count - listed.count
-        log.error("the tally disagreed with its rows: %s", run.report.miscounted)
 
     async def _compare_range(self, locations: Mapping[str, Location], only: Location | None) -> None:
         parts, run = self._parts, self._run

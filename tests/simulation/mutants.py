@@ -250,13 +250,13 @@ MUTANTS: dict[str, Mutant] = {
         "bootstrap",
     ),
     "tally corrected although it has changed meanwhile": _edit(
-        "passes",
-        "or stored.etag != run.tally_etag:\n            return\n",
-        "or not (stored := await self._parts.counts.open()):\n            return\n",
+        "audit",
+        "or stored.etag != run.tally_etag:\n        return\n",
+        "or not (stored := await parts.counts.open()):\n        return\n",
         "loss",
     ),
     "tally corrected although rows are missing": _edit(
-        "passes", "if run.differs or run.listed", "if run.listed", "watching"
+        "audit", "if run.differs or run.listed", "if run.listed", "watching"
     ),
     "checkpoint written before its page": _edit(
         "passes",
