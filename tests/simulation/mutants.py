@@ -121,9 +121,13 @@ MUTANTS: dict[str, Mutant] = {
     "look that keeps no time": _edit(
         "ledger", "        observed_at=seen.observed_at,\n    )\n    delta", "    )\n    delta"
     ),
-    "tombstone dropped early": Mutant(
-        ("horizon",),
-        constants={("shared.tombstones", "TOMBSTONE_HORIZON"): _NEVER, ("shared.tombstones", "_MARGIN"): _NEVER},
+    "tombstone dropped early": Mutant(  # and looked for by every reconciliation: a day is longer than most histories
+        ("reconcilers",),
+        constants={
+            ("shared.tombstones", "TOMBSTONE_HORIZON"): _NEVER,
+            ("shared.tombstones", "_MARGIN"): _NEVER,
+            ("shared.passes", "COLLECT_EVERY"): _NEVER,
+        },
     ),
     "events older than the horizon trusted": _edit(
         "ledger", "max(known_since + SKEW_MARGIN, now - LATE_AFTER)", "known_since + SKEW_MARGIN", "horizon"
