@@ -1,7 +1,7 @@
 // Many clients of ours in one process, and when each came back after the server had gone.
-// node serve_storm.mjs CLIENT_BUNDLE BASE_URL COUNT TRANSPORT ENOUGH
-// Says "attached" when all are, and a JSON array of milliseconds (process clock) when ENOUGH have come back.
-const [bundle, baseUrl, count, transport, enough] = process.argv.slice(2);
+// node serve_storm.mjs CLIENT_BUNDLE BASE_URL COUNT TRANSPORT
+// Says "attached" when all are, and a JSON array of milliseconds (process clock) when all have come back.
+const [bundle, baseUrl, count, transport] = process.argv.slice(2);
 const { createStatusClient } = await import(bundle);
 
 let live = 0;
@@ -20,7 +20,7 @@ for (let number = 0; number < Number(count); number++) {
     if (lost && (response.ok || response.status === 304)) {
       lost = false;
       back.push(startedAt);
-      if (back.length === Number(enough)) {
+      if (back.length === Number(count)) {
         console.log(JSON.stringify(back));
         process.exit(0);
       }

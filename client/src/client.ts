@@ -1,7 +1,7 @@
 /** The client: decides when a session runs, remembers what it said, tells the listeners. */
 import { systemClock } from './clock.js';
 import { type ConditionChange, Conditions } from './conditions.js';
-import { type StatusError, toStatusError } from './errors.js';
+import type { StatusError } from './errors.js';
 import { createHttp, type Http } from './http.js';
 import { Listeners } from './listeners.js';
 import { createTokenBucket, DEFAULT_INTERVAL_MS, networkIntervalMs, type TakeToken } from './pacing.js';
@@ -36,7 +36,6 @@ const nothing = (): void => undefined;
 
 class Client implements StatusClient {
   private readonly clock;
-  private readonly random;
   private readonly http: Http;
   private readonly takeToken: TakeToken;
   private readonly conditions: Conditions;
@@ -54,10 +53,8 @@ class Client implements StatusClient {
   private lastSession: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: StatusClientOptions) {
-    const { transport = 'auto', activity = pageActivity(), network = pageNetwork() } = options;
-    const { clock = systemClock, random = Math.random } = options;
+    const { transport = 'auto', activity = pageActivity(), network = pageNetwork(), clock = systemClock } = options;
     this.clock = clock;
-    this.random = random;
     this.http = createHttp(options, clock);
     this.takeToken = createTokenBucket(clock.now());
     this.conditions = new Conditions(activity, network, (change) => this.onCondition(change));
@@ -176,7 +173,7 @@ class Client implements StatusClient {
         confirm: (reading) => this.confirm(reading),
       },
       takeToken: this.takeToken,
-      random: this.random,
+      random: this.options.random ?? Math.random,
       transport: () => this.transport(),
       intervalMs: () => this.intervalMs(),
       confirmations: () => this.confirmations,
@@ -208,8 +205,7 @@ class Client implements StatusClient {
     return current !== known;
   }
 
-  private fail(thrown: unknown): void {
-    const error = toStatusError(thrown);
+  private fail(error: StatusError): void {
     if (error.code === 'rejected') {
       this.rejected = error;
       this.update();

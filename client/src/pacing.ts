@@ -1,22 +1,29 @@
 /** When to ask again: backoff, the gap between answers, and the bucket that bounds both. Pure. */
 
-export const FIRST_DELAY_MS = 1_000;
-export const MAX_DELAY_MS = 30_000;
 /** Between an answer and the long poll that follows it: the server may have more at once, the bucket bounds how often. */
 export const CHANGE_GAP_MS = 100;
 export const DEFAULT_INTERVAL_MS = 3_000;
 
-/** Upper bound of the n-th delay in a row: 1 s, 2 s, 4 s … 30 s. `attempt` counts from 0. */
-export const backoffBoundMs = (attempt: number): number => Math.min(FIRST_DELAY_MS * 2 ** attempt, MAX_DELAY_MS);
+/** log2(30 / ln 2): there, doubling has become as steep as 30 s an attempt. */
+const STRAIGHT_FROM = 5.436;
+
+/** The curve on which attempts in a row come, in seconds: doubling, then straight on. */
+const attemptAt = (n: number): number => 2 ** Math.min(n, STRAIGHT_FROM) + 30 * Math.max(n - STRAIGHT_FROM, 0);
 
 /**
- * How long to wait after the n-th failure in a row.
+ * How long to wait after a failure: at most 1 s, 2 s, 4 s … 30 s, at least half of that.
  *
- * Full jitter: uniform below the bound, so that clients that failed together do not return together.
- * `Retry-After` is the floor.
+ * `jitter` in [0, 1) is drawn once a row. Clients that failed together stand evenly along the curve, so whenever the
+ * server returns they come evenly too (the first at most twice as densely as the last), and nobody is late: all are
+ * back when the outage has lasted once more, and a second. Drawn for each attempt it would leave stragglers.
+ *
+ * `Retry-After` is the floor, and is spread as well: everybody may have been told the same.
+ *
+ * @param attempt Failures before this one, in a row.
  */
-export function backoffMs(attempt: number, random: () => number, retryAfterMs: number | null = null): number {
-  return Math.max(random() * backoffBoundMs(attempt), retryAfterMs ?? 0);
+export function backoffMs(attempt: number, jitter: number, retryAfterMs: number | null): number {
+  const n = attempt + jitter;
+  return Math.max(1_000 * (attemptAt(n) - attemptAt(n - 1)), (retryAfterMs ?? 0) * (1 + jitter));
 }
 
 /**

@@ -45,6 +45,8 @@ export async function runSession(session: Session): Promise<void> {
   const doubt = new StreamDoubt();
   /** In a row. */
   let failures = 0;
+  /** Drawn with the first failure of a row. */
+  let jitter = 0;
   /** Exchanges that succeeded, in a row. */
   let answers = 0;
   /** Held requests that failed, in a row. */
@@ -85,7 +87,8 @@ export async function runSession(session: Session): Promise<void> {
     session.fail(error);
     const fallBackMs = transport === 'sse' && !worked ? doubt.after(error) : 0;
     if (fallBackMs) session.fallBack(fallBackMs);
-    return backoffMs(failures++, random, error.retryAfterMs);
+    if (!failures) jitter = random();
+    return backoffMs(failures++, jitter, error.retryAfterMs);
   }
 
   /** One exchange; returns how long to wait before the next. */

@@ -227,5 +227,5 @@ async def _read_until(reader: asyncio.StreamReader, is_done: Callable[[bytes], b
 def test_clients_of_a_host_that_crashed_do_not_come_back_all_at_once(tmp_path: Path) -> None:
     """The real client package, two hundred instances: no second in which half of them reconnect."""
     with running_stack(tmp_path) as stack:
-        found = storm(stack, stack.programs[0], 200, "long-poll", signal.SIGKILL, enough=150)
+        found = storm(stack, stack.programs[0], 200, "long-poll", signal.SIGKILL)
     assert found["reconnects_busiest_second"] <= 100

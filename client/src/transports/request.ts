@@ -31,14 +31,14 @@ function question(memory: Memory, waitSeconds: number): Question {
 
 /** Asks once. `waitSeconds` 0 is a plain poll. */
 export async function requestStatus(exchange: Exchange, waitSeconds: number): Promise<Outcome> {
-  const { memory, clock } = exchange;
-  const { path, headers } = question(memory, waitSeconds);
+  const { memory, clock, signal } = exchange;
   const startedAt = clock.now();
   const limitMs = Math.max(waitSeconds * 1000 + HOLD_SLACK_MS, ANSWER_LIMIT_MS);
-  const reading = await exchange.http.get({ path, headers, limitMs, signal: exchange.signal }, async (response) =>
+  const call = { ...question(memory, waitSeconds), limitMs, signal };
+  const reading = await exchange.http.get(call, async (response) =>
     response.status === 304 ? null : parseStatus(await response.text(), response.headers.get('ETag')),
   );
-  if (exchange.signal.aborted) return { kind: 'answered', changed: false };
+  if (signal.aborted) return { kind: 'answered', changed: false };
   if (!reading && !memory.reading) throw new StatusError('protocol', '304 without a validator.');
   noticeLostValidator(memory, reading?.version, clock.now() - startedAt, waitSeconds);
   return { kind: 'answered', changed: exchange.confirm(reading) };

@@ -2,7 +2,7 @@
 import { createParser } from 'eventsource-parser';
 import type { Deadline } from '../clock.js';
 import { StatusError } from '../errors.js';
-import { parseStreamData, STATUS_EVENT, STREAM_PATH, STREAM_SILENCE_MS } from '../protocol.js';
+import { parseStreamData, type Reading, STATUS_EVENT, STREAM_PATH, STREAM_SILENCE_MS } from '../protocol.js';
 import type { Exchange, Outcome } from './exchange.js';
 
 /** Headers and the first frame or comment come at once; later than this, something is buffering. */
@@ -44,19 +44,17 @@ async function readFrames(
   const { clock, signal } = exchange;
   const startedAt = clock.now();
   let retryMs = DEFAULT_RETRY_MS;
-  const seen = (): void => {
+  const hear = (reading: Reading | null): void => {
+    if (signal.aborted) return;
+    exchange.confirm(reading);
     progress.frames += 1;
   };
   const parser = createParser({
     onEvent(event) {
-      if (signal.aborted || event.event !== STATUS_EVENT) return;
-      exchange.confirm(parseStreamData(event.data, event.id));
-      seen();
+      if (event.event === STATUS_EVENT) hear(parseStreamData(event.data, event.id));
     },
     onComment() {
-      if (signal.aborted) return;
-      exchange.confirm(null);
-      seen();
+      hear(null);
     },
     onRetry(ms) {
       retryMs = Math.min(Math.max(ms, RETRY_BOUNDS_MS[0]), RETRY_BOUNDS_MS[1]);

@@ -57,18 +57,21 @@ describe('protocol', () => {
 });
 
 describe('pacing', () => {
-  it('backoff stays within 1, 2, 4 … 30 s with full jitter, and above Retry-After', () => {
-    const random = seededRandom(7);
+  it('backoff stays within 1, 2, 4 … 30 s and their halves, whatever the jitter', () => {
     for (let attempt = 0; attempt < 2000; attempt += 1) {
       const bound = Math.min(1000 * 2 ** attempt, 30_000);
-      const delay = backoffMs(attempt, random);
-      expect(delay).toBeGreaterThanOrEqual(0);
-      expect(delay).toBeLessThanOrEqual(bound);
+      for (const jitter of [0, 0.3, 0.7, 1 - Number.EPSILON]) {
+        const delay = backoffMs(attempt, jitter, null);
+        expect(delay).toBeGreaterThanOrEqual(bound / 2);
+        expect(delay).toBeLessThanOrEqual(bound + 1e-3);
+      }
     }
-    expect(backoffMs(0, random, 12_000)).toBe(12_000);
-    const spread = Array.from({ length: 500 }, () => backoffMs(9, random));
-    expect(Math.min(...spread)).toBeLessThan(2000);
-    expect(Math.max(...spread)).toBeGreaterThan(28_000);
+  });
+
+  it('Retry-After is the floor, and is spread over as long again', () => {
+    expect(backoffMs(0, 0, 12_000)).toBe(12_000);
+    expect(backoffMs(0, 0.5, 12_000)).toBe(18_000);
+    expect(backoffMs(6, 0.5, 12_000)).toBe(backoffMs(6, 0.5, null));
   });
 
   it('gaps', () => {
@@ -93,6 +96,59 @@ describe('pacing', () => {
     expect(bucket(-9999)).toBe(500);
     expect(bucket(-9499)).toBe(0);
     expect(bucket(1e9)).toBe(0);
+  });
+});
+
+describe('clients that lost their server together', () => {
+  type Delays = (attempt: number) => number;
+  const OUTAGES = [0.7, 1, 2, 3.5, 5, 10, 20, 45, 120];
+
+  /** When each is back, in seconds, sorted: the first of its attempts that the server is there for. */
+  function returns(outage: number, clients: number, delaysOf: () => Delays): number[] {
+    const times = Array.from({ length: clients }, () => {
+      const delays = delaysOf();
+      let at = 0;
+      for (let attempt = 0; at < outage; attempt += 1) at += delays(attempt) / 1000;
+      return at;
+    });
+    return times.sort((a, b) => a - b);
+  }
+
+  /** Of the busiest second, and of the window from the first to the last. */
+  function peakOverMean(times: readonly number[]): number {
+    let [peak, end] = [0, 0];
+    times.forEach((time, start) => {
+      while ((times[end] ?? Infinity) < time + 1) end += 1;
+      peak = Math.max(peak, end - start);
+    });
+    return peak / (times.length / ((times.at(-1) ?? 0) - (times[0] ?? 0)));
+  }
+
+  /** As the session does: one draw a row. */
+  function ours(random: () => number): () => Delays {
+    return () => {
+      const jitter = random();
+      return (attempt) => backoffMs(attempt, jitter, null);
+    };
+  }
+
+  it.each(OUTAGES)('come back evenly after %d s: a thousand, in no second twice the mean', (outage) => {
+    const times = returns(outage, 1000, ours(seededRandom(1)));
+    expect(peakOverMean(times)).toBeLessThanOrEqual(2);
+  });
+
+  it('whatever the outage, evenness is the design and not the draw, and nobody is late', () => {
+    for (let outage = 0.7; outage < 200; outage *= 1.2) {
+      const times = returns(outage, 10_000, ours(seededRandom(2)));
+      expect(peakOverMean(times), `${outage} s`).toBeLessThanOrEqual(1.7);
+      expect(times.at(-1), `${outage} s`).toBeLessThan(outage + Math.min(outage + 1, 30.001));
+    }
+  });
+
+  it.each(OUTAGES)('with a draw for each attempt they would not, after %d s', (outage) => {
+    const random = seededRandom(1);
+    const fullJitter: Delays = (attempt) => random() * Math.min(1000 * 2 ** attempt, 30_000);
+    expect(peakOverMean(returns(outage, 1000, () => fullJitter))).toBeGreaterThan(2);
   });
 });
 
