@@ -17,11 +17,12 @@ from pathlib import Path
 from random import Random
 
 from bench.generated import FOLDER_MAP, GeneratedBlobs, SqliteTable, name_of
-from bench.ledgers import FINGERPRINT, open_ledger
+from bench.ledgers import FINGERPRINT, FOLDER, open_ledger
 from shared.clock import SystemClock
 from shared.counts import PARTITION, Counts
 from shared.passes import Parts
 from shared.reconcile import Reconciler
+from shared.tally import fold
 from shared.writer import Writer
 
 RUN_SECONDS = 900
@@ -41,7 +42,10 @@ def measure(count: int) -> dict[str, float]:
 async def _prepare(file: Path, count: int) -> None:
     table = SqliteTable(file)
     table.fill(PARTITION, count - 1)
-    await open_ledger(table)
+    stored = await (await open_ledger(table)).open()
+    held = fold(stored.tally.digest_key, (f"{FOLDER}/{name_of(number)}" for number in range(count - 1)))
+    tally = stored.tally.holding({**stored.tally.sums, FOLDER: held}, SystemClock().now())
+    await table.commit(PARTITION, [stored.write(tally)])
 
 
 async def _reconcile(file: Path, count: int) -> dict[str, float]:

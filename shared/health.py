@@ -13,6 +13,19 @@ if TYPE_CHECKING:
 
 #: A report is shared by all who ask within this time.
 CACHE_SECONDS: Final = 1.0
+#: What those see who may see more than the status: JSON type, and what it is. Part of the OpenAPI document.
+DETAILS: Final[dict[str, tuple[str | list[str], str]]] = {
+    "storage_reachable": ("boolean", "Whether the counts could be read."),
+    "waiters": ("integer", "Held polls and open streams of this instance, now."),
+    "waiters_limit": ("integer", "So many are held at most (MAX_WAITERS); who comes then is answered 503."),
+    "status_reads": ("integer", "Reads of the counts since this instance started: they do not grow with clients."),
+    "asyncio_tasks": ("integer", "Tasks of this instance, now: more and more of them are a leak."),
+    "counts_changed_at": ("string", "When a count last changed, UTC; absent while the counts are not known."),
+    "last_event_age_seconds": (["number", "null"], "Since an event last changed a count here; null before one."),
+    "events": ("object", "Delivered events since this instance started, by outcome."),
+    "quarantined_by_this_instance": ("integer", "Events put into quarantine since this instance started."),
+    "last_reconciliation": (["object", "null"], "The report of the last one; null before one."),
+}
 
 
 class Health:

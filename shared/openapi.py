@@ -15,6 +15,7 @@ from azurefunctions.extensions.http.fastapi import Response
 from shared import wire
 from shared.endpoints import ALLOW, EVENT_STREAM
 from shared.errors import RequestError
+from shared.health import DETAILS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -221,18 +222,22 @@ def _schemas() -> Json:
             "required": ["status"],
             "properties": {
                 "status": {"enum": ["ok", "degraded", "not-ready"]},
-                "storage_reachable": {"type": "boolean"},
-                "waiters": count,
-                "waiters_limit": count,
-                "status_reads": count,
-                "asyncio_tasks": count,
-                "counts_changed_at": moment,
-                "last_event_age_seconds": {"type": ["number", "null"]},
-                "events": {"type": "object", "additionalProperties": count},
-                "quarantined_by_this_instance": count,
-                "last_reconciliation": {"type": ["object", "null"]},
+                **_health_details(),
             },
         },
+    }
+
+
+def _health_details() -> Json:
+    """Describe what shared/health.py adds to the status for those who may see more."""
+    more: Json = {
+        "integer": {"minimum": 0},
+        "string": {"format": "date-time"},
+        "object": {"additionalProperties": {"type": "integer", "minimum": 0}},
+    }
+    return {
+        name: {"type": kind, "description": text} | (more.get(kind, {}) if isinstance(kind, str) else {})
+        for name, (kind, text) in DETAILS.items()
     }
 
 

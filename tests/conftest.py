@@ -1,4 +1,4 @@
-"""What all tests share: one Azurite for the whole run, and addresses on it."""
+"""What all tests share: one Azurite for the whole run, addresses on it, and that no secret is written."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from localdev.azurite import Azurite
+
+pytest_plugins = ["tests.leaks.plugin"]
 
 
 @pytest.fixture(scope="session")

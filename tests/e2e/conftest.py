@@ -9,11 +9,14 @@ import pytest
 
 from tests.e2e.stack import App, Stack, running_stack
 
+#: What is measured goes to the host's log: it is searched for secrets as everything is (tests/leaks).
+SETTINGS = {"CORS_ORIGINS": "https://app.example.com", "TELEMETRY": "console"}
+
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Run Azurite, bridge and functions host once."""
-    with running_stack(tmp_path_factory.mktemp("stack"), CORS_ORIGINS="https://app.example.com") as running:
+    with running_stack(tmp_path_factory.mktemp("stack"), **SETTINGS) as running:
         yield running
 
 

@@ -13,6 +13,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
+from tests.leaks.secrets import secret
+
 ISSUER, AUDIENCE = "https://issuer.example.com/", "api://status"
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
@@ -47,4 +49,5 @@ def token(key: rsa.RSAPrivateKey = KEY, **changes: object) -> str:
     """Make a token that holds, but for the changes."""
     now = int(time.time())
     claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "phone", "exp": now + 300, "nbf": now - 10, **changes}
-    return jwt.encode({k: v for k, v in claims.items() if v is not None}, key, "RS256", headers={"kid": "1"})
+    made = jwt.encode({k: v for k, v in claims.items() if v is not None}, key, "RS256", headers={"kid": "1"})
+    return secret("a token", made)

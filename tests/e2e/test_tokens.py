@@ -17,7 +17,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.e2e.issuer import AUDIENCE, ISSUER, KEY, running_issuer, token
 from tests.e2e.stack import STATUS, STREAM, Stack
+from tests.leaks.secrets import secret
 
+FUNCTION_KEY = secret("a function key", "the-function-key-of-these-tests")
+MASTER_KEY = secret("a master key", "the-master-key-of-these-tests")
 OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
@@ -45,7 +48,7 @@ def signed_with_the_public_key() -> str:
     public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     head = encoded(b'{"alg":"HS256","typ":"JWT","kid":"1"}')
     signed = head + b"." + encoded(json.dumps({"iss": ISSUER, "aud": AUDIENCE, "exp": 4_000_000_000}).encode())
-    return (signed + b"." + encoded(hmac.digest(public, signed, "sha256"))).decode()
+    return secret("a token", (signed + b"." + encoded(hmac.digest(public, signed, "sha256"))).decode())
 
 
 GOOD = "good"
@@ -101,7 +104,7 @@ def test_a_preflight_needs_no_token(secured: httpx.Client) -> None:
 @pytest.mark.skipif(os.environ.get("FUNCTIONS_HOST") == "func", reason="Core Tools makes up its own keys")
 def test_function_keys(tmp_path: Path) -> None:
     """AUTH_MODE=function: the platform asks for the key before the app is reached; liveness is open to all."""
-    stack = Stack(tmp_path, AUTH_MODE="function", HOST_FUNCTION_KEY="the-key", HOST_MASTER_KEY="the-master-key")
+    stack = Stack(tmp_path, AUTH_MODE="function", HOST_FUNCTION_KEY=FUNCTION_KEY, HOST_MASTER_KEY=MASTER_KEY)
     try:
         stack.azurite.start_blocking()
         stack.start_host(stack.host_port, "--enable-auth")
@@ -109,8 +112,8 @@ def test_function_keys(tmp_path: Path) -> None:
             for path in (STATUS, STREAM):
                 assert client.get(path).status_code == 401
                 assert client.get(path, headers={"x-functions-key": "garbage"}).status_code == 401
-                assert client.head(path, headers={"x-functions-key": "the-key"}).status_code == 200
-            assert client.get(STATUS, params={"code": "the-key"}).status_code == 200
+                assert client.head(path, headers={"x-functions-key": FUNCTION_KEY}).status_code == 200
+            assert client.get(STATUS, params={"code": FUNCTION_KEY}).status_code == 200
             assert client.get("/api/health").json() == {"status": "ok"}
             assert client.post(stack.webhook, headers={"aeg-event-type": "Notification"}, json=[]).status_code == 401
     finally:

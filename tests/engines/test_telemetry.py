@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
 
 import pytest
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tests.fakes.world import World
+from tests.leaks.written import WRITTEN
 
-SPANS = InMemorySpanExporter()
+
+class SearchedSpans(InMemorySpanExporter):
+    """Keeps the spans, and has them searched for secrets."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Take them."""
+        for span in spans:
+            WRITTEN.text("span", span.name, span.to_json().encode(), is_over=True)
+        return super().export(spans)
+
+
+SPANS = SearchedSpans()
 READER = InMemoryMetricReader()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _providers() -> None:
+def _providers() -> Iterator[None]:
     """Collect in memory; providers can be set once a process."""
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(SPANS))
     trace.set_tracer_provider(provider)
     metrics.set_meter_provider(MeterProvider([READER]))
+    yield
+    WRITTEN.text("metric", "all metrics", str(READER.get_metrics_data()).encode(), is_over=True)
 
 
 def measured() -> dict[str, dict[tuple[tuple[str, object], ...], float]]:

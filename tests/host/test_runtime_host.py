@@ -17,9 +17,13 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.leaks.secrets import secret
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 APPS = Path(__file__).parent / "apps"
 DEADLINE_SECONDS = 10.0
+FUNCTION_KEY = secret("a function key", "function-key-of-the-host-tests")
+MASTER_KEY = secret("a master key", "master-key-of-the-host-tests")
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 FULL_SETTINGS = {
     "EVERY": "*/1 * * * * *",
@@ -95,7 +99,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """The same app behind keys."""
     folder = app("full", tmp_path_factory.mktemp("guarded"), FULL_SETTINGS)
-    keys = {"HOST_FUNCTION_KEY": "fkey", "HOST_MASTER_KEY": "mkey"}
+    keys = {"HOST_FUNCTION_KEY": FUNCTION_KEY, "HOST_MASTER_KEY": MASTER_KEY}
     with running(folder, "--port", "0", "--enable-auth", env=keys) as host:
         yield host
 
@@ -198,14 +202,14 @@ def test_listing(host: Host) -> None:
     [
         ("/api/keyed", {}, 401),
         ("/api/keyed", {"x-functions-key": "wrong"}, 401),
-        ("/api/keyed", {"x-functions-key": "fkey"}, 200),
-        ("/api/keyed?code=fkey", {}, 200),
-        ("/api/keyed?code=mkey", {}, 200),
+        ("/api/keyed", {"x-functions-key": FUNCTION_KEY}, 200),
+        (f"/api/keyed?code={FUNCTION_KEY}", {}, 200),
+        (f"/api/keyed?code={MASTER_KEY}", {}, 200),
         ("/api/keyed?code=%ff", {}, 401),
         ("/api/notmodified", {}, 304),
         ("/admin/host/status", {}, 401),
-        ("/admin/host/status?code=fkey", {}, 401),
-        ("/admin/host/status", {"x-functions-key": "mkey"}, 200),
+        (f"/admin/host/status?code={FUNCTION_KEY}", {}, 401),
+        ("/admin/host/status", {"x-functions-key": MASTER_KEY}, 200),
         ("/runtime/webhooks/EventGrid?functionName=on_event", {}, 401),
     ],
 )

@@ -6,12 +6,14 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 from aiohttp import web
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
 from localdev.azurite import ACCOUNT, ACCOUNT_KEY
 from localdev.ports import LOOPBACK, free_port
+from tests.leaks.secrets import secret
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,13 +31,21 @@ async def eventually(condition: Callable[[], object], *, seconds: float = 15.0) 
 
 def sas(container: ContainerClient) -> str:
     """Signs for everything in a container."""
-    return generate_container_sas(
-        ACCOUNT,
-        container.container_name,
-        account_key=ACCOUNT_KEY,
-        permission=ContainerSasPermissions(read=True, write=True, create=True, delete=True),
-        expiry=datetime.now(UTC) + timedelta(hours=1),
+    return unwritten(
+        generate_container_sas(
+            ACCOUNT,
+            container.container_name,
+            account_key=ACCOUNT_KEY,
+            permission=ContainerSasPermissions(read=True, write=True, create=True, delete=True),
+            expiry=datetime.now(UTC) + timedelta(hours=1),
+        )
     )
+
+
+def unwritten(sas: str) -> str:
+    """Register the signature of a SAS as something that must never be written; return the SAS."""
+    secret("a signature", parse_qs(sas)["sig"][0])
+    return sas
 
 
 class Webhook:

@@ -23,7 +23,7 @@ from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClien
 from localdev.azurite import ACCOUNT, ACCOUNT_KEY, Azurite
 from localdev.bridge import Bridge
 from localdev.ports import free_port
-from tests.localdev.support import Webhook, eventually, sas
+from tests.localdev.support import Webhook, eventually, sas, unwritten
 
 # Large bodies: the SDK hands them to aiohttp as bytes, which warns about it.
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
@@ -133,12 +133,14 @@ async def test_a_batch_over_many_containers(service: BlobServiceClient, webhook:
         parts.append(
             f"--B1\r\nContent-Type: application/http\r\nContent-ID: {number}\r\n\r\nDELETE {target} HTTP/1.1\r\n\r\n"
         )
-    token = generate_account_sas(
-        ACCOUNT,
-        ACCOUNT_KEY,
-        ResourceTypes(service=True, container=True, object=True),
-        AccountSasPermissions(read=True, write=True, delete=True, list=True, create=True, add=True, process=True),
-        datetime.now(UTC) + timedelta(hours=1),
+    token = unwritten(
+        generate_account_sas(
+            ACCOUNT,
+            ACCOUNT_KEY,
+            ResourceTypes(service=True, container=True, object=True),
+            AccountSasPermissions(read=True, write=True, delete=True, list=True, create=True, add=True, process=True),
+            datetime.now(UTC) + timedelta(hours=1),
+        )
     )
     body = ("".join(parts) + "--B1--\r\n").encode()
     headers = {"content-type": "multipart/mixed; boundary=B1", "x-ms-version": "2021-12-02"}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.leaks.secrets import secret
 from tests.protocol.deployment import MAX_REQUESTS, Caller, Deployment
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ LOCAL = {
     "MAX_STREAM_SECONDS": "7",
     "MAX_WAIT_SECONDS": "20",
     "CORS_ORIGINS": "https://app.example.com",
+    "TELEMETRY": "console",  # into the host's log, which is searched for secrets as everything is (tests/leaks)
 }
 
 
@@ -146,7 +148,11 @@ def _foreign(config: pytest.Config, url: str) -> Deployment:
         assert await process.wait() == 0, "the --trigger command failed"
 
     settings = dict(each.split("=", 1) for each in config.getoption("--setting", default=None) or [])
-    return Deployment(url, given(config, "--token"), given(config, "--code"), settings, trigger if command else None)
+    token, code = given(config, "--token"), given(config, "--code")
+    for name, value in (("the deployment's token", token), ("the deployment's key", code)):
+        if value:
+            secret(name, value)
+    return Deployment(url, token, code, settings, trigger if command else None)
 
 
 def _other(stack: Stack, *, token: str = "", answers: int = 200, **environ: str) -> Deployment:

@@ -28,6 +28,7 @@ from shared.errors import ServiceUnavailable, Unauthorized
 from shared.keys import LIFESPAN_SECONDS, REFETCH_SECONDS
 from shared.settings import JwtSettings
 from tests.fakes.memory_blobs import FakeClock
+from tests.leaks.secrets import secret
 
 ISSUER, AUDIENCE = "https://login.example.com/", "api://blob-status"
 
@@ -133,7 +134,8 @@ def claims(**changed: object) -> dict[str, object]:
 
 def signed(key: Any = KEY, algorithm: str = "RS256", header: dict[str, Any] | None = None, **changed: object) -> str:
     """Return a bearer header; of its claims and header fields some are changed."""
-    return "Bearer " + jwt.encode(claims(**changed), key, algorithm, headers={"kid": "one"} | (header or {}))
+    token = jwt.encode(claims(**changed), key, algorithm, headers={"kid": "one"} | (header or {}))
+    return f"Bearer {secret('a token', token)}"
 
 
 def part(value: bytes) -> str:
