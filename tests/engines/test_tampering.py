@@ -14,6 +14,7 @@ from shared import comparison
 from shared.counts import PARTITION, TALLY_KEY
 from shared.ledger import Properties, row_key
 from shared.ports import Page, Write
+from tests.engines.listings import slow_down
 from tests.fakes import memory_table
 from tests.fakes.world import World
 
@@ -127,14 +128,7 @@ async def test_i4_a_wrong_tally_is_corrected_in_slices_and_ranges(
     monkeypatch.setattr(comparison, "ROWS_AT_ONCE", rows_at_once)
     monkeypatch.setattr(memory_table, "PAGE_SIZE", 7)
     await miscount(filled)
-    pages = filled.blobs.pages
-
-    async def slow(container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
-        async for page in pages(container, prefix, token):
-            filled.clock.advance(4)
-            yield page
-
-    filled.blobs.pages = slow  # type: ignore[method-assign]
+    slow_down(filled, 4)
     slices = 1
     while not (report := await filled.new_process().reconciler.run(slice_seconds=10)).finished:
         slices += 1

@@ -1,0 +1,227 @@
+"""Reconciliations that are cut short, cut into slices or ranges, or run twice at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from shared import comparison
+from shared.checkpoint import AlreadyRunning
+from shared.errors import Refused
+from shared.ports import Head, Page
+from shared.tally import Sum
+from tests.engines.listings import Killed, killed_at, slow_down
+from tests.fakes import memory_table
+from tests.fakes.world import World
+
+
+def during_the_first_look(world: World, step: Callable[[], Awaitable[object]]) -> None:
+    """Have something happen in the middle of a comparison: before the first HEAD is answered."""
+    head, steps = world.blobs.head, [step]
+
+    async def head_with_a_step(container: str, name: str) -> Head:
+        if steps:
+            await steps.pop()()
+        return await head(container, name)
+
+    world.blobs.head = head_with_a_step  # type: ignore[method-assign]
+
+
+async def test_a_second_process_leaves_it_to_the_first(world: World) -> None:
+    """While one reconciles the other refuses, and says who is at it; the timer takes that calmly."""
+    world.blobs.put("queued/a.jpg")
+    world.clock.advance(5)
+    other = world.new_process()
+
+    async def try_too() -> None:
+        with pytest.raises(AlreadyRunning, match="running in"):
+            await other.reconciler.run()
+        await other.reconciler.run_scheduled(60)
+
+    during_the_first_look(world, try_too)
+    assert (await world.process.reconciler.run()).added == {"queued": 1}
+
+
+async def test_two_processes_reconcile_at_once(world: World) -> None:
+    """Correctness leans on no lease: two runs at the same time end at the truth, once."""
+    for number in range(40):
+        world.blobs.put(f"queued/{number}.jpg")
+    world.clock.advance(5)
+    other = world.new_process()
+
+    async def overtake() -> None:
+        world.clock.advance(61)  # the lease is over, and its holder does not know
+        assert (await other.reconciler.run(full=True)).corrected > 20
+
+    during_the_first_look(world, overtake)
+    with pytest.raises(AlreadyRunning):
+        await world.process.reconciler.run()
+    assert world.stored_tally().sums["queued"] == world.truth()["queued"] != Sum()
+    world.check_rows_and_tally_agree()
+
+
+@pytest.mark.parametrize("page_number", range(1, 9))
+async def test_a_killed_pass_lists_at_most_one_page_twice(world: World, page_number: int) -> None:
+    """A clean pass over eight pages, killed at any of them, goes on where it was."""
+    for folder, blobs in (("queued", 45), ("input", 15), ("output", 5)):
+        for number in range(blobs):
+            await world.process.delivery.take(world.blobs.put(f"{folder}/{number:02}.jpg"))
+    listed = killed_at(world, page_number)
+    with pytest.raises(Killed):
+        await world.process.reconciler.run()
+    world.clock.advance(61)
+    report = await world.new_process().reconciler.run()
+    assert (report.clean, report.listed, report.slices) == (True, 65, 1 if page_number == 1 else 2)
+    assert len(listed) - len(set(listed)) <= 1
+    assert len(set(listed)) == 8
+
+
+@pytest.mark.parametrize("page_number", range(9, 18, 2))
+async def test_i4_a_comparison_that_is_killed_goes_on(world: World, page_number: int) -> None:
+    """Drift of every kind, the process killed in the second listing: another one goes on and repairs all of it."""
+    for number in range(65):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number:02}.jpg"))
+    for number in range(0, 65, 5):
+        world.blobs.delete(f"queued/{number:02}.jpg")  # event lost
+        world.blobs.put(f"queued/{number:02}-new.jpg")  # event lost
+    world.clock.advance(5)
+    listed = killed_at(world, page_number)
+    with pytest.raises(Killed):
+        await world.process.reconciler.run()
+    world.clock.advance(61)
+    report = await world.new_process().reconciler.run()
+    assert world.stored_tally().sums == world.truth()
+    assert (report.added, report.removed) == ({"queued": 13}, {"queued": 13})
+    assert len(listed) <= 2 * len(set(listed)) + 1
+
+
+async def test_a_slice_ends_in_time_and_the_next_one_goes_on(world: World) -> None:
+    """A run that may not take longer than its slice is done in several, and lists nothing twice."""
+    for number in range(95):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number:02}.jpg"))
+    pages, before = world.blobs.pages, world.blobs.listed_pages
+
+    async def slow(container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
+        async for page in pages(container, prefix, token):
+            world.clock.advance(4)
+            yield page
+
+    world.blobs.pages = slow  # type: ignore[method-assign]
+    slices = 0
+    while not (report := await world.new_process().reconciler.run(slice_seconds=10)).finished:
+        slices += 1
+    assert report.clean
+    assert report.slices == slices + 1 > 3
+    assert report.listed == 95
+    assert world.blobs.listed_pages - before == 10 + 2
+
+
+async def test_an_unfinished_run_of_yesterday_is_not_resumed(world: World) -> None:
+    """What changed since its start would be left alone, for a day."""
+    for number in range(25):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number:02}.jpg"))
+    killed_at(world, 2)
+    with pytest.raises(Killed):
+        await world.process.reconciler.run()
+    world.clock.advance(90_000)
+    assert (await world.new_process().reconciler.run()).slices == 1
+
+
+async def test_a_refused_token_begins_anew(world: World) -> None:
+    """A continuation token that storage does not take any more does not stop reconciliation for ever."""
+    for number in range(25):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number:02}.jpg"))
+    killed_at(world, 2)
+    pages = world.blobs.pages
+    with pytest.raises(Killed):
+        await world.process.reconciler.run()
+    world.clock.advance(61)
+
+    async def refusing(container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
+        if token:
+            raise Refused("400 OutOfRangeQueryParameterValue")
+        async for page in pages(container, prefix, token):
+            yield page
+
+    world.blobs.pages = refusing  # type: ignore[method-assign]
+    with pytest.raises(Refused):
+        await world.process.reconciler.run()
+    assert (await world.process.reconciler.run()).clean
+
+
+async def test_a_cancelled_run_gives_its_lease_back(world: World) -> None:
+    """An operator's Ctrl-C keeps nobody waiting, and the next run goes on."""
+    for number in range(25):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number:02}.jpg"))
+    pages, given = world.blobs.pages, 0
+
+    async def endless(container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
+        nonlocal given
+        async for page in pages(container, prefix, token):
+            given += 1
+            if given == 2:
+                await asyncio.Event().wait()
+            yield page
+
+    world.blobs.pages = endless  # type: ignore[method-assign]
+    running = asyncio.create_task(world.process.reconciler.run())
+    while given < 2:
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    report = await world.new_process().reconciler.run()
+    assert (report.clean, report.slices) == (True, 2)
+
+
+@pytest.fixture
+def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a ledger of a hundred rows compared in several ranges (a page of the fake's scan is 100 rows)."""
+    monkeypatch.setattr(comparison, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(memory_table, "PAGE_SIZE", 30)
+
+
+async def drift(world: World) -> None:
+    """Count 100 blobs, and lose the events of 20 deletions and 15 creations."""
+    for number in range(100):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number:03}.jpg"))
+    for number in range(0, 100, 5):
+        world.blobs.delete(f"queued/{number:03}.jpg")
+    for number in range(15):
+        world.blobs.put(f"output/{number}.jpg")
+    world.clock.advance(5)
+
+
+@pytest.mark.usefixtures("small_ranges")
+async def test_i4_a_large_ledger_is_compared_range_by_range(world: World) -> None:
+    """What is held at once is bounded: each range of row keys is compared with a listing of its own."""
+    await drift(world)
+    report = await world.process.reconciler.run()
+    assert (report.removed, report.added, report.listed) == ({"queued": 20}, {"output": 15}, 95)
+    assert world.stored_tally().sums == world.truth()
+    world.check_rows_and_tally_agree()
+    assert world.blobs.heads == 35
+
+
+@pytest.mark.usefixtures("small_ranges")
+async def test_i4_ranges_are_resumed(world: World) -> None:
+    """Slices so short that a run takes many, through several ranges: each gets on, and the end is exact."""
+    await drift(world)
+    slow_down(world, 4)
+    slices = 1
+    while not (report := await world.new_process().reconciler.run(slice_seconds=10)).finished:
+        slices += 1
+        assert slices < 100
+    assert slices > 10
+    assert (report.removed, report.added) == ({"queued": 20}, {"output": 15})
+    assert world.stored_tally().sums == world.truth()
+
+
+@pytest.mark.usefixtures("small_ranges")
+async def test_a_directory_is_compared_range_by_range_too(world: World) -> None:
+    """The same for a prefix, without a checkpoint."""
+    await drift(world)
+    report = await world.process.reconciler.run_prefix("queued", "")
+    assert report.removed == {"queued": 20}
+    assert (await world.process.reconciler.verify()).added == {"output": 15}

@@ -1,0 +1,48 @@
+"""The rows of deleted names: kept as long as an event of theirs may come, then dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.counts import PARTITION
+from shared.ports import Write
+from shared.tombstones import collect
+from tests.fakes.world import World
+
+
+async def test_tombstones_go_after_the_horizon_and_not_before(world: World) -> None:
+    """A deleted name's row is kept for 14 days and one more; afterwards an event of that age is looked at."""
+    created = world.blobs.put("queued/a.jpg")
+    deleted = world.blobs.delete("queued/a.jpg")
+    for event in (deleted, created):
+        await world.process.delivery.take(event)
+    await world.process.delivery.take(world.blobs.put("queued/b.jpg"))
+    for days, rows in ((13, 2), (1, 2), (1.5, 1)):
+        world.clock.advance(days * 86_400)
+        await world.process.reconciler.run()
+        assert len(world.stored_rows()) == rows
+    assert world.blobs.heads == 0
+    await world.new_process().delivery.take(created)
+    assert world.blobs.heads == 1
+    assert world.stored_tally().sums == world.truth()
+
+
+async def test_a_tombstone_that_changes_while_it_is_collected_stays(world: World) -> None:
+    """Collection is conditional: a name that comes back in that moment keeps its row."""
+    for number in range(4):
+        world.blobs.put(f"queued/{number}.jpg")
+        await world.process.delivery.take(world.blobs.delete(f"queued/{number}.jpg"))
+    world.clock.advance(16 * 86_400)
+    commit, again = world.table.commit, world.blobs.put("queued/2.jpg")
+
+    async def commit_after_an_event(partition: str, writes: Sequence[Write]) -> list[str]:
+        if any(write.properties is None for write in writes):
+            world.table.commit = commit  # type: ignore[method-assign]
+            await world.process.delivery.take(again)
+        return await commit(partition, writes)
+
+    world.table.commit = commit_after_an_event  # type: ignore[method-assign]
+    collected = [dropped async for dropped, _ in collect(world.table, PARTITION, world.clock.now())]
+    assert collected == [3]
+    assert [row.path for row in world.stored_rows()] == ["queued/2.jpg"]
+    assert world.stored_tally().sums == world.truth()
