@@ -7,7 +7,8 @@
 | Log records of this process | a handler of the root logger; the project's own loggers say everything |
 | What the tests themselves and code in this process print | pytest's capture (:mod:`tests.leaks.plugin`) |
 
-Not listened to: what Azurite answers to the storage SDKs, and what a test reads through a pipe or terminal of its own.
+Not listened to: what Azurite answers to the storage SDKs and to the bridge (it repeats the source of a copy, signature
+and all), and what a test reads through a pipe or terminal of its own.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import functools
 import logging
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -28,7 +30,7 @@ import pytest
 from tests.leaks import secrets
 from tests.leaks.written import Text, Written
 
-OWN_LOGGERS = ("shared", "localdev", "ops")
+OWN = ("shared", "localdev", "ops")
 _CHUNK_BYTES = 65_536
 
 
@@ -40,7 +42,7 @@ def listen(patch: pytest.MonkeyPatch, written: Written) -> None:
     patch.setattr(sync, "handle_request", _handle(sync.handle_request, written))
     patch.setattr(asynchronous, "handle_async_request", _handle_async(asynchronous.handle_async_request, written))
     patch.setattr(logging.getLogger(), "handlers", [*logging.getLogger().handlers, Records(written)])
-    for name in OWN_LOGGERS:
+    for name in OWN:
         patch.setattr(logging.getLogger(name), "level", logging.DEBUG)
 
 
@@ -146,7 +148,11 @@ def _command(args: Any) -> str:
 
 def _open_connection(connect: Callable[..., Any], written: Written) -> Callable[..., Any]:
     @functools.wraps(connect)
-    async def open_connection(*args: Any, **options: Any) -> Any:
+    def open_connection(*args: Any, **options: Any) -> Any:
+        caller = str(sys._getframe(1).f_globals.get("__name__", ""))
+        return (connect if caller.partition(".")[0] in OWN else noted)(*args, **options)
+
+    async def noted(*args: Any, **options: Any) -> Any:
         reader, writer = await connect(*args, **options)
         text = written.text("response", f"to bytes, from port {writer.get_extra_info('peername')[1]}")
         feed, feed_eof = reader.feed_data, reader.feed_eof
