@@ -1,24 +1,21 @@
 // Many clients of ours in one process, and when each came back after the server had gone.
 // node serve_storm.mjs CLIENT_BUNDLE BASE_URL COUNT TRANSPORT
-// Says "attached" when all are, and a JSON array of milliseconds (process clock) when all have come back.
+// Says "attached" when all are; is told by a line when the host has gone; then says when all have come back: a JSON
+// array of milliseconds (process clock), of each client's first request since that was answered.
 const [bundle, baseUrl, count, transport] = process.argv.slice(2);
 const { createStatusClient } = await import(bundle);
 
 let live = 0;
+let goneAt = Infinity;
+process.stdin.once('data', () => (goneAt = performance.now()));
 const back = [];
 for (let number = 0; number < Number(count); number++) {
-  let lost = false;
+  let isBack = false;
   const fetchAndNote = async (url, init) => {
     const startedAt = performance.now();
-    let response;
-    try {
-      response = await fetch(url, init);
-    } catch (error) {
-      lost = true;
-      throw error;
-    }
-    if (lost && (response.ok || response.status === 304)) {
-      lost = false;
+    const response = await fetch(url, init);
+    if (!isBack && startedAt > goneAt && (response.ok || response.status === 304)) {
+      isBack = true;
       back.push(startedAt);
       if (back.length === Number(count)) {
         console.log(JSON.stringify(back));
