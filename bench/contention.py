@@ -18,8 +18,7 @@ from dataclasses import asdict, dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from bench.ledgers import FINGERPRINT, FOLDER, NoHeads, created, new_name, new_table, open_ledger, table_service
-from shared.azure_table import AzureTable
+from bench.ledgers import FINGERPRINT, FOLDER, NoHeads, connected, created, new_name, new_table, open_ledger
 from shared.clock import SystemClock
 from shared.counts import Counts
 from shared.writer import Writer
@@ -73,8 +72,8 @@ def known_name(process: int, worker: int, number: int) -> str:
 async def _run(load: Load, process: int, start: Barrier) -> Share:
     clock, random = SystemClock(), Random(process)
     latencies: list[float] = []
-    async with table_service(load.connection_string) as service:
-        table = AzureTable(service.get_table_client(load.table))
+    async with connected(load.connection_string) as tables:
+        table = tables.table(load.table)
         writer = Writer(table, Counts(table, FINGERPRINT, clock), NoHeads(), clock, random)
         await table.read("warm", "up")
         await asyncio.to_thread(start.wait, READY_SECONDS)
@@ -129,9 +128,9 @@ async def contend(connection_string: str, **options: Any) -> dict[str, float]:
         ``attempts_per_transaction``, ``reads_per_event``, ``events_per_second``, ``fairness`` (rate of the slowest
         process over that of the fastest), ``p99_seconds`` and ``p50_seconds`` of one event.
     """
-    async with table_service(connection_string) as service:
+    async with connected(connection_string) as tables:
         load = Load(connection_string, new_name(), **options)
-        table = await new_table(service, load.table)
+        table = await new_table(tables, load.table)
         every = round(1 / load.cold_share) if load.cold_share else 0
         names = [
             known_name(process, worker, number)

@@ -14,8 +14,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import batched
 from typing import TYPE_CHECKING
 
-import aiohttp
-from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 
 from shared import ledger
@@ -25,8 +23,9 @@ from shared.counts import PARTITION, Counts
 from shared.events import BlobChange
 from shared.ledger import Row, row_key
 from shared.ports import Head, Write
-from shared.services import KEEP_ALIVE_SECONDS
+from shared.services import connections
 from shared.tally import fold
+from shared.transactions import Transactions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -50,20 +49,31 @@ class NoHeads:
         raise AssertionError(f"looked at {container}/{name}")
 
 
-def transport() -> AioHttpTransport:
-    """Return connections that are dropped before Azurite drops them."""
-    connector = aiohttp.TCPConnector(limit=200, keepalive_timeout=KEEP_ALIVE_SECONDS)
-    session = aiohttp.ClientSession(connector=connector, auto_decompress=False, trust_env=False)
-    return AioHttpTransport(session=session, session_owner=True)
+class Tables:
+    """The tables of an account, as the app reaches them.
+
+    Args:
+        connection_string: The account's.
+    """
+
+    def __init__(self, connection_string: str) -> None:
+        self._connections = connections()
+        self.service = TableServiceClient.from_connection_string(
+            connection_string, transport=self._connections, retry_total=0
+        )
+
+    def table(self, name: str) -> AzureTable:
+        """Return a table."""
+        client = self.service.get_table_client(name)
+        return AzureTable(client, Transactions(client, self._connections))
 
 
 @asynccontextmanager
-async def table_service(connection_string: str) -> AsyncIterator[TableServiceClient]:
+async def connected(connection_string: str) -> AsyncIterator[Tables]:
     """Connect to the Table service."""
-    async with TableServiceClient.from_connection_string(
-        connection_string, transport=transport(), retry_total=0
-    ) as service:
-        yield service
+    tables = Tables(connection_string)
+    async with tables.service:
+        yield tables
 
 
 def new_name() -> str:
@@ -71,9 +81,9 @@ def new_name() -> str:
     return f"b{uuid.uuid4().hex[:16]}"
 
 
-async def new_table(service: TableServiceClient, name: str = "") -> AzureTable:
+async def new_table(tables: Tables, name: str = "") -> AzureTable:
     """Make a table that nobody else uses."""
-    table = AzureTable(service.get_table_client(name or new_name()))
+    table = tables.table(name or new_name())
     await table.create()
     return table
 

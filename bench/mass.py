@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from azure.storage.blob import BlobServiceClient
 
-from bench.ledgers import FOLDER, new_table, open_ledger, table_service
+from bench.ledgers import FOLDER, connected, new_table, open_ledger
 from shared.counts import TALLY_KEY
 from shared.folders import FOLDERS
 from shared.ledger import row_key
@@ -47,8 +47,8 @@ def fill(azurite: Azurite, names: Sequence[str], fingerprint: str) -> None:
 
 
 async def _first_row(connection_string: str, name: str, fingerprint: str) -> None:
-    async with table_service(connection_string) as service:
-        await open_ledger(await new_table(service, TABLE), [name], fingerprint)
+    async with connected(connection_string) as tables:
+        await open_ledger(await new_table(tables, TABLE), [name], fingerprint)
 
 
 def _multiply_blobs(path: Path, names: Sequence[str]) -> None:

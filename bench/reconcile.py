@@ -29,11 +29,10 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from bench import memory
 from bench.generated import FOLDER_MAP, GeneratedBlobs, name_of
-from bench.ledgers import FINGERPRINT, FOLDER, created, deleted, open_ledger, table_service, transport
+from bench.ledgers import FINGERPRINT, FOLDER, connected, created, deleted, open_ledger
 from bench.mass import TABLE, fill
 from bench.report import Claim, finish
 from localdev.azurite import Azurite
-from shared.azure_table import AzureTable
 from shared.clock import SystemClock
 from shared.counts import PARTITION, Counts
 from shared.errors import StorageError
@@ -42,14 +41,15 @@ from shared.heads import BlobHeads
 from shared.listing import PAGE_SIZE, BlobListing
 from shared.passes import Parts
 from shared.reconcile import Reconciler
+from shared.services import connections
 from shared.writer import Writer
 from tests.fakes.memory_table import MemoryTable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from azure.data.tables.aio import TableServiceClient
-
+    from bench.ledgers import Tables
+    from shared.azure_table import AzureTable
     from shared.events import BlobChange
     from shared.ledger import Observation, Transition
     from shared.memory import Remembered
@@ -128,10 +128,10 @@ class WatchedWriter(Writer):
 class Account:
     """The storage account, its ledger, and a process of the app."""
 
-    def __init__(self, tables: TableServiceClient, blobs: BlobServiceClient) -> None:
+    def __init__(self, tables: Tables, blobs: BlobServiceClient) -> None:
         clock = SystemClock()
         self.blobs = blobs
-        self.table = WatchedTable(AzureTable(tables.get_table_client(TABLE)))
+        self.table = WatchedTable(tables.table(TABLE))
         counts = Counts(self.table, FINGERPRINT, clock)
         heads = BlobHeads(blobs)
         self.writer = WatchedWriter(self.table, counts, heads, clock, Random(1))
@@ -275,8 +275,8 @@ async def folding(rounds: int) -> float:
 async def on_azurite(connection_string: str, options: argparse.Namespace) -> dict[str, float]:
     """Run what needs a storage account."""
     async with (
-        table_service(connection_string) as tables,
-        BlobServiceClient.from_connection_string(connection_string, transport=transport(), retry_total=2) as blobs,
+        connected(connection_string) as tables,
+        BlobServiceClient.from_connection_string(connection_string, transport=connections(), retry_total=2) as blobs,
     ):
         account = Account(tables, blobs)
         print("clean passes and bare listings …", flush=True)

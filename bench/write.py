@@ -25,11 +25,10 @@ from typing import TYPE_CHECKING
 
 from bench import naive
 from bench.contention import contend
-from bench.ledgers import FINGERPRINT, FOLDER, NoHeads, created, deleted, new_table, open_ledger, table_service
+from bench.ledgers import FINGERPRINT, FOLDER, NoHeads, connected, created, deleted, new_table, open_ledger
 from bench.mass import TABLE, fill
 from bench.report import Claim, finish
 from localdev.azurite import Azurite
-from shared.azure_table import AzureTable
 from shared.clock import SystemClock
 from shared.counts import Counts
 from shared.writer import Writer
@@ -37,8 +36,7 @@ from shared.writer import Writer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
-    from azure.data.tables.aio import TableServiceClient
-
+    from bench.ledgers import Tables
     from shared.events import BlobChange
     from shared.ports import Entity, Table, Write
 
@@ -130,15 +128,15 @@ class Ledger:
         self.held = held
 
     @classmethod
-    async def made(cls, service: TableServiceClient, names: Sequence[str] = ()) -> Ledger:
+    async def made(cls, tables: Tables, names: Sequence[str] = ()) -> Ledger:
         """Make one that holds these names."""
-        table = await new_table(service)
+        table = await new_table(tables)
         return cls(table, await open_ledger(table, names), len(names))
 
     @classmethod
-    async def filled(cls, service: TableServiceClient) -> Ledger:
+    async def filled(cls, tables: Tables) -> Ledger:
         """Return the large one."""
-        table = AzureTable(service.get_table_client(TABLE))
+        table = tables.table(TABLE)
         counts = Counts(table, FINGERPRINT, SystemClock())
         return cls(table, counts, (await counts.open()).tally.counts()[FOLDER])
 
@@ -173,16 +171,16 @@ async def burst(writer: Writer, table: TimedTable, changes: list[BlobChange]) ->
     }
 
 
-async def against_naive(service: TableServiceClient, rows: int, options: argparse.Namespace) -> Numbers:
+async def against_naive(tables: Tables, rows: int, options: argparse.Namespace) -> Numbers:
     """Run bursts on a ledger of this size and the naive counters, interleaved; return medians."""
     found: dict[str, list[Numbers]] = {name: [] for name in ("ours", *NAIVE)}
     for number in range(options.rounds):
-        ledger = await (Ledger.filled(service) if rows else Ledger.made(service))
+        ledger = await (Ledger.filled(tables) if rows else Ledger.made(tables))
         changes = [created(name) for name in names_of(f"burst{number}", BURST)]
         found["ours"].append(await burst(*ledger.writer(), changes))
         await ledger.check(moved=BURST)
         for name, (workers, pause) in NAIVE.items():
-            found[name].append(await naive.count(await new_table(service), options.naive_events, workers, pause))
+            found[name].append(await naive.count(await new_table(tables), options.naive_events, workers, pause))
     medians = {name: _medians(runs) for name, runs in found.items()}
     best = max(medians[name]["events_per_second"] for name in NAIVE)
     eight = medians["naive_8_workers"]
@@ -196,10 +194,10 @@ async def against_naive(service: TableServiceClient, rows: int, options: argpars
     }
 
 
-async def cold(service: TableServiceClient) -> Numbers:
+async def cold(tables: Tables) -> Numbers:
     """Let fresh processes delete what they do not remember, and get events that are in the ledger already."""
     held = names_of("held", BURST)
-    ledger = await Ledger.made(service, held)
+    ledger = await Ledger.made(tables, held)
     duplicates = [created(name) for name in held]
 
     writer, table = ledger.writer()
@@ -230,9 +228,9 @@ async def cold(service: TableServiceClient) -> Numbers:
     }
 
 
-async def at_rest(service: TableServiceClient) -> Numbers:
+async def at_rest(tables: Tables) -> Numbers:
     """Apply one event after the other."""
-    ledger = await Ledger.made(service)
+    ledger = await Ledger.made(tables)
     writer, table = ledger.writer()
     added, whole, reads, commits = [], [], [], []
     for name in names_of("rest", AT_REST):
@@ -288,9 +286,9 @@ def measure(options: argparse.Namespace) -> Numbers:
     return results
 
 
-async def _on(azurite: Azurite, step: Callable[[TableServiceClient], Coroutine[None, None, Numbers]]) -> Numbers:
-    async with table_service(azurite.connection_string) as service:
-        return await step(service)
+async def _on(azurite: Azurite, step: Callable[[Tables], Coroutine[None, None, Numbers]]) -> Numbers:
+    async with connected(azurite.connection_string) as tables:
+        return await step(tables)
 
 
 def main() -> None:

@@ -1,14 +1,14 @@
 """The app's modules: a pure core, thin adapters, engines, and one composition root.
 
 ========== ==================================================================
-pure       clock, events, folders, keyset, ledger, memory, planning, report,
-           status, tally, wire (and errors): the standard library and each
-           other, nothing else
+pure       clock, entity_group, events, folders, keyset, ledger, memory,
+           planning, report, status, tally, wire (and errors): the standard
+           library and each other, nothing else
 ports      ports (what the engines need of the outside world)
 engines    writer (planning, memory, turns, counts), watch (waiters, offers),
            reconcile (passes, comparison, audit, checkpoint, marks,
            tombstones, reports), recount, announce, delivery
-adapters   azure_table, heads, listing, quarantine, topic, auth, keys,
+adapters   azure_table (transactions), heads, listing, quarantine, topic, auth, keys,
            endpoints (answers, cors, presence), openapi, health, export,
            telemetry, shutdown, runtime_leak
 root       services (built from settings)

@@ -4,7 +4,8 @@ The SDK's own retries are off for transactions: a retried ``$batch`` whose first
 that nobody can tell. Only a decoded 4xx is a known outcome; everything else, also what azure-core calls "never
 sent" (it says so of a server that hung up on a reused connection), is :class:`OutcomeUnknown`.
 
-A write on its own goes as a request of its own, which takes storage half the time of a ``$batch`` with one operation;
+Transactions of many operations go by :mod:`shared.transactions`, which is the SDK's call without its detour; without
+it the SDK's own is used. A write on its own goes as a request of its own, which takes storage half the time of a ``$batch`` with one operation;
 a deletion does not, because the SDK takes 404 for success there.
 """
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from shared.ledger import Properties
     from shared.ports import PropertyRange, Write
+    from shared.transactions import Transactions
 
 #: What answers of storage mean for a transaction, by status; other 4xx are :class:`Refused`.
 _CONFLICTS: Final = {404, 409, 412}
@@ -40,10 +42,12 @@ class AzureTable:
 
     Args:
         client: The SDK's client; closed by whoever made it.
+        transactions: Sends transactions faster than the SDK's client does; None: the client sends them.
     """
 
-    def __init__(self, client: TableClient) -> None:
+    def __init__(self, client: TableClient, transactions: Transactions | None = None) -> None:
         self._client = client
+        self._transactions = transactions or client
 
     async def create(self) -> None:
         """Make the table if there is none."""
@@ -71,7 +75,9 @@ class AzureTable:
             with suppress(Rejected):  # by storage, or by something in between: inside a batch that can be told apart
                 return [_etag(await self._commit_alone(*operations[0]))]
         async with _translated():
-            results = await self._client.submit_transaction(operations, retry_total=0, read_timeout=_TIMEOUT_SECONDS)
+            results = await self._transactions.submit_transaction(
+                operations, retry_total=0, read_timeout=_TIMEOUT_SECONDS
+            )
         return [_etag(result) for result in results]
 
     async def _commit_alone(self, kind: str, entity: dict[str, Any], condition: Mapping[str, Any] = _NONE) -> Any:

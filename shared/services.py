@@ -29,6 +29,7 @@ from shared.passes import Parts
 from shared.quarantine import Quarantine
 from shared.reconcile import Reconciler
 from shared.topic import GridTopic
+from shared.transactions import Transactions
 from shared.watch import Watch
 from shared.writer import Writer
 
@@ -56,7 +57,7 @@ class Services:
         self._clients = _Clients(settings.storage)
         clock = SystemClock()
         self.blobs = self._clients.blobs
-        self.table = AzureTable(self._clients.tables.get_table_client(settings.counts_table))
+        self.table = self._clients.table(settings.counts_table)
         heads = BlobHeads(self._clients.blobs)
         account = self._clients.blobs.account_name or self._clients.blobs.primary_hostname
         self.counts = Counts(self.table, settings.folders.fingerprint(account), clock)
@@ -117,33 +118,32 @@ class Services:
 
 
 class _Clients:
-    """The SDK's clients, each on a transport that drops idle connections before the other side does."""
+    """The SDK's clients, each on connections of its own."""
 
     def __init__(self, storage: Connection) -> None:
         self._stack = AsyncExitStack()
         self._client_id = storage.client_id
-        common: dict[str, Any] = {"connection_timeout": CONNECT_TIMEOUT_SECONDS, "read_timeout": READ_TIMEOUT_SECONDS}
+        self._table_connections = connections()
+        tables: dict[str, Any] = {"transport": self._table_connections, "retry_total": 0}
+        blobs: dict[str, Any] = {"transport": connections(), "retry_policy": _retries()}
         if storage.connection_string:
-            self.tables = TableServiceClient.from_connection_string(
-                storage.connection_string, transport=_transport(), retry_total=0, **common
-            )
-            self.blobs = BlobServiceClient.from_connection_string(
-                storage.connection_string, transport=_transport(), retry_policy=_retries(), **common
-            )
+            self.tables = TableServiceClient.from_connection_string(storage.connection_string, **tables)
+            self.blobs = BlobServiceClient.from_connection_string(storage.connection_string, **blobs)
         else:
             identity = self._identity()
-            self.tables = TableServiceClient(
-                storage.table_url, credential=identity, transport=_transport(), retry_total=0, **common
-            )
-            self.blobs = BlobServiceClient(
-                storage.blob_url, credential=identity, transport=_transport(), retry_policy=_retries(), **common
-            )
+            self.tables = TableServiceClient(storage.table_url, credential=identity, **tables)
+            self.blobs = BlobServiceClient(storage.blob_url, credential=identity, **blobs)
+
+    def table(self, name: str) -> AzureTable:
+        """Return a table; its transactions share the client's connections."""
+        client = self.tables.get_table_client(name)
+        return AzureTable(client, Transactions(client, self._table_connections))
 
     def topic(self, endpoint: str) -> GridTopic | None:
         """Return the topic that changes are announced to, if there is to be one."""
         if not endpoint:
             return None
-        topic = GridTopic(endpoint, self._identity(), _transport())
+        topic = GridTopic(endpoint, self._identity(), connections())
         self._stack.push_async_callback(topic.close)
         return topic
 
@@ -163,10 +163,19 @@ def _retries() -> ExponentialRetry:
     return ExponentialRetry(initial_backoff=0, increment_base=1, retry_total=2, random_jitter_range=1)
 
 
-def _transport() -> AioHttpTransport:
+def connections() -> AioHttpTransport:
+    """Return connections that are dropped, when idle, before the other side drops them.
+
+    The timeouts are theirs: those given to a client are for the connections that it would make by itself (300 s).
+    """
     connector = aiohttp.TCPConnector(limit=200, keepalive_timeout=KEEP_ALIVE_SECONDS)
     session = aiohttp.ClientSession(connector=connector, auto_decompress=False, trust_env=False)
-    return AioHttpTransport(session=session, session_owner=True)
+    return AioHttpTransport(
+        session=session,
+        session_owner=True,
+        connection_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=READ_TIMEOUT_SECONDS,
+    )
 
 
 class _Process:

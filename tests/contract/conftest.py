@@ -17,14 +17,16 @@ from shared.azure_table import AzureTable
 from shared.heads import BlobHeads
 from shared.listing import BlobListing
 from shared.ports import Heads, Listing, Table
+from shared.services import connections
+from shared.transactions import Transactions
 from tests.fakes.memory_blobs import FakeClock, MemoryBlobs
 from tests.fakes.memory_table import MemoryTable, TableState
 from tests.simulation.sdk import BlobService, DirectWire, TableClient
 
 
-@pytest.fixture(params=["memory", "simulated", "azurite"])
+@pytest.fixture(params=["memory", "simulated", "azurite by the SDK", "azurite"])
 async def table(request: pytest.FixtureRequest, unique: str) -> AsyncIterator[Table]:
-    """Return an empty table: in memory, the adapter over the simulator's client, and on Azurite."""
+    """Return an empty table: in memory, over the simulator's client, on Azurite as the SDK and as the app sends."""
     if request.param == "memory":
         yield MemoryTable()
         return
@@ -33,8 +35,12 @@ async def table(request: pytest.FixtureRequest, unique: str) -> AsyncIterator[Ta
         yield AzureTable(TableClient(TableState(), wire, page_size=7))  # type: ignore[arg-type]
         return
     azurite: Azurite = request.getfixturevalue("azurite")
-    async with TableServiceClient.from_connection_string(azurite.connection_string, retry_total=0) as service:
-        real = AzureTable(service.get_table_client(unique))
+    transport = connections()
+    async with TableServiceClient.from_connection_string(
+        azurite.connection_string, transport=transport, retry_total=0
+    ) as service:
+        client = service.get_table_client(unique)
+        real = AzureTable(client, Transactions(client, transport) if request.param == "azurite" else None)
         await real.create()
         yield real
 

@@ -53,7 +53,7 @@ MUTANTS: dict[str, Mutant] = {
         'return ("upsert", entity, {"mode": UpdateMode.REPLACE})',
     ),
     "SDK retry left on for transactions": _edit(
-        "azure_table", "(operations, retry_total=0, read_timeout", "(operations, read_timeout"
+        "azure_table", "operations, retry_total=0, read_timeout", "operations, read_timeout"
     ),
     '"never sent" taken for not committed': _edit(
         "azure_table",

@@ -15,6 +15,7 @@ SHARED = sorted((ROOT / "shared").glob("*.py"))
 APP = [ROOT / "function_app.py", *SHARED]
 PURE = {
     "clock",
+    "entity_group",
     "errors",
     "events",
     "folders",

@@ -1,0 +1,108 @@
+"""An entity group transaction on the wire: operations in as one multipart body, their results out of another.
+
+::
+
+    multipart/mixed; batch_…                 the request, or its answer
+    └─ multipart/mixed; changeset_…          all or nothing
+       ├─ application/http                   one operation, or one result, as a whole HTTP message
+       └─ application/http
+
+The format is that of https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions.
+Anything in an answer that is not as it says there is an error, never a guess.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_PART: Final = b"Content-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+_HEADERS: Final = "Content-Type: application/json\r\nAccept: application/json\r\nDataServiceVersion: 3.0\r\n"
+_NO_CONTENT: Final = "Prefer: return-no-content\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation.
+
+    Attributes:
+        method: POST (create), PUT (replace) or DELETE.
+        url: Of the table (POST) or of the entity.
+        entity: What is written, as JSON values; None for a DELETE.
+        etag: The ETag that the entity must have; "" for a POST.
+    """
+
+    method: str
+    url: str
+    entity: dict[str, str | bool] | None = None
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one operation.
+
+    Attributes:
+        status: HTTP status.
+        etag: The entity's new ETag, or "".
+        body: Of an error, else mostly empty.
+    """
+
+    status: int
+    etag: str
+    body: bytes
+
+
+def encode(operations: Iterable[Operation], boundary: str) -> bytes:
+    """Return the body of a request whose content type is ``multipart/mixed; boundary=batch_{boundary}``."""
+    head = f"--batch_{boundary}\r\nContent-Type: multipart/mixed; boundary=changeset_{boundary}\r\n\r\n"
+    between = f"--changeset_{boundary}\r\n".encode()
+    end = f"--changeset_{boundary}--\r\n--batch_{boundary}--\r\n"
+    parts = (between + _PART + _message(each) + b"\r\n" for each in operations)
+    return head.encode() + b"".join(parts) + end.encode()
+
+
+def _message(operation: Operation) -> bytes:
+    condition = f"If-Match: {operation.etag}\r\n" if operation.etag else ""
+    wish = _NO_CONTENT if operation.method == "POST" else ""
+    body = b"" if operation.entity is None else json.dumps(operation.entity).encode()
+    length = f"Content-Length: {len(body)}\r\n"
+    return f"{operation.method} {operation.url} HTTP/1.1\r\n{_HEADERS}{wish}{condition}{length}\r\n".encode() + body
+
+
+def decode(body: bytes) -> list[Result]:
+    """Return the results in the body of an answer.
+
+    Raises:
+        ValueError: It is not what the format says.
+    """
+    text = body.replace(b"\r\n", b"\n")
+    changeset = _boundary_of(text)
+    _, *parts = (b"\n" + text).split(b"\n--" + changeset)
+    if not parts or not parts[-1].startswith(b"--"):
+        raise ValueError("the answer to a transaction is cut off")
+    return [_result(part) for part in parts[:-1]]
+
+
+def _boundary_of(text: bytes) -> bytes:
+    """Return the boundary that the changeset of an answer names."""
+    _, found, rest = text.partition(b"boundary=")
+    boundary = rest.partition(b"\n")[0].partition(b";")[0].strip().strip(b'"')
+    if not found or not boundary:
+        raise ValueError("the answer to a transaction has no changeset")
+    return boundary
+
+
+def _result(part: bytes) -> Result:
+    _, found, message = part.partition(b"\n\n")
+    head, _, body = message.partition(b"\n\n")
+    first, *lines = head.strip().decode("latin-1").split("\n")
+    version, _, rest = first.partition(" ")
+    if not found or not version.startswith("HTTP/"):
+        raise ValueError("a part of the answer to a transaction is no HTTP message")
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return Result(int(rest.partition(" ")[0]), headers.get("etag", ""), body.strip())

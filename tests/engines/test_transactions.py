@@ -1,0 +1,297 @@
+"""Transactions over a real connection to a server that answers anything: what each answer means to the app."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+import pytest
+from azure.core.credentials import AccessToken, AzureNamedKeyCredential
+from azure.core.exceptions import ServiceRequestError
+from azure.core.pipeline.transport import AsyncHttpTransport
+from azure.data.tables import AccountSasPermissions, ResourceTypes, generate_account_sas
+from azure.data.tables.aio import TableServiceClient
+
+from localdev.azurite import ACCOUNT, ACCOUNT_KEY, Azurite
+from localdev.ports import LOOPBACK
+from shared import services
+from shared.azure_table import AzureTable
+from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected, StorageError
+from shared.ports import Write
+from shared.transactions import Transactions
+from tests.leaks.secrets import secret
+
+type Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+WRITES = [Write("a", {"n": 1}, None), Write("b", {"n": 2}, None)]
+
+
+def connection_string(port: int) -> str:
+    """Return that of an account whose tables are at this port."""
+    return f"AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};TableEndpoint=http://{LOOPBACK}:{port}/{ACCOUNT};"
+
+
+@asynccontextmanager
+async def table_behind(answer: Answering) -> AsyncIterator[AzureTable]:
+    """Return a table whose server answers like this, once a connection."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await answer(reader, writer)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, LOOPBACK, 0)
+    port = server.sockets[0].getsockname()[1]
+    transport = services.connections()
+    try:
+        async with TableServiceClient.from_connection_string(
+            connection_string(port), transport=transport, retry_total=0
+        ) as service:
+            client = service.get_table_client("counts")
+            yield AzureTable(client, Transactions(client, transport))
+    finally:
+        server.close()
+
+
+def answering(status: int, body: str = "", *, cut: int = 0) -> Answering:
+    """Answer with this status and body, of which the last bytes are missing."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
+        await reader.readexactly(int(length.partition(b":")[2]))
+        whole = body.encode()
+        headers = f"Content-Length: {len(whole)}\r\nContent-Type: {_type(status)}\r\n\r\n"
+        writer.write(f"HTTP/1.1 {status} Whatever\r\n{headers}".encode() + whole[: len(whole) - cut])
+        await writer.drain()
+
+    return answer
+
+
+def _type(status: int) -> str:
+    return "multipart/mixed; boundary=batchresponse_1" if status == 202 else "application/json"
+
+
+def error(code: str, message: str) -> str:
+    """Return an error's body as the service writes it."""
+    return json.dumps({"odata.error": {"code": code, "message": {"lang": "en-US", "value": message}}})
+
+
+def changeset(*parts: str) -> str:
+    """Return an answer with these results."""
+    head = "Content-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+    inner = "".join(f"--changesetresponse_1\r\n{head}HTTP/1.1 {part}\r\n" for part in parts)
+    begin = "--batchresponse_1\r\nContent-Type: multipart/mixed; boundary=changesetresponse_1\r\n\r\n"
+    return f"{begin}{inner}--changesetresponse_1--\r\n--batchresponse_1--\r\n"
+
+
+DONE = '204 No Content\r\nETag: W/"1"\r\n\r\n'
+
+
+async def test_a_transaction_that_was_done_returns_its_etags() -> None:
+    """The ordinary case, so that the others mean something."""
+    async with table_behind(answering(202, changeset(DONE, DONE.replace("1", "2")))) as table:
+        assert await table.commit("p", WRITES) == ['W/"1"', 'W/"2"']
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected", "index"),
+    [
+        (409, "EntityAlreadyExists", Conflict, 1),
+        (412, "UpdateConditionNotSatisfied", Conflict, 1),
+        (404, "ResourceNotFound", Conflict, 1),
+        (400, "PropertyValueTooLarge", Rejected, 1),
+        (413, "RequestBodyTooLarge", Rejected, 1),
+    ],
+)
+async def test_i3_a_failed_operation_is_named(status: int, code: str, expected: type[Any], index: int) -> None:
+    """By the number that its message begins with."""
+    failed = f"{status} No\r\nContent-Type: application/json\r\n\r\n{error(code, f'{index}:It failed.')}"
+    async with table_behind(answering(202, changeset(failed))) as table:
+        with pytest.raises(expected) as caught:
+            await table.commit("p", WRITES)
+    assert caught.value.index == index
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+async def test_i3_what_was_not_decided_in_an_operation_s_place_is_unknown(status: int) -> None:
+    """The same inside of the answer and instead of it."""
+    inside = f"{status} No\r\nContent-Type: application/json\r\n\r\n{error('ServerBusy', '0:Busy.')}"
+    for answer in (answering(202, changeset(inside)), answering(status, "<html>busy</html>")):
+        async with table_behind(answer) as table:
+            with pytest.raises(OutcomeUnknown):
+                await table.commit("p", WRITES)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (400, "InvalidInput", Refused),
+        (403, "AuthorizationFailure", Refused),
+        (404, "TableNotFound", Refused),
+        (413, "RequestBodyTooLarge", Rejected),
+    ],
+)
+async def test_a_refusal_of_the_whole_is_nobody_s_conflict(status: int, code: str, expected: type[Any]) -> None:
+    """No row is to blame, but where it was too much at once."""
+    async with table_behind(answering(status, error(code, "No."))) as table:
+        with pytest.raises(expected):
+            await table.commit("p", WRITES)
+
+
+async def test_a_table_that_is_not_there_is_no_conflict_of_rows() -> None:
+    """404 means something else for an entity."""
+    failed = f"404 No\r\nContent-Type: application/json\r\n\r\n{error('TableNotFound', '0:No table.')}"
+    async with table_behind(answering(202, changeset(failed))) as table:
+        with pytest.raises(Refused):
+            await table.commit("p", WRITES)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        answering(202, changeset(DONE, DONE), cut=40),
+        answering(202, changeset(DONE)),
+        answering(202, changeset(DONE, DONE, DONE)),
+        answering(202, "<html>sign in</html>"),
+        answering(200, changeset(DONE, DONE)),
+        answering(302),
+    ],
+    ids=["cut", "too few results", "too many results", "a page", "another status", "a redirection"],
+)
+async def test_i3_an_answer_that_is_not_understood_is_an_unknown_outcome(answer: Answering) -> None:
+    """The transaction may have been done."""
+    async with table_behind(answer) as table:
+        with pytest.raises(OutcomeUnknown):
+            await table.commit("p", WRITES)
+
+
+async def test_i3_a_connection_that_ends_without_an_answer_is_an_unknown_outcome() -> None:
+    """Also where azure-core says that the request was never sent."""
+
+    async def hang_up(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+
+    async with table_behind(hang_up) as table:
+        with pytest.raises(OutcomeUnknown):
+            await table.commit("p", WRITES)
+
+
+async def test_i9_a_storage_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read too: Event Grid waits for 30 s, and the SDK's own limit is 300."""
+    monkeypatch.setattr(services, "READ_TIMEOUT_SECONDS", 0.2)
+    over = asyncio.Event()
+
+    async def say_nothing(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+        await over.wait()
+
+    async with table_behind(say_nothing) as table:
+        with pytest.raises(StorageError):
+            await table.read("p", "a")
+        over.set()
+
+
+class _Recorder(AsyncHttpTransport[Any, Any]):
+    """Keeps what is sent, and answers nothing."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    async def send(self, request: Any, **_: Any) -> Any:
+        """Keep it."""
+        self.sent.append(request)
+        raise ServiceRequestError("recorded")
+
+    async def open(self) -> None:
+        """Nothing to open."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing to close."""
+
+
+class _Identity:
+    """An identity that has a token for everything it is asked for."""
+
+    def __init__(self) -> None:
+        self.scopes: list[str] = []
+
+    async def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        """Return a token."""
+        self.scopes += scopes
+        return AccessToken(secret("a token for storage", "a-token-of-the-test-for-storage"), int(time.time()) + 3600)
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing to close."""
+
+
+async def test_in_azure_the_app_s_identity_asks() -> None:
+    """With a token for storage, in the header, over TLS."""
+    transport, identity = _Recorder(), _Identity()
+    async with TableServiceClient("https://a.table.core.windows.net", credential=identity) as service:
+        client = service.get_table_client("counts")
+        with pytest.raises(OutcomeUnknown):
+            await AzureTable(client, Transactions(client, transport)).commit("p", WRITES)
+    (request,) = transport.sent
+    assert request.url == "https://a.table.core.windows.net/$batch"
+    assert request.headers["Authorization"] == "Bearer a-token-of-the-test-for-storage"
+    assert identity.scopes == ["https://storage.azure.com/.default"]
+    assert b"POST https://a.table.core.windows.net/counts HTTP/1.1" in request.content
+
+
+async def test_a_shared_access_signature_is_sent_as_the_sdk_sends_it(azurite: Azurite, unique: str) -> None:
+    """Who has one in the connection string needs nothing else."""
+    parts = dict(part.split("=", 1) for part in azurite.connection_string.rstrip(";").split(";"))
+    signature = generate_account_sas(
+        AzureNamedKeyCredential(parts["AccountName"], parts["AccountKey"]),
+        ResourceTypes(service=True, object=True),
+        AccountSasPermissions(read=True, write=True, add=True, update=True, create=True, delete=True, list=True),
+        datetime.now(UTC) + timedelta(hours=1),
+    )
+    secret("a shared access signature", signature)
+    given = f"SharedAccessSignature={signature};TableEndpoint={parts['TableEndpoint']};"
+    transport = services.connections()
+    async with (
+        TableServiceClient.from_connection_string(azurite.connection_string) as owner,
+        TableServiceClient.from_connection_string(given, transport=transport, retry_total=0) as service,
+    ):
+        await owner.create_table(unique)
+        client = service.get_table_client(unique)
+        table = AzureTable(client, Transactions(client, transport))
+        assert len(await table.commit("p", WRITES)) == 2
+        assert await table.read("p", "b")
+
+
+@pytest.mark.parametrize(
+    ("operation", "retry_total"),
+    [
+        (("update", {"PartitionKey": "p", "RowKey": "a"}, {}), 0),
+        (("delete", {"PartitionKey": "p", "RowKey": "a"}), 0),
+        (("upsert", {"PartitionKey": "p", "RowKey": "a"}, {"etag": "x"}), 0),
+        (("create", {"PartitionKey": "p", "RowKey": "a"}), 1),
+    ],
+)
+async def test_i3_nothing_is_sent_that_has_no_condition_or_would_be_sent_twice(
+    operation: tuple[Any, ...], retry_total: int
+) -> None:
+    """It is a mistake of the app's, and said before anything is sent."""
+    transport = _Recorder()
+    async with TableServiceClient.from_connection_string(connection_string(1), transport=transport) as service:
+        transactions = Transactions(service.get_table_client("counts"), transport)
+        with pytest.raises(ValueError, match=r"condition|operation|twice"):
+            await transactions.submit_transaction([operation], retry_total=retry_total, read_timeout=1)
+    assert not transport.sent
