@@ -48,7 +48,7 @@ class Load:
     table: str
     processes: int = 4
     workers: int = 8
-    events: int = 100
+    events: int = 300
     cold_share: float = 0.0
 
 
@@ -131,14 +131,13 @@ async def contend(connection_string: str, **options: Any) -> dict[str, float]:
     async with connected(connection_string) as tables:
         load = Load(connection_string, new_name(), **options)
         table = await new_table(tables, load.table)
-        every = round(1 / load.cold_share) if load.cold_share else 0
         names = [
             known_name(process, worker, number)
             for process in range(load.processes)
             for worker in range(load.workers)
             for number in range(load.events)
         ]
-        counts = await open_ledger(table, names[::every] if every else ())
+        counts = await open_ledger(table, Random(4).sample(names, round(len(names) * load.cold_share)))
         shares = await asyncio.to_thread(_all_shares, load)
         stored = await counts.read()
         assert stored is not None

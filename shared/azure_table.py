@@ -4,9 +4,9 @@ The SDK's own retries are off for transactions: a retried ``$batch`` whose first
 that nobody can tell. Only a decoded 4xx is a known outcome; everything else, also what azure-core calls "never
 sent" (it says so of a server that hung up on a reused connection), is :class:`OutcomeUnknown`.
 
-Transactions of many operations go by :mod:`shared.transactions`, which is the SDK's call without its detour; without
-it the SDK's own is used. A write on its own goes as a request of its own, which takes storage half the time of a ``$batch`` with one operation;
-a deletion does not, because the SDK takes 404 for success there.
+Transactions go by :mod:`shared.transactions`, which is the SDK's call without its detour; without it the SDK's own is
+used. A write on its own goes as a request of its own, which takes storage half the time of a ``$batch`` with one
+operation; a deletion does not, because the SDK takes 404 for success there.
 """
 
 from __future__ import annotations
