@@ -12,7 +12,7 @@ WITH_CHROMIUM := CHROMIUM_PATH=$$(./localdev/chromium.sh) && export CHROMIUM_PAT
 
 .DEFAULT_GOAL := help
 .PHONY: help setup client dev demo ops test simulate mutants test-client chaos fuzz check check-infra infra-schemas format lock clean
-.PHONY: bench-latency bench-start bench-page bench-idle bench-intermediaries bench-write bench-reconcile bench-serve bench-compare soak
+.PHONY: bench-latency bench-start bench-readme bench-page bench-idle bench-intermediaries bench-write bench-reconcile bench-serve bench-compare soak
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -91,7 +91,10 @@ bench-latency: setup ## measure upload -> held poll answered, over 50 uploads
 	@$(PYTHON) -m bench.upload_latency $(ARGS)
 
 bench-start: ## measure `make dev` to ready in a fresh clone, cold and warm (ARGS=--no-caches)
-	@python3 bench/start_time.py $(ARGS)
+	@python3 -m bench.start_time $(ARGS)
+
+bench-readme: setup ## go through README's commands in a fresh clone, with the time that each takes (ARGS=--all: tests too)
+	@$(PYTHON) -m bench.readme $(ARGS)
 
 bench-page: setup client ## measure upload -> changed number on the page in Chromium, on long poll and on SSE (UPLOADS=20)
 	@$(WITH_CHROMIUM) && cd client && npm run --silent bench:page

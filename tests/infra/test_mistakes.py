@@ -211,6 +211,16 @@ MISTAKES = {
         "await blob.set_blob_metadata(",
         "which role does set_blob_metadata need",
     ),
+    # Queries
+    "query-table-misspelt": (
+        ALERTS,
+        "'AppRequests |",
+        "'AppRequest |",
+        "'AppRequest' does not refer to any known table",
+    ),
+    "query-column-misspelt": (ALERTS, "sum(ItemCount)", "sum(ItemsCount)", "'ItemsCount' does not refer to any known"),
+    "query-type": (ALERTS, "toint(ResultCode) >= 500", "ResultCode >= 500", "not defined for the operand types string"),
+    "query-syntax": (ALERTS, "| summarize requests", "| sumarize requests", "Query operator expected"),
     # Accounts, alerts, azd
     "shared-key": (
         DATA,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from infra.checks.rules import accounts, alerts, filters, hooks, limits, roles, settings
+from infra.checks.rules import accounts, alerts, filters, hooks, limits, queries, roles, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,5 +19,6 @@ ALL: Final[list[Callable[[Project], Iterator[Finding]]]] = [
     roles.check,
     accounts.check,
     alerts.check,
+    queries.check,
     hooks.check,
 ]
