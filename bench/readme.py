@@ -63,7 +63,7 @@ HELD = f"""curl -i '{STATUS}?wait=25' -H 'If-None-Match: "<the ETag you got>"'""
 STREAM = f"curl -N {STATUS}/stream"
 #: While ``make dev`` runs, besides those that need a hand of their own.
 BESIDE_DEV = [
-    Step("curl_status_seconds", f"curl -i {STATUS}", r"HTTP/1.1 200[\s\S]*ETag[\s\S]*queued_count"),
+    Step("curl_status_seconds", f"curl -i {STATUS}", r"HTTP/1.1 200[\s\S]*etag: [\s\S]*queued_count"),
     Step("demo_seconds", "make demo", "counts equal the listing"),
     Step("ops_seconds", 'make ops ARGS="status"', "ready +yes"),
     Step("protocol_seconds", f"pytest tests/protocol --base-url {HOST}", r"\d+ passed"),
