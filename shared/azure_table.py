@@ -1,8 +1,9 @@
 """Table Storage behind the :class:`shared.ports.Table` port.
 
 The SDK's own retries are off for transactions: a retried ``$batch`` whose first answer was lost makes an outcome
-that nobody can tell. Only a decoded 4xx is a known outcome; everything else, also what azure-core calls "never
-sent" (it says so of a server that hung up on a reused connection), is :class:`OutcomeUnknown`.
+that nobody can tell. Only a 4xx with an error code of the service is a known outcome. Everything else is
+:class:`OutcomeUnknown`: what azure-core calls "never sent" (it says so of a server that hung up on a reused
+connection), an answer that cannot be understood, and the error page of something in between.
 
 Transactions go by :mod:`shared.transactions`, which is the SDK's call without its detour; without it the SDK's own is
 used. A write on its own goes as a request of its own, which takes storage half the time of a ``$batch`` with one
@@ -11,6 +12,8 @@ operation; a deletion does not, because the SDK takes 404 for success there.
 
 from __future__ import annotations
 
+import json
+import re
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,7 +35,11 @@ if TYPE_CHECKING:
 
 #: What answers of storage mean for a transaction, by status; other 4xx are :class:`Refused`.
 _CONFLICTS: Final = {404, 409, 412}
-_REJECTIONS: Final = {400, 413}
+_TOO_LARGE: Final = 413
+_REJECTIONS: Final = {400, _TOO_LARGE}
+#: These speak of the table, not of a row: https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes
+_TABLE_CODES: Final = {"TableNotFound", "TableBeingDeleted"}
+_SERVICE_CODE: Final = re.compile(r"[A-Z][A-Za-z0-9]{2,}")
 _TIMEOUT_SECONDS: Final = 10
 _NONE: Final[Mapping[str, Any]] = {}
 
@@ -55,18 +62,21 @@ class AzureTable:
             try:
                 await self._client.create_table()
             except HttpResponseError as error:
-                if error.status_code != 409:  # noqa: PLR2004 - it is there already
+                if _code(error) != "TableAlreadyExists":  # a 409 is also that of a table which is being deleted
                     raise
 
     async def read(self, partition: str, row_key: str) -> Entity | None:
         """Read one entity, or None."""
         async with _translated():
             try:
-                return _entity(await self._client.get_entity(partition, row_key))
+                found = _entity(await self._client.get_entity(partition, row_key))
             except ResourceNotFoundError as error:
                 if _code(error) == "TableNotFound":
                     raise
                 return None
+        if found.row_key != row_key or not found.etag:
+            raise OutcomeUnknown("Table Storage: the answer is not the entity that was asked for")
+        return found
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         """Do all of the writes or none."""
@@ -78,7 +88,9 @@ class AzureTable:
             results = await self._transactions.submit_transaction(
                 operations, retry_total=0, read_timeout=_TIMEOUT_SECONDS
             )
-        return [_etag(result) for result in results]
+        return [
+            _etag(result) if write.properties is not None else "" for write, result in zip(writes, results, strict=True)
+        ]
 
     async def _commit_alone(self, kind: str, entity: dict[str, Any], condition: Mapping[str, Any] = _NONE) -> Any:
         write = self._client.create_entity if kind == "create" else self._client.update_entity
@@ -117,7 +129,9 @@ def _operation(partition: str, write: Write) -> tuple[Any, ...]:
 
 
 def _etag(result: Mapping[str, Any]) -> str:
-    return str(result.get("etag") or "")
+    if not result.get("etag"):
+        raise OutcomeUnknown("Table Storage: a success without an ETag is no answer of the service")
+    return str(result["etag"])
 
 
 def _typed(properties: Properties) -> dict[str, Any]:
@@ -142,27 +156,46 @@ async def _translated(*, is_one_write: bool = False) -> AsyncIterator[None]:
     """Turn the SDK's exceptions into the app's."""
     try:
         yield
+    except StorageError:
+        raise
     except AzureError as error:
         raise _translate(error, is_one_write=is_one_write) from error
-    except (OSError, TimeoutError, ValueError) as error:
-        # A cut connection in the middle of an answer, or an answer that cannot be decoded.
-        raise OutcomeUnknown(f"no usable answer from Table Storage: {error}") from error
+    except Exception as error:
+        # A connection cut in the middle, or an answer that cannot be decoded: the SDK lets the exceptions of every
+        # decoder through, zlib's and the XML parser's among them. None of them says what storage has done.
+        raise OutcomeUnknown(f"no usable answer from Table Storage: {type(error).__name__}: {error}") from error
 
 
 def _translate(error: AzureError, *, is_one_write: bool) -> StorageError:
     status = error.status_code if isinstance(error, HttpResponseError) else None
-    message = str(error.message).partition("\n")[0]
+    text, code = str(error.message).partition("\n")[0], _code(error)
+    message = f"Table Storage answered {status} {code}: {text}" if status is not None else f"Table Storage: {text}"
     if status is None or not 400 <= status < 500 or status in {408, 429}:  # noqa: PLR2004
-        return OutcomeUnknown(f"Table Storage: {message}")
-    if is_one_write or isinstance(error, TableTransactionError):
+        return OutcomeUnknown(message)
+    is_commit = is_one_write or isinstance(error, TableTransactionError)
+    if not code:
+        message = f"something between the app and Table Storage answered {status}"
+        return Rejected(message, by_service=False) if is_commit and status == _TOO_LARGE else OutcomeUnknown(message)
+    if is_commit:
         index = getattr(error, "index", 0)
-        if status in _CONFLICTS and _code(error) != "TableNotFound":
+        if status in _CONFLICTS and code not in _TABLE_CODES:
             return Conflict(message, index)
         if status in _REJECTIONS:
             return Rejected(message, index)
-    return Refused(f"Table Storage answered {status} {_code(error)}: {message}")
+    return Refused(message)
 
 
 def _code(error: AzureError) -> str:
-    code = getattr(error, "error_code", "")
-    return str(getattr(code, "value", code) or "")
+    """Return the service's error code; "" where the answer has none, which is then no answer of the service."""
+    code = getattr(error, "error_code", None)
+    if code is None and isinstance(error, HttpResponseError) and error.response is not None:
+        code = _code_in(error.response)  # the SDK's create_entity raises what it has not decoded
+    text = str(getattr(code, "value", code) or "")
+    return text if _SERVICE_CODE.fullmatch(text) else ""  # the SDK also takes any tag of a page that has "code" in it
+
+
+def _code_in(response: Any) -> object:
+    try:
+        return response.headers.get("x-ms-error-code") or json.loads(response.text())["odata.error"]["code"]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None  # no JSON, or not the service's

@@ -15,13 +15,18 @@
     │       └── TooManyWaiters     503 to who wants to be held when there is no room
     └── StorageError           storage did not do what was asked
         ├── Conflict               a condition did not hold; nothing was written: re-read, re-decide
-        ├── Rejected               storage will never take this operation (a 400); nothing was written
+        ├── Rejected               this operation will never be taken (a 400); nothing was written
         ├── Refused                storage is there and says no (403, a missing table); an outage for us
         ├── ContainerAbsent        a definite answer that there is no such container
         └── OutcomeUnknown         anything else: it may or may not have been written; re-read, re-decide
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class BlobStatusError(Exception):
@@ -127,15 +132,18 @@ class Conflict(StorageError):  # noqa: N818
 
 
 class Rejected(StorageError):  # noqa: N818
-    """Storage refuses this operation whatever its state (400, 413); nothing was written.
+    """An operation is refused whatever its state (400, 413); nothing was written.
 
     Attributes:
         index: Position of the operation that is refused. A hint, as in :class:`Conflict`.
+        by_service: Whether storage itself says so. Something in between may find a request too large: then a smaller
+            one may pass, and no row is to blame.
     """
 
-    def __init__(self, message: str, index: int = 0) -> None:
+    def __init__(self, message: str, index: int = 0, *, by_service: bool = True) -> None:
         super().__init__(message)
         self.index = index
+        self.by_service = by_service
 
 
 class Refused(StorageError):  # noqa: N818
@@ -143,7 +151,15 @@ class Refused(StorageError):  # noqa: N818
 
 
 class ContainerAbsent(StorageError):  # noqa: N818
-    """Storage says definitely that this container does not exist; a failed or refused listing never says that."""
+    """Storage says definitely that this container does not exist; a failed or refused listing never says that.
+
+    Attributes:
+        date: The ``Date`` of the answer (the storage service's clock).
+    """
+
+    def __init__(self, message: str, date: datetime) -> None:
+        super().__init__(message)
+        self.date = date
 
 
 class OutcomeUnknown(StorageError):  # noqa: N818

@@ -5,12 +5,13 @@ from __future__ import annotations
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from shared.errors import OutcomeUnknown, Refused, StorageError
 from shared.ports import Head
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from azure.storage.blob.aio import BlobServiceClient
@@ -38,20 +39,37 @@ class BlobHeads:
             if error_code(error) in ABSENT_CODES:
                 return Head(present=False, date=answer_date(error.response))
             raise translate(error) from error
-        except (AzureError, OSError, TimeoutError, ValueError) as error:
+        except Exception as error:
             raise translate(error) from error
+        if is_directory(found.metadata, dates.resource_type):
+            return Head(present=False, date=dates.date)
         return Head(present=True, date=dates.date, etag=str(found.etag), last_modified=found.last_modified)
 
 
+def is_directory(metadata: Mapping[str, str] | None, resource_type: str | None) -> bool:
+    """Tell whether what has the name of a blob is a directory, which is no image whatever it is called.
+
+    With a hierarchical namespace the service says so; without one, drivers for Hadoop mark an empty blob.
+    """
+    marks = {name.lower(): value for name, value in (metadata or {}).items()}
+    return resource_type == "directory" or marks.get("hdi_isfolder", "").lower() == "true"
+
+
 class AnswerDate:
-    """Notes the ``Date`` of an SDK call's answer; pass :meth:`note` as ``raw_response_hook``."""
+    """Notes the ``Date`` of an SDK call's answer; pass :meth:`note` as ``raw_response_hook``.
+
+    Attributes:
+        resource_type: What the answer says that the blob is, where the account has a hierarchical namespace.
+    """
 
     def __init__(self) -> None:
         self._date: datetime | None = None
+        self.resource_type: str | None = None
 
     def note(self, response: Any) -> None:
         """Note the answer's date."""
         self._date = answer_date(response.http_response)
+        self.resource_type = response.http_response.headers.get("x-ms-resource-type")
 
     @property
     def date(self) -> datetime:
@@ -84,8 +102,11 @@ def error_code(error: HttpResponseError) -> str:
 
 
 def translate(error: Exception) -> StorageError:
-    """Turn an exception of the blob SDK into the app's."""
-    if isinstance(error, HttpResponseError) and error.status_code and 400 <= error.status_code < 500:  # noqa: PLR2004
-        message = str(error.message).partition("\n")[0]
-        return Refused(f"Blob Storage answered {error.status_code} {error_code(error)}: {message}")
-    return OutcomeUnknown(f"no usable answer from Blob Storage: {type(error).__name__}")
+    """Turn whatever escapes the blob SDK into the app's: its own exceptions, and those of any decoder."""
+    if isinstance(error, StorageError):
+        return error
+    if not isinstance(error, HttpResponseError) or not error.status_code:
+        return OutcomeUnknown(f"no usable answer from Blob Storage: {type(error).__name__}")
+    text = str(error.message).partition("\n")[0]
+    message = f"Blob Storage answered {error.status_code} {error_code(error)}: {text}"
+    return Refused(message) if 400 <= error.status_code < 500 else OutcomeUnknown(message)  # noqa: PLR2004

@@ -104,7 +104,7 @@ class Head:
     """What a HEAD of a blob found.
 
     Attributes:
-        present: Whether the blob exists.
+        present: Whether the blob exists; a directory of that name is none.
         date: The ``Date`` of the answer (the storage service's clock).
         etag: The blob's eTag when present, else "".
         last_modified: When it was last written, when present.
@@ -136,7 +136,7 @@ class Page:
     """One page of a listing.
 
     Attributes:
-        names: Blob names.
+        names: Names of blobs, as events have them; directories are none.
         date: The ``Date`` of the answer.
         next_token: Where the listing goes on after this page; "" when this is the last one.
     """

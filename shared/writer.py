@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared import ledger, telemetry
 from shared.counts import TALLY_KEY, StoredTally
-from shared.errors import Conflict, OutcomeUnknown, Rejected, StorageError
+from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected, StorageError
 from shared.ledger import Observation, Outcome, Row, row_key
 from shared.memory import Guesses, RowMemory, TallyMemory
 from shared.planning import Group, Intent, Plan, RowChanged, fail, grouped, origins, plan_batch, take_batch
@@ -286,7 +286,7 @@ class Writer:
     async def _isolate(self, batch: list[Group], error: Rejected) -> None:
         """One row that storage will not take must not fail its neighbours: halve until it stands alone."""
         if len(batch) == 1:
-            fail(batch, error)
+            fail(batch, error if error.by_service else Refused(str(error)))
             return
         middle = len(batch) // 2
         await self._commit(batch[:middle])

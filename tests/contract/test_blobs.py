@@ -56,7 +56,7 @@ async def test_a_blob_of_no_container_is_absent(account: Account, unique: str) -
 
 async def test_a_listing_gives_every_name_under_its_prefix_once(account: Account, unique: str) -> None:
     """Over all pages, exactly, whatever the names look like."""
-    names = {f"in/{i:02}.jpg" for i in range(23)} | {"in/ü&<>.jpg"}
+    names = {f"in/{i:02}.jpg" for i in range(23)} | {"in/ü&<>.jpg", "in/100%25.jpg"}
     for name in (*names, "out/a.jpg", "inside.jpg"):
         await account.put(unique, name)
     pages = await pages_of(account, unique, "in/")

@@ -104,7 +104,7 @@ class MemoryBlobs:
     def list_page(self, container: str, prefix: str, after: str) -> tuple[list[str], str]:
         """Return the names on the page after this token, and the next token ("" on the last page)."""
         if container in self.absent_containers:
-            raise ContainerAbsent(f"there is no container {container!r}")
+            raise ContainerAbsent(f"there is no container {container!r}", self.clock.now().replace(microsecond=0))
         start = f"{container}/{prefix}"
         paths = sorted(path for path in self.blobs if path.startswith(start) and path > after)
         page, more = paths[: self.page_size], len(paths) > self.page_size

@@ -13,12 +13,15 @@ from datetime import datetime
 from email.utils import format_datetime
 from functools import partial
 from typing import Any, Protocol
+from urllib.parse import quote
+from xml.etree.ElementTree import Element, SubElement
 
 from azure.core.exceptions import (
     HttpResponseError,
     ResourceNotFoundError,
     ServiceRequestError,
 )
+from azure.core.pipeline.policies import ContentDecodePolicy
 from azure.data.tables import EdmType, EntityProperty, TableTransactionError
 
 from shared.errors import Conflict, ContainerAbsent, Rejected
@@ -74,11 +77,12 @@ class SdkEntity(dict[str, Any]):
 class Answer:
     """The parts of an HTTP answer that somebody reads."""
 
-    def __init__(self, status: int, date: datetime | None = None) -> None:
+    def __init__(self, status: int, date: datetime | None = None, body: Element | None = None) -> None:
         self.status_code = status
         self.reason = str(status)
         self.headers = {"Date": format_datetime(date, usegmt=True)} if date is not None else {}
         self.http_response = self
+        self.context = {ContentDecodePolicy.CONTEXT_NAME: body}
 
     def text(self) -> str:
         """Return the body."""
@@ -333,6 +337,7 @@ class _Properties:
     def __init__(self, etag: str, last_modified: datetime) -> None:
         self.etag = etag
         self.last_modified = last_modified
+        self.metadata: dict[str, str] = {}
 
 
 class _BlobClient:
@@ -399,10 +404,23 @@ class _Names:
             except ContainerAbsent:
                 raise storage_error(404, "ContainerNotFound", ResourceNotFoundError, date=date) from None
             self._wire.listed(self._container, names, date)
-            return names, token, Answer(200, date)
+            return names, token, Answer(200, date, _page(names))
 
-        names, token, answer = await self._wire.call("list", execute, 10)
+        names, token, answer = await self._wire.call("list", execute, 10)  # the names stand in the answer
         self._hook(answer)
         self.continuation_token = token or None
         self._is_over = not token
         return _each(names)
+
+
+def _page(names: list[str]) -> Element:
+    """Return a page of a listing as the service writes it: what XML cannot hold is percent-encoded, and marked."""
+    page = Element("EnumerationResults")
+    blobs = SubElement(page, "Blobs")
+    for name in names:
+        written = SubElement(SubElement(blobs, "Blob"), "Name")
+        cannot_be_held = any(ord(character) < 0x20 or ord(character) >= 0xFFFE for character in name)
+        written.text = quote(name, safe="") if cannot_be_held else name
+        if cannot_be_held:
+            written.set("Encoded", "true")
+    return page
