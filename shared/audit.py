@@ -1,8 +1,11 @@
 """The tally against its own rows: the one thing that no event and no look at a blob can put right.
 
 The app changes rows and tally in one transaction, so they agree unless something else has written to the table: a
-hand, a script, a copy that was restored in part. It shows when rows and listing have the same names, and the tally
-still adds up differently.
+person, a script, a copy that was restored in part.
+
+The sums that are written are those of the rows themselves, and only if the tally has not moved from before the first
+row was read until it is written, on condition of its ETag. A row's presence never changes without the tally, so
+those sums are what that very tally ought to say, whatever the listing showed, and however the run was cut.
 """
 
 from __future__ import annotations
@@ -10,29 +13,44 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from shared import ledger
+from shared.counts import TALLY_KEY
 from shared.errors import Conflict
+from shared.tally import fold
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
     from shared.checkpoint import Run
     from shared.counts import StoredTally
     from shared.passes import Parts
+    from shared.ports import Entity
 
 log = logging.getLogger(__name__)
 
 
-async def audit(parts: Parts, run: Run, stored: StoredTally, *, commit: bool) -> None:
-    """Correct a tally that disagrees with its rows, after a comparison of all of them with the listing.
-
-    If the tally is still the one that the run began with, its rows have not changed either; and if they have the
-    names that were listed, then the sums of the listing are what that tally ought to say.
+async def audit(
+    parts: Parts, run: Run, stored: StoredTally, keep_going: Callable[[str, int], Awaitable[None]], *, commit: bool
+) -> None:
+    """Correct a tally that is not the sum of its rows.
 
     Args:
         parts: What a reconciliation works with.
-        run: After its comparison; what is found is noted in its report.
-        stored: The tally as this slice of the run began.
+        run: In its stage AUDITING; what is found is noted in its report.
+        stored: The tally as it is now; when it is not the one that the audit began with, it is left to the next run.
+        keep_going: Called after each page; may raise to end the run, which goes on there.
         commit: False to change nothing.
     """
-    if run.differs or run.listed == run.before or stored.etag != run.tally_etag:
+    if stored.etag != run.tally_etag:
+        return
+    async for page in parts.table.scan(stored.partition, ["path", "folder", "present"], after=run.after_key):
+        for folder, paths in _present(page).items():
+            run.listed[folder] = fold(stored.tally.digest_key, paths, run.listed[folder])
+        run.compared += len(page)
+        run.after_key = page[-1].row_key if page else run.after_key
+        await keep_going(run.stage, run.compared)
+    before = dict(stored.tally.sums)
+    if run.listed == before:
         return
     try:
         if commit:
@@ -42,7 +60,19 @@ async def audit(parts: Parts, run: Run, stored: StoredTally, *, commit: bool) ->
             return
     except Conflict:
         return  # counts have changed meanwhile: the next run will see
-    for folder, listed in run.listed.items():
-        if (before := run.before[folder]) != listed:
-            run.report.miscounted[folder] = before.count - listed.count
+    for folder, held in run.listed.items():
+        if before[folder] != held:
+            run.report.miscounted[folder] = before[folder].count - held.count
     log.error("the tally disagreed with its rows: %s", run.report.miscounted)
+
+
+def _present(page: Iterable[Entity]) -> dict[str, list[str]]:
+    """Return folder → the paths that count in it."""
+    found: dict[str, list[str]] = {}
+    for entity in page:
+        if entity.row_key == TALLY_KEY:
+            continue
+        row = ledger.from_entity(entity.row_key, entity.properties)
+        if row.present:
+            found.setdefault(row.folder, []).append(row.path)
+    return found

@@ -171,7 +171,7 @@ def _translate(error: AzureError, *, is_one_write: bool) -> StorageError:
     text, code = str(error.message).partition("\n")[0], _code(error)
     message = f"Table Storage answered {status} {code}: {text}" if status is not None else f"Table Storage: {text}"
     if status is None or not 400 <= status < 500 or status in {408, 429}:  # noqa: PLR2004
-        return OutcomeUnknown(message)
+        return OutcomeUnknown(message, _retry_after(error))
     is_commit = is_one_write or isinstance(error, TableTransactionError)
     if not code:
         message = f"something between the app and Table Storage answered {status}"
@@ -183,6 +183,16 @@ def _translate(error: AzureError, *, is_one_write: bool) -> StorageError:
         if status in _REJECTIONS:
             return Rejected(message, index)
     return Refused(message)
+
+
+def _retry_after(error: AzureError) -> float:
+    """Return the seconds that a busy service asks for; it gives no dates.
+
+    https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
+    """
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    text = str(headers.get("Retry-After") or "")
+    return float(text) if text.isdecimal() else 0.0
 
 
 def _code(error: AzureError) -> str:

@@ -48,6 +48,7 @@ class Stage(StrEnum):
 
     LISTING = "listing"
     COMPARING = "comparing"
+    AUDITING = "auditing the tally"
     COLLECTING = "collecting tombstones"
 
 
@@ -56,19 +57,21 @@ class Run:
     """All there is to know of a run, so that another process can go on with it.
 
     Attributes:
-        started_at: What changed later is live, and left to its events.
+        started_at: When it began, by the clock of the process that began it.
         subject: Epoch and fingerprint of the tally that it reconciles.
         report: What it has found so far.
         stage: What it is doing.
         folders_done: How many folders are listed to their end.
         token: Where the next folder's listing goes on, "" for its beginning.
+        since: When it began, by the storage service's clock: what changed later is live, and left to its events.
         before: The tally's sums when the run began.
-        tally_etag: The tally's ETag at that time.
-        listed: The sums of what was listed so far in this stage; COMPARING: of that which was compared.
+        tally_etag: The tally's ETag at that time. AUDITING: when the audit began.
+        listed: The sums of what was listed so far in this stage; COMPARING: of that which was compared; AUDITING: of
+            the rows that say "present".
         differs: COMPARING: whether listing and rows differ in what was compared so far.
         seen: COMPARING: the row keys of what was listed so far.
-        compared: COMPARING: how many those are.
-        after_key: COMPARING: the row keys up to this one are dealt with. COLLECTING: the same.
+        compared: COMPARING: how many those are. AUDITING: rows read so far.
+        after_key: COMPARING, AUDITING, COLLECTING: the row keys up to this one are dealt with.
         upto_key: COMPARING: the last row key of the range that is compared now; "" for all the rest.
     """
 
@@ -78,6 +81,7 @@ class Run:
     stage: Stage = Stage.LISTING
     folders_done: int = 0
     token: str = ""
+    since: datetime | None = None
     before: Mapping[str, Sum] = field(default_factory=dict)
     tally_etag: str = ""
     listed: dict[str, Sum] = field(default_factory=dict)
@@ -87,10 +91,16 @@ class Run:
     after_key: str = ""
     upto_key: str = ""
 
+    @property
+    def is_listing_begun(self) -> bool:
+        """Whether some of this stage's listing, or of this range's, was dealt with."""
+        return bool(self.folders_done or self.token)
+
     def enter(self, stage: Stage) -> None:
         """Begin a stage, at its beginning."""
         self.stage = stage
         self.listed = dict.fromkeys(self.listed, Sum())
+        self.compared = 0
         self.go_on_after("")
 
     def go_on_after(self, key: str) -> None:
@@ -108,6 +118,7 @@ class Run:
                 "stage": self.stage,
                 "folders_done": self.folders_done,
                 "token": self.token,
+                "since": to_iso(self.since) if self.since is not None else "",
                 "before": {name: [total.count, total.digest] for name, total in self.before.items()},
                 "tally_etag": self.tally_etag,
                 "listed": {name: [total.count, total.digest] for name, total in self.listed.items()},
@@ -130,6 +141,7 @@ class Run:
             stage=Stage(found["stage"]),
             folders_done=found["folders_done"],
             token=found["token"],
+            since=from_iso(found["since"]) if found["since"] else None,
             before={name: Sum(*total) for name, total in found["before"].items()},
             tally_etag=found["tally_etag"],
             listed={name: Sum(*total) for name, total in found["listed"].items()},

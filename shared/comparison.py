@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from itertools import batched
 from typing import TYPE_CHECKING, Final
 
 from shared.counts import TALLY_KEY
 from shared.errors import Rejected
 from shared.keyset import Buckets, KeySet
-from shared.ledger import Observation, decide_observed, from_properties, row_key
+from shared.ledger import Observation, decide_observed, from_entity, is_credible, row_key
 from shared.memory import Remembered
 from shared.planning import RowChanged
 from shared.ports import PropertyRange
@@ -25,15 +26,15 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
     from datetime import datetime
 
-    from shared.clock import Clock
-    from shared.folders import FolderMap, Location
-    from shared.ports import Head, Heads, Page, Table
-    from shared.report import Report
-    from shared.writer import Writer
+    from shared.checkpoint import Run
+    from shared.folders import Location
+    from shared.passes import Parts
+    from shared.ports import Entity, Head, Page
 
 log = logging.getLogger(__name__)
 
 _ALL_KEYS: Final = 1 << 128
+_KEY: Final = re.compile(r"[0-9a-f]{32}")
 #: Rows compared in one go: 9 MB, and a scan that is far shorter than a slice. A larger ledger is compared range by
 #: range of its keys, each with a listing of its own.
 ROWS_AT_ONCE: Final = 500_000
@@ -43,19 +44,14 @@ HELD_BACK: Final = 2000
 
 
 class Comparison:
-    """One comparison.
+    """One comparison of a range of row keys.
 
     Args:
-        table: The ledger's table.
-        partition: Where in it the rows are.
-        writer: The way into the ledger.
-        heads: Looks at blobs.
-        folders: What counts as an image.
-        clock: Time.
-        since: What changed later is live; None: nothing is.
-        report: Where findings are noted.
+        parts: What a reconciliation works with.
+        run: What changed since it began is live; findings are noted in its report.
+        partition: Where in the table the rows are.
         keep_going: Called between steps; may raise to end the run.
-        grace_seconds: How long a removal is held back for an event that may be on its way; not where nothing is live.
+        leaves_live: False where nothing is left to events, because there are none.
         commit: False to change nothing, and only note what would be corrected.
 
     Attributes:
@@ -64,65 +60,80 @@ class Comparison:
 
     def __init__(
         self,
-        table: Table,
+        parts: Parts,
+        run: Run,
         partition: str,
-        writer: Writer,
-        heads: Heads,
-        folders: FolderMap,
-        clock: Clock,
-        since: datetime | None,
-        report: Report,
         keep_going: Callable[[str, int], Awaitable[None]],
         *,
-        grace_seconds: float,
+        leaves_live: bool,
         commit: bool = True,
     ) -> None:
-        self._table = table
+        self._parts = parts
+        self._table = parts.table
+        self._writer = parts.writer
+        self._folders = parts.folders
+        self._run = run
+        self._report = run.report
         self._partition = partition
-        self._writer = writer
-        self._heads = heads
-        self._folders = folders
-        self._clock = clock
-        self._since = since
-        self._report = report
         self._keep_going = keep_going
-        self._grace_seconds = grace_seconds
+        self._leaves_live = leaves_live
         self._commits = commit
         self.differs = False
-        self._counted = KeySet()
+        self._counted = {folder: KeySet() for folder in self._folders.locations}
         self._missing = Buckets()
+        self._unreadable = 0
         self._after, self._upto = -1, _ALL_KEYS
 
-    async def scan(self, after: str, upto: str, within: Location | None = None) -> str:
-        """Read the keys of the rows that say "present", of so many rows as are held at once.
+    async def scan(self, within: Location | None = None) -> str:
+        """Read the keys of the rows that say "present", of the range that the run is at.
+
+        A range is as large as is held at once. One whose listing has begun keeps its end, however many rows it has by
+        now: what was listed of it stands in the run's sums. Only a first run, which starts with no rows at all and
+        sums up nothing, is divided as it grows.
 
         Args:
-            after: Only rows with greater keys.
-            upto: The last key to read, unless there are too many rows by now; "" for all the rest.
             within: Only rows of this location.
 
         Returns:
-            The last key of the range that is compared now; "" when that is all the rest.
+            The last key of the range; "" when that is all the rest.
         """
-        upto = await self._scan(after, upto, within)
+        after, upto = self._run.after_key, self._run.upto_key
+        keeps_its_end = self._run.is_listing_begun and not self._report.bootstrap
+        upto = await self._scan(after, upto, within, keeps_its_end=keeps_its_end)
         self._after = int(after, 16) if after else -1
         self._upto = int(upto, 16) if upto else _ALL_KEYS
         return upto
 
-    async def _scan(self, after: str, upto: str, within: Location | None) -> str:
+    async def _scan(self, after: str, upto: str, within: Location | None, *, keeps_its_end: bool) -> str:
         paths = _range_of(within) if within is not None else None
-        visited = 0
-        async for page in self._table.scan(self._partition, ["present"], after=after, within=paths):
+        visited, last = 0, ""
+        async for page in self._table.scan(self._partition, ["folder", "present"], after=after, within=paths):
             for entity in page:
                 if upto and entity.row_key > upto:
                     return upto
-                if entity.row_key != TALLY_KEY and entity.properties["present"]:
-                    self._counted.append(int(entity.row_key, 16))
+                last = entity.row_key if self._note_row(entity) else last
             visited += len(page)
-            if visited >= ROWS_AT_ONCE and page and page[-1].row_key != TALLY_KEY:
-                return page[-1].row_key
+            if visited >= ROWS_AT_ONCE and last and not keeps_its_end:
+                return last
             await self._keep_going("scanning the ledger", visited)
         return upto
+
+    def _note_row(self, entity: Entity) -> bool:
+        """Note what a row says. Returns whether its key is one."""
+        if not _KEY.fullmatch(entity.row_key):
+            self._unreadable += entity.row_key != TALLY_KEY
+            return False
+        present, folder = entity.properties.get("present"), entity.properties.get("folder")
+        if present is True and folder in self._counted:
+            self._counted[str(folder)].append(int(entity.row_key, 16))
+        elif present is not False:
+            self._unreadable += 1
+        return True
+
+    @property
+    def rows(self) -> int:
+        """Return how many rows say "present"."""
+        return sum(map(len, self._counted.values()))
 
     async def take_page(self, folder: str, container: str, page: Page) -> dict[int, str]:
         """Compare a page of the listing, and count what was missing.
@@ -140,7 +151,7 @@ class Comparison:
             if not self._after < key <= self._upto:
                 continue
             listed[key] = path
-            if not self._counted.mark(key):
+            if not self._counted[folder].mark(key):
                 missing.append(path)
                 self._missing.add(key)
         self.differs |= bool(missing)
@@ -157,23 +168,27 @@ class Comparison:
             seen: The row keys of the whole listing, when this process has seen only a part of it: then what is in
                 buckets that do not add up is looked at.
         """
-        counted = self._counted.buckets(self._missing) if seen is not None else None
+        self._report.unreadable += self._unreadable
+        counted = self._missing
+        for keys in self._counted.values():
+            counted = keys.buckets(counted) if seen is not None else counted
         nominees = (
             key
-            for key in self._counted.unmarked()
-            if seen is None or counted is None or not counted.agree_on(key, seen)
+            for keys in self._counted.values()
+            for key in keys.unmarked()
+            if seen is None or not counted.agree_on(key, seen)
         )
         for some in batched(nominees, HELD_BACK, strict=False):
             self.differs = True
             absent: list[tuple[Observation, Remembered]] = []
             await self._bounded(self._look_at_unlisted(key, absent) for key in some)
-            if absent and self._since is not None and self._commits:
-                await self._clock.sleep(self._grace_seconds)
+            if absent and self._leaves_live and self._commits:
+                await self._parts.clock.sleep(self._parts.grace_seconds)
             await self._bounded(self._commit(seen, base) for seen, base in absent)
 
     async def _add_in_bulk(self, paths: list[str], folder: str, date: datetime) -> None:
         """Count a page of names at once, on condition that they have no rows yet; those that have are looked at."""
-        nothing = Remembered(None, None, self._clock.monotonic())
+        nothing = Remembered(None, None, self._parts.clock.monotonic(), self._partition)
         known: list[str] = []
 
         async def add(path: str) -> None:
@@ -190,10 +205,10 @@ class Comparison:
 
     async def _add(self, path: str, folder: str) -> None:
         base = await self._writer.read_row(path)
-        if base.row is not None and (base.row.present or self._is_live(base.row.event_time)):
+        row = base.row
+        if row is not None and row.is_sound and row.folder == folder and (row.present or self._is_live(row.event_time)):
             return
-        container, _, name = path.partition("/")
-        head = await self._look(container, name)
+        head = await self._look(path)
         if not head.present or self._is_live(head.last_modified):
             return
         await self._commit(Observation(path, folder, present=True, observed_at=head.date, etag=head.etag), base)
@@ -202,22 +217,36 @@ class Comparison:
         entity = await self._table.read(self._partition, f"{key:032x}")
         if entity is None:
             return
-        row = from_properties(entity.properties)
-        base = await self._writer.read_row(row.path)
-        if base.row is None or not base.row.present or self._is_live(base.row.event_time):
+        path = from_entity(entity.row_key, entity.properties).path
+        if not path:
+            self._report.unreadable += 1
             return
-        container, _, name = row.path.partition("/")
-        head = await self._look(container, name)
-        if not head.present:
-            absent.append((Observation(row.path, row.folder, present=False, observed_at=head.date), base))
+        base = await self._writer.read_row(path)
+        row = base.row
+        if row is None or not row.present:
+            return
+        container, _, name = path.partition("/")
+        belongs_in = self._folders.folder_of(container, name)
+        if belongs_in == row.folder and self._is_live(row.event_time):
+            return
+        head = await self._look(path)
+        is_there = head.present and belongs_in is not None
+        if is_there and belongs_in == row.folder:
+            return
+        seen = Observation(path, belongs_in or row.folder, present=is_there, observed_at=head.date, etag=head.etag)
+        absent.append((seen, base))
 
-    async def _look(self, container: str, name: str) -> Head:
+    async def _look(self, path: str) -> Head:
         self._report.looks += 1
-        return await self._heads.head(container, name)
+        container, _, name = path.partition("/")
+        return await self._parts.heads.head(container, name)
 
     def _is_live(self, changed_at: datetime | None) -> bool:
+        since = self._run.since
+        if not self._leaves_live or since is None or changed_at is None:
+            return False
         # Last-Modified has no fractions of a second.
-        return self._since is not None and changed_at is not None and changed_at >= self._since.replace(microsecond=0)
+        return since.replace(microsecond=0) <= changed_at and is_credible(changed_at, self._parts.clock.now())
 
     async def _commit(self, seen: Observation, base: Remembered) -> None:
         if not self._commits:

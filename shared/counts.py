@@ -20,6 +20,7 @@ from shared.memory import TRUSTED_SECONDS
 from shared.ports import Write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from shared.clock import Clock
@@ -101,6 +102,30 @@ class Counts:
             except Conflict:
                 continue  # another process was first
         return stored
+
+    async def change(self, how: Callable[[Tally], Tally]) -> StoredTally:
+        """Change what the tally says besides its counts; nobody is woken. Tried again until nobody comes between.
+
+        Raises:
+            StorageError: As the table raises it.
+        """
+        while True:
+            stored = await self.open()
+            changed = how(stored.tally)
+            if changed == stored.tally:
+                return stored
+            try:
+                (etag,) = await self._table.commit(stored.partition, [stored.write(changed)])
+            except Conflict:
+                continue
+            return StoredTally(changed, etag, partition=stored.partition)
+
+    async def doubt_until(self, moment: datetime) -> None:
+        """Have every process look at the blob when an event up to this moment would change a count.
+
+        Once this returns nothing is committed any more that was decided without knowing it.
+        """
+        await self.change(lambda tally: replace(tally, known_since=max(tally.known_since, moment)))
 
     async def confirm(self) -> None:
         """Make sure, at the cost of a read in 30 s at most, that what this process counts is still what is counted.

@@ -87,7 +87,7 @@ class Delivery:
 
     async def _take(self, change: BlobChange | DirectoryChange) -> None:
         if isinstance(change, DirectoryChange):
-            await self._reconciler.take_directory(change.container, change.prefix)
+            await self._reconciler.take_directory(change.container, change.prefix, change.event_time)
         else:
             await self._apply(change)
 

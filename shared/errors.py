@@ -163,4 +163,12 @@ class ContainerAbsent(StorageError):  # noqa: N818
 
 
 class OutcomeUnknown(StorageError):  # noqa: N818
-    """No definite answer: what was asked may or may not have happened."""
+    """No definite answer: what was asked may or may not have happened.
+
+    Attributes:
+        retry_after_seconds: How long storage, being busy, asks to be left alone; 0 when it does not say.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds

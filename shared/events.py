@@ -92,10 +92,12 @@ class DirectoryChange:
     Attributes:
         container: The container's name.
         prefix: The directory's path, with "/" at its end.
+        event_time: When it happened by the storage service's clock, or None when that cannot be read.
     """
 
     container: str
     prefix: str
+    event_time: datetime | None = None
 
 
 def parse(text: str, topics: frozenset[str] = frozenset()) -> list[BlobChange | DirectoryChange]:
@@ -124,7 +126,7 @@ def parse(text: str, topics: frozenset[str] = frozenset()) -> list[BlobChange | 
     if event_type == BLOB_RENAMED:
         return [*_rename(subject, data, when)]
     if event_type in {DIRECTORY_RENAMED, DIRECTORY_DELETED}:
-        return [*_directories(event_type, subject, data)]
+        return [*_directories(event_type, subject, data, when)]
     container, name = _name_of(_SUBJECT, subject, "subject")
     etag = data.get("eTag")
     return [
@@ -220,12 +222,12 @@ def _rename(subject: str, data: dict[str, Any], when: datetime | None) -> list[B
     ]
 
 
-def _directories(event_type: str, subject: str, data: dict[str, Any]) -> list[DirectoryChange]:
+def _directories(event_type: str, subject: str, data: dict[str, Any], when: datetime | None) -> list[DirectoryChange]:
     container, name = _name_of(_SUBJECT, subject, "subject")
-    found = [DirectoryChange(container, f"{name.rstrip('/')}/")]
+    found = [DirectoryChange(container, f"{name.rstrip('/')}/", when)]
     if event_type == DIRECTORY_RENAMED:
         container, name = _source_of(data)
-        found += [DirectoryChange(container, f"{each.rstrip('/')}/") for each in _spellings(name)]
+        found += [DirectoryChange(container, f"{each.rstrip('/')}/", when) for each in _spellings(name)]
     return found
 
 

@@ -18,12 +18,14 @@ and any number of deliveries of the same events ends in the same rows.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from shared.clock import from_iso, to_iso
+from shared.events import normalise_sequencer
+from shared.folders import FOLDERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +41,8 @@ SKEW_MARGIN: Final = timedelta(seconds=30)
 #: An event that comes later than this after it happened, about a name without a row, is looked at: reconciliations may
 #: have gone by, and a clean one leaves no mark of what it saw (a container deleted with a blob nobody had heard of).
 LATE_AFTER: Final = timedelta(minutes=5)
+#: A time that lies this far ahead of our own clock is a mistake of whoever wrote it, and tells nothing.
+LATEST_AHEAD: Final = timedelta(minutes=5)
 #: Longer than every redelivery path: 24 h of retries, then dead letters that an operator replays.
 TOMBSTONE_HORIZON: Final = timedelta(days=14)
 
@@ -65,6 +69,7 @@ class Row:
         etag: The blob's eTag when present and known, else "".
         event_time: When the newest event happened (storage clock), or None.
         observed_at: When the blob itself was last looked at (storage clock), or None.
+        is_sound: False when something else than the app has written to it: only the blob can tell what it should be.
     """
 
     path: str
@@ -74,6 +79,7 @@ class Row:
     etag: str = ""
     event_time: datetime | None = None
     observed_at: datetime | None = None
+    is_sound: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,33 +127,51 @@ def row_key(path: str) -> str:
     return hashlib.blake2b(path.encode(), digest_size=16).hexdigest()
 
 
-def decide(row: Row | None, change: BlobChange, folder: str, known_since: datetime, now: datetime) -> Transition:
+def is_credible(moment: datetime, now: datetime) -> bool:
+    """Tell whether something can have happened then: what lies ahead of every clock's error cannot."""
+    return moment <= now + LATEST_AHEAD
+
+
+def decide(
+    row: Row | None, change: BlobChange, folder: str, known_since: datetime, now: datetime, *, is_ready: bool = True
+) -> Transition:
     """Decide what an event does to the row of its name.
 
     Args:
         row: The row as stored, or None when there is none.
         change: The event.
         folder: The folder that the name counts in.
-        known_since: Events older than this may have been folded in without leaving a row.
+        known_since: Events older than this may have been overtaken by what has left no row.
         now: The time, which says how late the event is.
+        is_ready: False until the account has been listed: a name without a row may be one that was there before.
     """
     if change.look or change.sequencer is None or change.event_time is None:
         return Transition(Outcome.LOOK)
+    if not is_credible(change.event_time, now):
+        return Transition(Outcome.LOOK)
     if row is not None:
-        return _decide_against(row, change, change.sequencer, change.event_time, folder)
-    oldest_certain = max(known_since + SKEW_MARGIN, now - LATE_AFTER)
-    return Transition(Outcome.LOOK) if change.event_time <= oldest_certain else _apply(None, change, folder)
+        return _decide_against(row, change, change.sequencer, change.event_time, known_since, folder)
+    if not is_ready or change.event_time <= max(known_since + SKEW_MARGIN, now - LATE_AFTER):
+        return Transition(Outcome.LOOK)
+    return _apply(None, change, folder)
 
 
-def _decide_against(row: Row, change: BlobChange, sequencer: str, event_time: datetime, folder: str) -> Transition:
+def _decide_against(
+    row: Row, change: BlobChange, sequencer: str, event_time: datetime, known_since: datetime, folder: str
+) -> Transition:
+    if not row.is_sound:
+        return Transition(Outcome.LOOK)
     if sequencer == row.sequencer:
         return Transition(Outcome.DUPLICATE if change.present == row.present else Outcome.LOOK)
     if row.sequencer and len(row.sequencer) != len(sequencer):
         return Transition(Outcome.LOOK)  # how the shorter one is padded would be a guess
     if sequencer < row.sequencer:
         return Transition(Outcome.STALE)
-    if row.observed_at is not None and event_time <= row.observed_at + SKEW_MARGIN:
-        return Transition(Outcome.LOOK)  # the look may have seen this event's effect, or a later one's
+    certain_since = [row.observed_at] if row.observed_at is not None else []  # what was seen may be its effect already
+    if change.present != row.present:
+        certain_since.append(known_since)  # a directory that came or went has left no mark in this row
+    if any(event_time <= moment + SKEW_MARGIN for moment in certain_since):
+        return Transition(Outcome.LOOK)
     return _apply(row, change, folder)
 
 
@@ -199,14 +223,41 @@ def to_properties(row: Row) -> Properties:
 
 
 def from_properties(properties: Mapping[str, object]) -> Row:
-    """Read a row back from an entity's properties."""
-    event_time, observed_at = properties.get("event_time"), properties.get("observed_at")
+    """Read a row back from an entity's properties.
+
+    What makes no sense is left out, and the row is then not sound; one that does not say whether it is present, or
+    where, is not.
+    """
+    path, folder, present = properties.get("path"), properties.get("folder"), properties.get("present")
+    sequencer = normalise_sequencer(properties["sequencer"]) if "sequencer" in properties else ""
+    event_time, is_time = _moment(properties.get("event_time"))
+    observed_at, is_look = _moment(properties.get("observed_at"))
+    is_placed = isinstance(path, str) and folder in FOLDERS and isinstance(present, bool)
     return Row(
-        path=str(properties["path"]),
-        folder=str(properties["folder"]),
-        present=bool(properties["present"]),
-        sequencer=str(properties.get("sequencer", "")),
+        path=path if isinstance(path, str) else "",
+        folder=str(folder) if folder in FOLDERS else "",
+        present=is_placed and present is True,
+        sequencer=sequencer or "",
         etag=str(properties.get("blob_etag", "")),
-        event_time=from_iso(str(event_time)) if event_time else None,
-        observed_at=from_iso(str(observed_at)) if observed_at else None,
+        event_time=event_time,
+        observed_at=observed_at,
+        is_sound=is_placed and sequencer == properties.get("sequencer", "") and is_time and is_look,
     )
+
+
+def from_entity(key: str, properties: Mapping[str, object]) -> Row:
+    """Read a row back, and hold its path against the key that it stands under; the path is "" when they differ."""
+    row = from_properties(properties)
+    if row.path and row_key(row.path) == key:
+        return row
+    return replace(row, path="", present=False, is_sound=False)
+
+
+def _moment(value: object) -> tuple[datetime | None, bool]:
+    """Read a stored moment; the second value tells whether it is one, or left out."""
+    if value is None:
+        return None, True
+    try:
+        return from_iso(str(value)), True
+    except ValueError:
+        return None, False

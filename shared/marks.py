@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,8 +16,9 @@ from shared.ports import PropertyRange, Write
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from shared.clock import Clock
-    from shared.ports import Table
+    from shared.ports import Entity, Table
+
+log = logging.getLogger(__name__)
 
 _PREFIX: Final = "directory-"
 _EVERYTHING: Final = PropertyRange("marked_at", "0", ":")
@@ -24,10 +26,10 @@ _EVERYTHING: Final = PropertyRange("marked_at", "0", ":")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A marked directory, when it was marked, and the ETag of its mark."""
+    """A marked directory, when it changed (storage clock), and where its mark is."""
 
     location: Location
-    marked_at: datetime
+    changed_at: datetime
     row_key: str
     etag: str
 
@@ -37,23 +39,24 @@ class Marks:
 
     Args:
         table: The ledger's table.
-        clock: For ``marked_at``.
     """
 
-    def __init__(self, table: Table, clock: Clock) -> None:
+    def __init__(self, table: Table) -> None:
         self._table = table
-        self._clock = clock
 
-    async def add(self, location: Location) -> None:
-        """Mark a directory; one that is marked is marked anew, so that a run that has begun does not unmark it."""
+    async def add(self, location: Location, changed_at: datetime) -> None:
+        """Mark a directory; one that is marked is marked anew, so that a run that has begun does not unmark it.
+
+        Args:
+            location: The directory.
+            changed_at: When it changed, by the storage service's clock.
+        """
         key = _PREFIX + row_key(str(location))
-        properties = {
-            "container": location.container,
-            "prefix": location.prefix,
-            "marked_at": to_iso(self._clock.now()),
-        }
         while True:
             found = await self._table.read(CONTROL_PARTITION, key)
+            mark = _mark(found) if found is not None else None
+            newest = max(changed_at, mark.changed_at) if mark is not None else changed_at
+            properties = {"container": location.container, "prefix": location.prefix, "marked_at": to_iso(newest)}
             try:
                 await self._table.commit(
                     CONTROL_PARTITION, [Write(key, dict(properties), found.etag if found is not None else None)]
@@ -65,16 +68,8 @@ class Marks:
     async def all(self) -> list[Mark]:
         """Return all marks."""
         pages = self._table.scan(CONTROL_PARTITION, ["container", "prefix", "marked_at"], within=_EVERYTHING)
-        return [
-            Mark(
-                Location(str(entity.properties["container"]), str(entity.properties["prefix"])),
-                from_iso(str(entity.properties["marked_at"])),
-                entity.row_key,
-                entity.etag,
-            )
-            async for page in pages
-            for entity in page
-        ]
+        found = [_mark(entity) async for page in pages for entity in page]
+        return [mark for mark in found if mark is not None]
 
     async def remove(self, mark: Mark) -> None:
         """Remove a mark, unless the directory was marked again meanwhile."""
@@ -84,7 +79,18 @@ class Marks:
             return
 
     async def remove_older(self, moment: datetime) -> None:
-        """Remove the marks that were made before."""
+        """Remove the marks of directories that changed before, by the storage service's clock."""
         for mark in await self.all():
-            if mark.marked_at < moment:
+            if mark.changed_at < moment:
                 await self.remove(mark)
+
+
+def _mark(entity: Entity) -> Mark | None:
+    """Read a mark; None for what is none, which somebody else must have written."""
+    found = entity.properties
+    try:
+        location = Location(str(found["container"]), str(found["prefix"]))
+        return Mark(location, from_iso(str(found["marked_at"])), entity.row_key, entity.etag)
+    except (KeyError, ValueError):
+        log.exception("the mark of a directory, %r, cannot be read", entity.row_key)
+        return None

@@ -30,12 +30,14 @@ class Remembered:
     Attributes:
         row: The row, or None when there was none.
         etag: Its ETag, or None when there was none.
-        at: When, by the monotonic clock.
+        at: Before it was asked for, by the monotonic clock.
+        partition: In which generation's partition.
     """
 
     row: Row | None
     etag: str | None
     at: float
+    partition: str
 
 
 class RowMemory:
@@ -44,16 +46,17 @@ class RowMemory:
     def __init__(self) -> None:
         self._rows: OrderedDict[str, Remembered] = OrderedDict()
 
-    def get(self, path: str) -> Remembered | None:
-        """Return what is remembered of a path's row."""
+    def get(self, path: str, partition: str) -> Remembered | None:
+        """Return what is remembered of a path's row in this generation."""
         found = self._rows.get(path)
-        if found is not None:
-            self._rows.move_to_end(path)
+        if found is None or found.partition != partition:
+            return None
+        self._rows.move_to_end(path)
         return found
 
-    def remember(self, path: str, row: Row | None, etag: str | None, at: float) -> Remembered:
+    def remember(self, path: str, seen: Remembered) -> Remembered:
         """Remember a row as just read or written."""
-        seen = self._rows[path] = Remembered(row, etag, at)
+        self._rows[path] = seen
         self._rows.move_to_end(path)
         if len(self._rows) > MAX_REMEMBERED:
             self._rows.popitem(last=False)
@@ -110,9 +113,9 @@ class TallyMemory:
         """Tell whether the tally was read or written lately: a new generation may have begun since."""
         return self._stored is not None and now - self._at <= TRUSTED_SECONDS
 
-    def remember(self, stored: StoredTally, now: float) -> None:
-        """Remember the tally as just read or written."""
-        self._stored, self._at = stored, now
+    def remember(self, stored: StoredTally, asked_at: float) -> None:
+        """Remember the tally as read or written; it is as old as the question, however late the answer came."""
+        self._stored, self._at = stored, asked_at
 
     def forget(self) -> StoredTally | None:
         """Forget the tally; return what it was."""

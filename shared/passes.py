@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from shared.audit import audit
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 #: An event is normally here within a second; a difference that lasts longer is drift.
 GRACE_SECONDS: Final = 5.0
+#: Nobody has a blob of this name: it is asked for to learn the storage service's time.
+_NO_BLOB: Final = "what-time-is-it"
 #: How often it is checked whether the events on their way have arrived.
 _SETTLE_SECONDS: Final = 0.5
 COLLECT_EVERY: Final = timedelta(days=1)
@@ -96,6 +98,7 @@ class Pass:
         self._on_progress = on_progress
         self._commits = commit
         self._expected = sum(total.count for total in run.before.values())
+        self._is_tally_new = False  # and its rows are not: somebody has deleted the one before
 
     async def work(self) -> None:
         """Go through the stages that are left.
@@ -111,8 +114,10 @@ class Pass:
             run.enter(Stage.COLLECTING if run.report.clean else Stage.COMPARING)
         if run.stage is Stage.COMPARING:
             await self.compare(self._parts.folders.locations)
-            if await self._is_still_off():
-                await self.compare(self._parts.folders.locations)
+            await self.audit()
+            run.enter(Stage.COLLECTING)
+        elif run.stage is Stage.AUDITING:
+            await self._go_on_auditing(await self._parts.counts.open())
             run.enter(Stage.COLLECTING)
         if self._lease is not None and self._is_collecting_due(self._lease):
             await self._collect(self._lease)
@@ -125,48 +130,57 @@ class Pass:
             only: Where all of them lie, when that is not the whole account. Then nothing is left to events: a
                 directory that was moved raises none for its blobs.
         """
+        if self._run.since is None and self._leaves_live(only):
+            self._run.since = await self._storage_time()
         while True:
             await self._compare_range(locations, only)
             if not self._run.upto_key:
                 break
             self._run.go_on_after(self._run.upto_key)
             await self._save()
-        if only is None and not self._run.report.bootstrap:
-            await audit(self._parts, self._run, self._stored, commit=self._commits)
 
-    async def _is_still_off(self) -> bool:
-        """After corrections, tell whether the tally is not yet what is listed, and begin the comparison anew if so.
+    async def audit(self) -> None:
+        """After a comparison of everything, correct a tally that is not the sum of its rows, if it may not be."""
+        run, counts = self._run, self._parts.counts
+        stored = await (counts.open() if self._commits else counts.read())
+        if stored is None or stored.partition != self._stored.partition or run.listed == dict(stored.tally.sums):
+            return
+        if run.report.bootstrap:
+            is_doubtful = self._is_tally_new
+        else:
+            is_traffic = run.differs or stored.etag != run.tally_etag
+            is_doubtful = not is_traffic or bool(run.report.corrected or run.report.unreadable)
+        if not is_doubtful:
+            return
+        run.enter(Stage.AUDITING)
+        run.tally_etag = stored.etag
+        await self._go_on_auditing(stored)
 
-        Of a row that somebody else had deleted the tally knew: now it knows it twice.
-        """
-        run = self._run
-        if run.report.bootstrap or not run.report.corrected or run.report.refused:
-            return False
-        self._stored = await self._parts.counts.open()
-        run.before, run.tally_etag = dict(self._stored.tally.sums), self._stored.etag
-        if run.listed == run.before:
-            return False
-        run.enter(Stage.COMPARING)
-        run.differs, run.compared = False, 0
-        return True
+    async def _go_on_auditing(self, stored: StoredTally) -> None:
+        await audit(self._parts, self._run, stored, self._keep_going, commit=self._commits)
+
+    def _leaves_live(self, only: Location | None) -> bool:
+        """Tell whether what changes meanwhile is left to its events: a first run trusts none, a directory has none."""
+        return only is None and not self._run.report.bootstrap
+
+    async def _storage_time(self) -> datetime:
+        """Ask storage for the time: a look at a blob that is not there."""
+        where = next(iter(self._parts.folders.locations.values()))
+        return (await self._parts.heads.head(where.container, f"{where.prefix}{_NO_BLOB}")).date
 
     async def _compare_range(self, locations: Mapping[str, Location], only: Location | None) -> None:
-        parts, run = self._parts, self._run
-        is_resumed = bool(run.folders_done or run.token)
+        run, is_resumed = self._run, self._run.is_listing_begun
         comparison = Comparison(
-            parts.table,
+            self._parts,
+            run,
             self._stored.partition,
-            parts.writer,
-            parts.heads,
-            parts.folders,
-            parts.clock,
-            None if only is not None or run.report.bootstrap else run.started_at,
-            run.report,
             self._keep_going,
-            grace_seconds=parts.grace_seconds,
+            leaves_live=self._leaves_live(only),
             commit=self._commits,
         )
-        run.upto_key = await comparison.scan(run.after_key, run.upto_key, only)
+        run.upto_key = await comparison.scan(only)
+        if run.report.bootstrap and not run.report.resumed and comparison.rows > self._expected:
+            self._is_tally_new = True
         async for folder, container, page in self._pages(locations):
             listed = await comparison.take_page(folder, container, page)
             run.differs |= comparison.differs
@@ -188,12 +202,14 @@ class Pass:
         for folder, location in list(locations.items())[run.folders_done :]:
             try:
                 async for page in self._parts.listing.pages(location.container, location.prefix, run.token):
+                    run.since = run.since or page.date
                     yield folder, location.container, page
                     run.token = page.next_token
                     if run.token:
                         await self._page_done()
             except ContainerAbsent as absent:
                 log.warning("%s", absent)
+                run.since = run.since or absent.date
                 self._note_if_vanished(folder)
             run.folders_done, run.token = run.folders_done + 1, ""
             if run.folders_done < len(locations):  # after the last one comes the next stage

@@ -37,9 +37,6 @@ class RowChanged(StorageError):  # noqa: N818
     """The row that a look started from is not the row any more."""
 
 
-_GUESSED_ABSENT: Final = Remembered(None, None, float("-inf"))
-
-
 @dataclass(slots=True)
 class Intent:
     """One caller's wish, and where its answer goes.
@@ -151,7 +148,7 @@ def plan_batch(
     plan = Plan(stored.tally)
     changes: list[Change] = []
     for group in batch:
-        base = _base(group, rows, may_guess=may_guess)
+        base = _base(group, rows, stored.partition, may_guess=may_guess)
         if base is None:
             plan.unread.append(group.path)
             continue
@@ -165,9 +162,7 @@ def plan_batch(
             plan.rows[group.path] = row
             plan.writes.append(Write(row_key(group.path), ledger.to_properties(row), base.etag))
             plan.paths.append(group.path)
-            delta = int(row.present) - int(base.row is not None and base.row.present)
-            if delta:
-                changes.append(Change(row.folder, group.path, delta))
+            changes += _changes(base.row, row)
     if changes:
         plan.tally = stored.tally.apply(changes, now)
         plan.writes.insert(0, stored.write(plan.tally))
@@ -175,17 +170,30 @@ def plan_batch(
     return plan
 
 
-def _base(group: Group, rows: RowMemory, *, may_guess: bool) -> Remembered | None:
-    """Return the row to decide from, as remembered, looked at or guessed; None when it has to be read."""
-    remembered = rows.get(group.path)
+def _changes(before: Row | None, after: Row) -> list[Change]:
+    """Return what a row that is written changes in the tally."""
+    was_in = before.folder if before is not None and before.present else ""
+    is_in = after.folder if after.present else ""
+    if was_in == is_in:
+        return []
+    moves = ((was_in, -1), (is_in, 1))
+    return [Change(folder, after.path, delta) for folder, delta in moves if folder]
+
+
+def _base(group: Group, rows: RowMemory, partition: str, *, may_guess: bool) -> Remembered | None:
+    """Return the row to decide from, as remembered, looked at or guessed; None when it has to be read.
+
+    It is always a row of the generation whose tally the plan begins with.
+    """
+    remembered = rows.get(group.path, partition)
     if remembered is not None:
         return remembered
     if group.must_read:
         return None
     looked = next((intent.base for intent in group.intents if intent.base is not None), None)
     if looked is not None:
-        return looked
-    return _GUESSED_ABSENT if may_guess and group.may_be_new else None
+        return looked if looked.partition == partition else None
+    return Remembered(None, None, float("-inf"), partition) if may_guess and group.may_be_new else None
 
 
 def _fold(
@@ -206,9 +214,9 @@ def _decide(
     intent: Intent, row: Row | None, base: Remembered, tally: Tally, now: datetime, *, is_first_write: bool
 ) -> Transition | RowChanged:
     if intent.change is not None:
-        return ledger.decide(row, intent.change, intent.folder, tally.known_since, now)
+        return ledger.decide(row, intent.change, intent.folder, tally.known_since, now, is_ready=tally.ready)
     if intent.seen is None or intent.base is None:
         return Transition(Outcome.STALE)
-    if not is_first_write or intent.base.etag != base.etag:
+    if not is_first_write or (intent.base.partition, intent.base.etag) != (base.partition, base.etag):
         return RowChanged(intent.path)
     return ledger.decide_observed(row, intent.seen)

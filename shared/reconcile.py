@@ -17,15 +17,16 @@ import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 from shared import reports, telemetry
 from shared.checkpoint import LEASE_SECONDS, OLDEST_RESUMED, AlreadyRunning, Lease, Run, Stage, last_report
 from shared.clock import to_iso
 from shared.comparison import parts_within
 from shared.counts import PARTITION, StoredTally
-from shared.errors import Conflict, Refused, StorageError
+from shared.errors import OutcomeUnknown, StorageError
 from shared.folders import Location
+from shared.ledger import SKEW_MARGIN, is_credible
 from shared.marks import Marks
 from shared.memory import TRUSTED_SECONDS
 from shared.passes import Parts, Pass, TimeIsUp
@@ -34,6 +35,8 @@ from shared.tally import Sum
 from shared.writer import BUDGET_SECONDS
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from shared.clock import Clock
     from shared.report import OnProgress
     from shared.tally import Tally
@@ -61,7 +64,7 @@ class Reconciler:
         self._folders = parts.folders
         self._clock = parts.clock
         self._lease_seconds = lease_seconds
-        self._marks = Marks(parts.table, parts.clock)
+        self._marks = Marks(parts.table)
         self._is_marked = False
         self._is_at_marks = False
 
@@ -87,7 +90,9 @@ class Reconciler:
         unfinished = lease.unfinished
         try:
             stored = await self._counts.open()
-            await self._let_old_writers_end(stored, on_progress)
+            if full or not self._goes_on(unfinished, stored):
+                await self._let_old_writers_end(stored, on_progress)
+                unfinished = None
             run = unfinished = self._begin(unfinished, stored, full=full)
             with _Timed(self._clock, run.report), telemetry.span("reconcile"):
                 await Pass(self._parts, run, lease, stored, slice_seconds, on_progress).work()
@@ -95,9 +100,10 @@ class Reconciler:
             await lease.finish(run.report)
         except TimeIsUp:
             await lease.release(run)
-        except (StorageError, asyncio.CancelledError) as error:
-            if isinstance(error, Refused) and unfinished is not None and unfinished.report.resumed:
-                unfinished = None  # it may be the continuation token that is refused: the next run begins anew
+        except (Exception, asyncio.CancelledError) as error:
+            may_be_the_checkpoint = not isinstance(error, (OutcomeUnknown, asyncio.CancelledError))
+            if may_be_the_checkpoint and unfinished is not None and unfinished.report.resumed:
+                unfinished = None  # a continuation token that is refused, perhaps: the next run begins anew
             await lease.release(unfinished)
             raise
         return run.report
@@ -129,17 +135,29 @@ class Reconciler:
         """
         return await self._compare_once(Location(container, prefix), slice_seconds, on_progress, commit=True)
 
-    async def take_directory(self, container: str, prefix: str) -> None:
+    async def take_directory(self, container: str, prefix: str, changed_at: datetime | None = None) -> None:
         """Reconcile a directory whose blobs came or went without events of their own.
 
-        It is marked first; what cannot be done at once is done by the next scheduled run.
+        First the tally says that older events have to look at their blobs, because what came or went here leaves no
+        row that a late one could meet. Then the directory is marked; what cannot be done at once is done by the next
+        scheduled run. In this order, so that nobody compares, and unmarks, before late events are stopped.
+
+        Args:
+            container: The container.
+            prefix: The directory, with "/" at its end.
+            changed_at: When it changed, by the storage service's clock, if that is known.
 
         Raises:
             StorageError: It could not be marked: the delivery must fail and come again.
         """
-        if not parts_within(self._folders.locations, Location(container, prefix)):
+        directory = Location(container, prefix)
+        if not parts_within(self._folders.locations, directory):
+            await self._counts.confirm()
             return
-        await self._marks.add(Location(container, prefix))
+        if changed_at is None or not is_credible(changed_at, self._clock.now()):
+            changed_at = (await self._parts.heads.head(container, prefix)).date
+        await self._counts.doubt_until(changed_at)
+        await self._marks.add(directory, changed_at)
         try:
             await self._run_marked(DIRECTORY_SECONDS)
         except StorageError as error:
@@ -185,26 +203,36 @@ class Reconciler:
         locations = self._folders.locations if only is None else parts_within(self._folders.locations, only)
         with suppress(TimeIsUp), _Timed(self._clock, run.report):
             await work.compare(locations, only)
+            if only is None:
+                await work.audit()
             run.report.finished = True
-        run.report.clean = run.report.finished and not run.report.corrected
+        run.report.clean = run.report.finished and not run.report.corrected and not run.report.unreadable
         return run.report
 
+    def _goes_on(self, unfinished: Run | None, stored: StoredTally) -> TypeGuard[Run]:
+        """Tell whether there is an unfinished run to go on with: of this tally, and not too old."""
+        if unfinished is None or unfinished.subject != _subject(stored.tally):
+            return False
+        return self._clock.now() - unfinished.started_at <= OLDEST_RESUMED
+
     def _begin(self, unfinished: Run | None, stored: StoredTally, *, full: bool) -> Run:
-        """Return the run to work on: the unfinished one, if it is of this tally and not too old, or a new one."""
-        if full or unfinished is None or unfinished.subject != _subject(stored.tally):
-            return self._new_run(stored, full=full)
-        if self._clock.now() - unfinished.started_at > OLDEST_RESUMED:
+        """Return the run to work on: the unfinished one, or a new one."""
+        if unfinished is None:
             return self._new_run(stored, full=full)
         unfinished.report.slices += 1
         unfinished.report.finished = False  # its last words may have been lost
         return unfinished
 
     async def _let_old_writers_end(self, stored: StoredTally, on_progress: OnProgress) -> None:
-        """Wait until no process can acknowledge an event into a former generation any more."""
+        """Before the first listing of a new generation, wait until no process acknowledges into the former one.
+
+        By our own clock from now on: the former tally is closed by now, and nobody else's clock is to be trusted.
+        """
         if stored.tally.ready or stored.partition == PARTITION:
             return
-        while (since := (self._clock.now() - stored.tally.known_since).total_seconds()) < OLD_WRITERS_SECONDS:
-            on_progress(Progress("waiting for old instances to stop", int(since), int(OLD_WRITERS_SECONDS)))
+        began = self._clock.monotonic()
+        while (waited := self._clock.monotonic() - began) < OLD_WRITERS_SECONDS:
+            on_progress(Progress("waiting for old instances to stop", int(waited), int(OLD_WRITERS_SECONDS)))
             await self._clock.sleep(1.0)
 
     def _new_run(self, stored: StoredTally, *, full: bool) -> Run:
@@ -222,23 +250,25 @@ class Reconciler:
     async def _finish(self, run: Run) -> None:
         report = run.report
         if report.bootstrap:
-            report.listed = await self._set_ready(run.subject)
-        if not report.clean:
-            await self._marks.remove_older(run.started_at)  # they lie in what was compared as a whole
+            report.listed = await self._set_ready(run)
+        if not report.clean and run.since is not None:
+            await self._marks.remove_older(run.since - SKEW_MARGIN)  # they lie in what was compared as a whole
         report.finished = True
         reports.publish(report)
 
-    async def _set_ready(self, subject: str) -> int:
-        """Let the counts be served. Returns how many blobs they count."""
-        while True:
-            stored = await self._counts.open()
-            if _subject(stored.tally) != subject:
+    async def _set_ready(self, run: Run) -> int:
+        """Let the counts be served. Returns how many blobs they count.
+
+        What happened before the listing may have left no row, whatever a clock of ours says.
+        """
+
+        def ready(tally: Tally) -> Tally:
+            if _subject(tally) != run.subject:
                 raise AlreadyRunning("the counts were started anew while they were reconciled")
-            try:
-                await self._table.commit(stored.partition, [stored.write(replace(stored.tally, ready=True))])
-            except Conflict:
-                continue
-            return sum(stored.tally.counts().values())
+            known_since = max(tally.known_since, run.since) if run.since is not None else tally.known_since
+            return replace(tally, ready=True, known_since=known_since)
+
+        return sum((await self._counts.change(ready)).tally.counts().values())
 
 
 class _Timed:

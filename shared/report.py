@@ -43,6 +43,7 @@ class Report:
             both in one transaction, so something else has written to the table.
         vanished: Folders whose container does not exist, or that were counted and list nothing: look into it.
         refused: Blobs whose row storage would not take; they are not counted.
+        unreadable: Rows that make no sense: something else has written to the table. They count nothing.
         tombstones_collected: Rows of names long gone that were dropped.
     """
 
@@ -59,6 +60,7 @@ class Report:
     miscounted: dict[str, int] = field(default_factory=dict)
     vanished: list[str] = field(default_factory=list)
     refused: int = 0
+    unreadable: int = 0
     tombstones_collected: int = 0
 
     @property

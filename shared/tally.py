@@ -49,7 +49,8 @@ class Tally:
         digest_key: Key of the path hashes, 16 bytes.
         fingerprint: What is counted (:meth:`shared.folders.FolderMap.fingerprint`).
         changed_at: When a count last changed. Never decreases.
-        known_since: Events older than this may concern blobs of which no row is left.
+        known_since: Events older than this (storage clock) may have been overtaken by what has left no row: what was
+            there before the ledger, and directories that came or went as a whole.
         revision: Bumped when, and only when, a count changes.
         ready: False until the account has been reconciled once.
         sums: Folder → its :class:`Sum`.

@@ -10,9 +10,8 @@ from datetime import timedelta
 from itertools import batched
 from typing import TYPE_CHECKING, Final
 
-from shared.clock import from_iso
 from shared.errors import Conflict, Rejected
-from shared.ledger import TOMBSTONE_HORIZON
+from shared.ledger import TOMBSTONE_HORIZON, from_properties
 from shared.ports import Write
 
 if TYPE_CHECKING:
@@ -48,10 +47,10 @@ async def collect(table: Table, partition: str, now: datetime, after_key: str = 
 
 
 def _is_expired(entity: Entity, oldest_kept: datetime) -> bool:
-    known = entity.properties
-    if known.get("present") is not False:
-        return False  # a present blob's row, or the tally
-    times = [from_iso(str(known[name])) for name in ("event_time", "observed_at") if known.get(name)]
+    if entity.properties.get("present") is not False:
+        return False  # a present blob's row, the tally, or nothing that the app has written
+    row = from_properties(entity.properties)
+    times = [moment for moment in (row.event_time, row.observed_at) if moment is not None]
     return bool(times) and max(times) < oldest_kept
 
 

@@ -1,4 +1,4 @@
-"""Taking turns at the one row that every commit changes, when several processes contend for it.
+"""When to wait: taking turns at the one row that every commit changes, and leaving a storage in trouble alone.
 
 A process that has just committed knows the newest tally, so it wins again, and again: that is efficient, since
 nobody reads, and unfair. So the losers wait a flat random time (exponential back-off starves whoever loses first),
@@ -26,6 +26,9 @@ LOST_PAUSE_SECONDS: Final = 0.1
 #: A turn: while it lasts, commits follow each other without a pause. Halves the wait of the others' unluckiest.
 TURN_SECONDS: Final = 0.15
 BETWEEN_TURNS_SECONDS: Final = 0.05
+#: After a request without an answer, at first, and at most: doubled each time.
+UNANSWERED_PAUSE_SECONDS: Final = 0.1
+MAX_UNANSWERED_PAUSE_SECONDS: Final = 2.0
 #: Others count as contending for so long after the last lost commit.
 CONTENDED_SECONDS: Final = 1.0
 
@@ -42,11 +45,22 @@ class Turns:
         self._contended_until = float("-inf")
         self._began = float("-inf")
         self._scale = 1.0
+        self._unanswered = 0
 
     def took(self, seconds: float) -> None:
         """Note how long a lost commit took."""
         scale = min(max(seconds / USUAL_COMMIT_SECONDS, 1.0), MAX_SCALE)
         self._scale += (scale - self._scale) / 5
+
+    def unanswered(self, retry_after_seconds: float) -> float:
+        """Return the seconds to wait after a request that was not answered, or was answered "busy"."""
+        longest = min(UNANSWERED_PAUSE_SECONDS * 2**self._unanswered, MAX_UNANSWERED_PAUSE_SECONDS)
+        self._unanswered += 1
+        return max(retry_after_seconds, self._random.uniform(longest / 2, longest))
+
+    def answered(self) -> None:
+        """Note that storage answers."""
+        self._unanswered = 0
 
     def lost(self, now: float) -> float:
         """Return the seconds to wait after a commit that somebody else's overtook.

@@ -19,14 +19,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from shared import ledger, telemetry
-from shared.counts import TALLY_KEY, StoredTally
+from shared.counts import PARTITION, TALLY_KEY, StoredTally
 from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected, StorageError
-from shared.ledger import Observation, Outcome, Row, row_key
-from shared.memory import Guesses, RowMemory, TallyMemory
+from shared.ledger import Observation, Outcome, row_key
+from shared.memory import Guesses, Remembered, RowMemory, TallyMemory
 from shared.planning import Group, Intent, Plan, RowChanged, fail, grouped, origins, plan_batch, take_batch
 from shared.turns import Turns
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from shared.clock import Clock
     from shared.counts import Counts
     from shared.events import BlobChange
-    from shared.memory import Remembered
     from shared.ports import Heads, Table
     from shared.tally import Tally
 
@@ -45,7 +44,6 @@ log = logging.getLogger(__name__)
 
 #: Event Grid waits 30 s for an answer; an answer that comes later counts as a failure and is redelivered.
 BUDGET_SECONDS: Final = 15.0
-UNKNOWN_PAUSE_SECONDS: Final = 0.1
 MAX_LOOKS: Final = 20
 
 
@@ -85,12 +83,10 @@ class Writer:
         self._counts = counts
         self._heads = heads
         self._clock = clock
-        self._random = random
         self._on_change = on_change
         self._queue: deque[Intent] = deque()
         self._flushing: asyncio.Task[None] | None = None
         self._tally = TallyMemory()
-        self._partition = counts.partition
         self._rows = RowMemory()
         self._guesses = Guesses()
         self._turns = Turns(random)
@@ -186,23 +182,27 @@ class Writer:
                     stored = await self._read_tally()  # no condition on it would stop a writer of an old generation
                     plan = await self._plan(batch, stored)
                 if plan.writes:
-                    self._remember(plan, stored, await self._transact(plan, stored.partition, batch))
+                    asked_at = self._clock.monotonic()
+                    self._remember(plan, stored, await self._transact(plan, stored.partition, batch), asked_at)
             except Rejected as rejected:
                 await self._isolate(batch, rejected)
                 return
             except Conflict as conflict:
                 error: StorageError = conflict
-                conflicting_etag = await self._after_conflict(conflict, plan, batch)
+                pause, conflicting_etag = self._after_conflict(conflict, plan, batch)
             except OutcomeUnknown as unknown:
                 error = unknown
-                self._forget()
-                await self._pause(UNKNOWN_PAUSE_SECONDS)
+                self._tally.forget()
+                self._rows.clear()
+                pause = self._turns.unanswered(unknown.retry_after_seconds)
             else:
+                self._turns.answered()
                 self._guesses.note_batch(len(batch), plan.new_rows)
                 plan.resolve()
                 return
-            if self._clock.monotonic() > deadline:
+            if self._clock.monotonic() + pause > deadline:
                 raise error
+            await self._clock.sleep(pause)
 
     async def _transact(self, plan: Plan, partition: str, batch: list[Group]) -> list[str]:
         self.stats.transactions += 1
@@ -229,53 +229,54 @@ class Writer:
             plan = plan_batch(batch, stored, self._rows, self._clock, may_guess=self._guesses.are_good)
             if not plan.unread:
                 return plan
-            reads = await asyncio.gather(*(self.read_row(path) for path in plan.unread), return_exceptions=True)
+            unread = (self._read_row(path, stored.partition) for path in plan.unread)
+            reads = await asyncio.gather(*unread, return_exceptions=True)
             for result in reads:
                 if isinstance(result, BaseException):
                     raise result
 
     async def read_row(self, path: str) -> Remembered:
         """Read the row of a path: what :meth:`observe` takes as its condition."""
+        stored = self._tally.get() or await self._counts.read()
+        return await self._read_row(path, stored.partition if stored is not None else PARTITION)
+
+    async def _read_row(self, path: str, partition: str) -> Remembered:
         self.stats.reads += 1
-        entity = await self._table.read(self._counts.partition, row_key(path))
-        row: Row | None = None
-        if entity is not None:
-            row = ledger.from_properties(entity.properties)
-            if row.path != path:
-                raise Rejected(f"the paths {path!r} and {row.path!r} share a 128-bit row key")
-        return self._rows.remember(path, row, entity.etag if entity else None, self._clock.monotonic())
+        asked_at = self._clock.monotonic()
+        entity = await self._table.read(partition, row_key(path))
+        if entity is None:
+            return self._rows.remember(path, Remembered(None, None, asked_at, partition))
+        row = ledger.from_entity(entity.row_key, entity.properties)
+        if row.path and row.path != path:
+            raise Rejected(f"the paths {path!r} and {row.path!r} share a 128-bit row key")
+        return self._rows.remember(path, Remembered(replace(row, path=path), entity.etag, asked_at, partition))
 
     async def _read_tally(self) -> StoredTally:
         self.stats.reads += 1
-        now = self._clock.monotonic()
+        asked_at = self._clock.monotonic()
         stored = await self._counts.open()
-        if stored.partition != self._partition:
-            self._partition = stored.partition
-            self._rows.clear()  # they were of another generation
-        self._tally.remember(stored, now)
+        self._tally.remember(stored, asked_at)
         return stored
 
-    def _remember(self, plan: Plan, stored: StoredTally, etags: list[str]) -> None:
-        now = self._clock.monotonic()
+    def _remember(self, plan: Plan, stored: StoredTally, etags: list[str], asked_at: float) -> None:
         for write, path, etag in zip(plan.writes, plan.paths, etags, strict=True):
             if write.row_key == TALLY_KEY:
-                self._tally.remember(StoredTally(plan.tally, etag, partition=stored.partition), now)
+                self._tally.remember(replace(stored, tally=plan.tally, etag=etag, written_at=None), asked_at)
             else:
-                self._rows.remember(path, plan.rows[path], etag, now)
+                self._rows.remember(path, Remembered(plan.rows[path], etag, asked_at, stored.partition))
         if plan.tally.revision != stored.tally.revision:
             self._on_change(plan.tally)
 
-    async def _after_conflict(self, conflict: Conflict, plan: Plan | None, batch: list[Group]) -> str | None:
-        """Forget what was wrong. Returns the ETag of the tally, when it is the tally that is to blame."""
+    def _after_conflict(self, conflict: Conflict, plan: Plan | None, batch: list[Group]) -> tuple[float, str | None]:
+        """Forget what was wrong. Returns the seconds to wait, and the tally's ETag when it is the tally's fault."""
         path = plan.paths[conflict.index] if plan and conflict.index < len(plan.paths) else ""
         if path:
             blamed = [group for group in batch if group.path == path]
             was_read = all(group.must_read for group in blamed)  # then it is another row: the index is only a hint
             self._distrust(batch if was_read else blamed)
-            return None
+            return 0.0, None
         used = self._tally.forget()
-        await self._clock.sleep(self._turns.lost(self._clock.monotonic()))
-        return used.etag if used else None
+        return self._turns.lost(self._clock.monotonic()), used.etag if used else None
 
     def _distrust(self, groups: list[Group]) -> None:
         """Have these rows read before they are decided again."""
@@ -291,10 +292,3 @@ class Writer:
         middle = len(batch) // 2
         await self._commit(batch[:middle])
         await self._commit(batch[middle:])
-
-    async def _pause(self, up_to_seconds: float) -> None:
-        await self._clock.sleep(self._random.uniform(0, up_to_seconds))
-
-    def _forget(self) -> None:
-        self._tally.forget()
-        self._rows.clear()

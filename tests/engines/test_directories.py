@@ -66,7 +66,7 @@ async def test_a_full_run_does_the_marked_directories_too(world: World) -> None:
     world.blobs.fails = lambda what: what == "list"
     await world.process.delivery.take(directory_event("DirectoryDeleted", "queued/case-1"))
     world.blobs.fails = lambda _: False
-    world.clock.advance(5)
+    world.clock.advance(60)
     await world.process.reconciler.run()
     assert world.stored_tally().sums == world.truth()
     assert await world.process.reconciler._marks.all() == []

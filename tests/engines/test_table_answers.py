@@ -7,6 +7,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -156,7 +157,7 @@ async def test_i5_what_something_in_between_finds_too_large_is_sent_in_parts(lim
     counts = Counts(table, FINGERPRINT, world.clock)
     blobs = MemoryBlobs(world.clock)
     writer = Writer(table, counts, blobs, world.clock, world.random)
-    await counts.open()
+    await counts.change(lambda tally: replace(tally, ready=True))
     world.clock.advance(600)
     table.limit = limit
     changes = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -72,7 +73,8 @@ def test_every_sample_is_read(file: str):
     assert ("specversion" in json.loads(sample(file))) is (schema == "cloudevents")
     changes = parse(sample(file))
     if name.startswith("directory") or not READS[name]:
-        assert changes == [*READS[name]]
+        assert all(found.event_time is not None for found in changes)
+        assert [replace(found, event_time=None) for found in changes] == [*READS[name]]
         return
     path, present, digits = READS[name]
     assert (changes[0].path, changes[0].present) == (path, present)
@@ -308,7 +310,8 @@ def test_a_directory_event_names_the_directories(make, event_type, prefixes, end
     """A directory's path ends with one slash, however the event writes it; a source is taken both ways."""
     data = {"sourceUrl": f"https://caseimages.dfs.core.windows.net/input/old%20dir{end}", "recursive": "true"}
     found = parse(to_text(make(event_type, f"output/a/new{end}", data=data)))
-    assert found == [DirectoryChange(*each) for each in prefixes]
+    assert [(each.container, each.prefix) for each in found] == prefixes
+    assert all(each.event_time is not None for each in found)
 
 
 @pytest.mark.parametrize(

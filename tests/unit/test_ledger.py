@@ -22,9 +22,9 @@ TICK = 1e-6
 LONG_AGO = at(-10 * HORIZON)
 
 
-def decide(known: Row | None, event: BlobChange, *, known_since=LONG_AGO, now=START) -> Transition:
-    """Decide with everything else long ago."""
-    return ledger.decide(known, event, "queued", known_since, now)
+def decide(known: Row | None, event: BlobChange, *, known_since=LONG_AGO, now=None, is_ready=True) -> Transition:
+    """Decide with everything else long ago, as soon as it has happened."""
+    return ledger.decide(known, event, "queued", known_since, now or event.event_time or START, is_ready=is_ready)
 
 
 def seen(present: bool, seconds: float = 2000, **fields) -> Observation:
@@ -106,9 +106,61 @@ def test_events_older_than_tombstones_ask_for_a_look(age, outcome):
     assert decide(None, change(5, seconds=-age), now=START).outcome is outcome
 
 
-def test_the_margins_hold_only_without_a_row():
-    """A row that is there knows better than ``known_since`` and the horizon."""
+def test_lateness_matters_only_without_a_row():
+    """A row that is there knows better than the horizon; and an overwrite changes no count, whatever came before."""
+    assert decide(row(4), change(5, seconds=0), now=at(2 * HORIZON)).outcome is Outcome.UNCHANGED
+    assert decide(row(4), change(5, present=False, seconds=0), now=at(2 * HORIZON)).outcome is Outcome.APPLIED
     assert decide(row(4), change(5, seconds=0), known_since=at(1000), now=at(2 * HORIZON)).outcome is Outcome.UNCHANGED
+
+
+@pytest.mark.parametrize(
+    ("after", "outcome"), [(-1000, Outcome.LOOK), (MARGIN, Outcome.LOOK), (MARGIN + TICK, Outcome.APPLIED)]
+)
+@pytest.mark.parametrize("present", [True, False])
+def test_i2_what_a_directory_has_overtaken_asks_for_a_look_with_a_row_too(after, outcome, present):
+    """The directory came or went as a whole and left no mark in the row; what happened before it decides nothing."""
+    event = change(5, present=present, seconds=after)
+    assert decide(row(4, present=not present), event, known_since=START).outcome is outcome
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_until_the_account_was_listed_a_name_without_a_row_is_looked_at(present):
+    """It may have been there before anybody listened, or been acknowledged into the former counts."""
+    event = change(5, present=present)
+    assert decide(None, event, is_ready=False).outcome is Outcome.LOOK
+    assert decide(row(4, present=not present), event, is_ready=False).outcome is Outcome.APPLIED
+
+
+@pytest.mark.parametrize("known", [None, row(4), row(4, present=False)])
+@pytest.mark.parametrize(("ahead", "is_credible"), [(300, True), (301, False), (86_400 * 365 * 73, False)])
+def test_a_time_ahead_of_every_clock_decides_nothing(known, ahead, is_credible):
+    """An event of 2099 would make its row live for ever: nothing would ever repair it."""
+    assert (decide(known, change(5, seconds=ahead), now=START).outcome is Outcome.LOOK) is not is_credible
+
+
+SOUND = ledger.to_properties(row(4, observed=100, etag="0x1"))
+ODD = st.one_of(st.none(), st.text(max_size=5), st.integers(-9, 9), st.booleans(), st.floats())
+
+
+@given(
+    changes=st.dictionaries(st.sampled_from(sorted(SOUND)), ODD, max_size=3),
+    removed=st.sets(st.sampled_from(sorted(SOUND))),
+)
+def test_a_row_that_was_touched_can_be_read_and_only_the_blob_decides(changes, removed):
+    """Whatever somebody has written into a row: it says present only where it says so, and no event is trusted."""
+    properties = {name: value for name, value in {**SOUND, **changes}.items() if name not in removed}
+    found = ledger.from_entity(ledger.row_key(PATH), properties)
+    assert found.present == (
+        properties.get("present") is True
+        and properties.get("folder") in {"queued", "input", "output"}
+        and properties.get("path") == PATH
+    )
+    assert found.path in {"", PATH}
+    if not found.is_sound:
+        assert decide(replace(found, path=PATH), change(5)).outcome is Outcome.LOOK
+    needed = {"path", "folder", "present"}
+    if not changes and not removed & needed:
+        assert found.is_sound
 
 
 def test_a_row_keeps_the_time_of_its_last_look():
