@@ -13,9 +13,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from shared import ledger
-from shared.counts import TALLY_KEY
 from shared.errors import Conflict
+from shared.ledger import COUNTED_BY, folder_counted_in
 from shared.tally import fold
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ async def audit(
     """
     if stored.etag != run.tally_etag:
         return
-    async for page in parts.table.scan(stored.partition, ["path", "folder", "present"], after=run.after_key):
+    async for page in parts.table.scan(stored.partition, COUNTED_BY, after=run.after_key):
         for folder, paths in _present(page).items():
             run.listed[folder] = fold(stored.tally.digest_key, paths, run.listed[folder])
         run.compared += len(page)
@@ -67,12 +66,10 @@ async def audit(
 
 
 def _present(page: Iterable[Entity]) -> dict[str, list[str]]:
-    """Return folder → the paths that count in it."""
+    """Return folder → the paths that count in it: those of rows that make sense."""
     found: dict[str, list[str]] = {}
     for entity in page:
-        if entity.row_key == TALLY_KEY:
-            continue
-        row = ledger.from_entity(entity.row_key, entity.properties)
-        if row.present:
-            found.setdefault(row.folder, []).append(row.path)
+        folder = folder_counted_in(entity.row_key, entity.properties)
+        if folder:
+            found.setdefault(folder, []).append(str(entity.properties["path"]))
     return found

@@ -15,7 +15,7 @@ import secrets
 import socket
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 CONTROL_PARTITION: Final = "control"
 _KEY: Final = "reconciliation"
 LEASE_SECONDS: Final = 60.0
+#: Until when a lease lasts that was given back: past by every clock.
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 #: An unfinished run that is older is not resumed: all that changed since its start would be left alone.
 OLDEST_RESUMED: Final = timedelta(days=1)
 
@@ -156,16 +158,24 @@ class Run:
 class Lease:
     """The right to reconcile, for a minute at a time; taken with :meth:`take`.
 
+    Args:
+        table: The ledger's table.
+        clock: Time.
+        lease_seconds: For how long it is taken.
+        held: The ETag of a lease that somebody else was seen to have → since when, by the monotonic clock. A lease
+            that nobody renews is over by that, however wrong a wall clock is.
+
     Attributes:
         unfinished: The run that ended before it was done, if any.
         collected_at: When tombstones were last collected to the end, if ever.
         last_report: Of the run that finished last, as JSON, "" for none.
     """
 
-    def __init__(self, table: Table, clock: Clock, lease_seconds: float) -> None:
+    def __init__(self, table: Table, clock: Clock, lease_seconds: float, held: dict[str, float]) -> None:
         self._table = table
         self._clock = clock
         self._lease_seconds = lease_seconds
+        self._held = held
         self._owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         self._etag: str | None = None
         self._until = clock.now()
@@ -183,7 +193,7 @@ class Lease:
         if entity is not None:
             self._etag = entity.etag
             found = {name: str(value) for name, value in entity.properties.items()}
-            if from_iso(found["until"]) > self._clock.now():
+            if from_iso(found["until"]) > self._clock.now() and not self._is_over(entity.etag):
                 raise AlreadyRunning(
                     f"a reconciliation is running in {found['owner']}, until {found['until']} or later"
                 )
@@ -191,6 +201,14 @@ class Lease:
             self.collected_at = from_iso(found["collected_at"]) if found.get("collected_at") else None
             self.last_report = found.get("report", "")
         await self._write(self.unfinished, self._lease_seconds)
+
+    def _is_over(self, etag: str) -> bool:
+        """Tell whether this lease was seen for as long as one lasts, and was not renewed."""
+        now = self._clock.monotonic()
+        since = self._held.get(etag, now)
+        self._held.clear()
+        self._held[etag] = since
+        return now - since >= self._lease_seconds
 
     async def save(self, run: Run) -> None:
         """Write down how far the run is, and keep the lease.
@@ -222,7 +240,7 @@ class Lease:
         self._until = self._clock.now() + timedelta(seconds=lease_seconds)
         properties = {
             "owner": self._owner,
-            "until": to_iso(self._until),
+            "until": to_iso(self._until if lease_seconds else _NEVER),
             "run": run.to_text() if run is not None else "",
             "collected_at": to_iso(self.collected_at) if self.collected_at is not None else "",
             "report": self.last_report,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from shared.counts import TALLY_KEY
 from shared.errors import Rejected
 from shared.keyset import Buckets, KeySet
-from shared.ledger import Observation, decide_observed, from_entity, is_credible, row_key
+from shared.ledger import COUNTED_BY, Observation, decide_observed, folder_counted_in, from_entity, is_credible, row_key
 from shared.memory import Remembered
 from shared.planning import RowChanged
 from shared.ports import PropertyRange
@@ -107,7 +107,7 @@ class Comparison:
     async def _scan(self, after: str, upto: str, within: Location | None, *, keeps_its_end: bool) -> str:
         paths = _range_of(within) if within is not None else None
         visited, last = 0, ""
-        async for page in self._table.scan(self._partition, ["folder", "present"], after=after, within=paths):
+        async for page in self._table.scan(self._partition, COUNTED_BY, after=after, within=paths):
             for entity in page:
                 if upto and entity.row_key > upto:
                     return upto
@@ -120,14 +120,15 @@ class Comparison:
 
     def _note_row(self, entity: Entity) -> bool:
         """Note what a row says. Returns whether its key is one."""
-        if not _KEY.fullmatch(entity.row_key):
-            self._unreadable += entity.row_key != TALLY_KEY
+        key = entity.row_key
+        if not _KEY.fullmatch(key):
+            self._unreadable += key != TALLY_KEY
             return False
-        present, folder = entity.properties.get("present"), entity.properties.get("folder")
-        if present is True and folder in self._counted:
-            self._counted[str(folder)].append(int(entity.row_key, 16))
-        elif present is not False:
-            self._unreadable += 1
+        folder = folder_counted_in(key, entity.properties)
+        if folder:
+            self._counted[folder].append(int(key, 16))
+        else:
+            self._unreadable += entity.properties.get("present") is not False
         return True
 
     @property

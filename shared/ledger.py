@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 type Value = str | int | bool
 type Properties = dict[str, Value]
 
+#: The properties by which a row is part of a count.
+COUNTED_BY: Final = ("path", "folder", "present")
 #: Two clocks of the storage service (an event's time and a HEAD's Date) may differ by this much.
 SKEW_MARGIN: Final = timedelta(seconds=30)
 #: An event that comes later than this after it happened, about a name without a row, is looked at: reconciliations may
@@ -129,7 +131,12 @@ def row_key(path: str) -> str:
 
 def is_credible(moment: datetime, now: datetime) -> bool:
     """Tell whether something can have happened then: what lies ahead of every clock's error cannot."""
-    return moment <= now + LATEST_AHEAD
+    return moment - now <= LATEST_AHEAD
+
+
+def _may_precede(event_time: datetime, moment: datetime) -> bool:
+    """Tell whether an event may have come first, by two clocks of the service that differ."""
+    return event_time - moment <= SKEW_MARGIN
 
 
 def decide(
@@ -151,7 +158,7 @@ def decide(
         return Transition(Outcome.LOOK)
     if row is not None:
         return _decide_against(row, change, change.sequencer, change.event_time, known_since, folder)
-    if not is_ready or change.event_time <= max(known_since + SKEW_MARGIN, now - LATE_AFTER):
+    if not is_ready or _may_precede(change.event_time, known_since) or now - change.event_time >= LATE_AFTER:
         return Transition(Outcome.LOOK)
     return _apply(None, change, folder)
 
@@ -170,7 +177,7 @@ def _decide_against(
     certain_since = [row.observed_at] if row.observed_at is not None else []  # what was seen may be its effect already
     if change.present != row.present:
         certain_since.append(known_since)  # a directory that came or went has left no mark in this row
-    if any(event_time <= moment + SKEW_MARGIN for moment in certain_since):
+    if any(_may_precede(event_time, moment) for moment in certain_since):
         return Transition(Outcome.LOOK)
     return _apply(row, change, folder)
 
@@ -251,6 +258,14 @@ def from_entity(key: str, properties: Mapping[str, object]) -> Row:
     if row.path and row_key(row.path) == key:
         return row
     return replace(row, path="", present=False, is_sound=False)
+
+
+def folder_counted_in(key: str, properties: Mapping[str, object]) -> str:
+    """Return the folder whose count a row is part of, "" for none: :func:`from_entity` for scans of millions."""
+    path, folder = properties.get("path"), properties.get("folder")
+    if properties.get("present") is not True or folder not in FOLDERS or not isinstance(path, str):
+        return ""
+    return str(folder) if row_key(path) == key else ""
 
 
 def _moment(value: object) -> tuple[datetime | None, bool]:

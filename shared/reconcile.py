@@ -65,6 +65,7 @@ class Reconciler:
         self._clock = parts.clock
         self._lease_seconds = lease_seconds
         self._marks = Marks(parts.table)
+        self._held: dict[str, float] = {}
         self._is_marked = False
         self._is_at_marks = False
 
@@ -85,7 +86,7 @@ class Reconciler:
             AlreadyRunning: Another process is at it.
             StorageError: Storage did not answer; the next run goes on.
         """
-        lease = Lease(self._table, self._clock, self._lease_seconds)
+        lease = Lease(self._table, self._clock, self._lease_seconds, self._held)
         await lease.take()
         unfinished = lease.unfinished
         try:

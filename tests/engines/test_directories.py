@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from urllib.parse import quote
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.counts import ForeignTally
+from shared.folders import FolderMap, Location
 from tests.engines.listings import killed_at
-from tests.fakes.world import World
+from tests.fakes.memory_blobs import SkewedClock, url
+from tests.fakes.world import FOLDER_MAP, Process, World
 
 
 def directory_event(event_type: str, path: str, source: str = "") -> str:
@@ -70,3 +79,125 @@ async def test_a_full_run_does_the_marked_directories_too(world: World) -> None:
     await world.process.reconciler.run()
     assert world.stored_tally().sums == world.truth()
     assert await world.process.reconciler._marks.all() == []
+
+
+# What one change of the account is, of so few names that they meet each other.
+BLOBS = [f"{folder}/{case}/{number}.jpg" for folder in ("queued", "input") for case in ("a", "b") for number in (0, 1)]
+DIRECTORIES = ["queued/a", "queued/b", "input/a", "input/b"]
+CHANGES = st.one_of(
+    st.tuples(st.just("put"), st.sampled_from(BLOBS)),
+    st.tuples(st.just("delete"), st.sampled_from(BLOBS)),
+    st.tuples(st.just("rename"), st.sampled_from(BLOBS), st.sampled_from(BLOBS)),
+    st.tuples(st.just("rename directory"), st.sampled_from(DIRECTORIES), st.sampled_from(DIRECTORIES)),
+    st.tuples(st.just("delete directory"), st.sampled_from(DIRECTORIES)),
+)
+
+
+def happen(world: World, change: tuple[str, ...]) -> None:
+    """Have a change happen, if it can."""
+    blobs, (what, *paths) = world.blobs, change
+    world.clock.advance(1)
+    if what == "put":
+        blobs.put(*paths)
+    elif what == "delete" and paths[0] in blobs.blobs:
+        blobs.delete(*paths)
+    elif what == "rename" and paths[0] in blobs.blobs and paths[0] != paths[1]:
+        blobs.rename(*paths, url(paths[0], quote))
+    elif what == "rename directory" and blobs.under(paths[0]) and not blobs.under(paths[1]):
+        blobs.rename_directory(*paths, url(paths[0], quote))
+    elif what == "delete directory":
+        blobs.delete_directory(*paths)
+
+
+@settings(deadline=None, max_examples=150)
+@given(changes=st.lists(CHANGES, min_size=2, max_size=10), data=st.data())
+def test_i2_any_order_of_deliveries_ends_in_the_truth_with_directories_too(changes, data):
+    """No event is lost, so nothing may be wrong: late, early, or twice, and by whichever process."""
+
+    async def live() -> None:
+        world = await World().bootstrap()
+        processes = [world.process, world.new_process()]
+        for change in changes:
+            happen(world, change)
+        order = data.draw(st.permutations(world.blobs.events))
+        again = data.draw(st.lists(st.sampled_from(order), max_size=4)) if order else []
+        for number, event in enumerate([*order, *again]):
+            world.clock.advance(data.draw(st.sampled_from([0, 1, 40, 4000]), label="until the delivery"))
+            await processes[number % 2].delivery.take(event)
+        assert world.stored_tally().sums == world.truth()
+        world.check_rows_and_tally_agree()
+
+    asyncio.run(live())
+
+
+async def test_i2_a_late_creation_in_a_directory_that_is_gone(world: World) -> None:
+    """[BlobCreated, DirectoryDeleted], delivered in this order and in the other one: nothing is there."""
+    created = world.blobs.put("queued/case/a.jpg")
+    world.clock.advance(1)
+    deleted = world.blobs.delete_directory("queued/case")
+    await world.process.delivery.take(deleted)
+    await world.new_process().delivery.take(created)
+    assert world.stored_tally().sums == world.truth()
+
+
+async def test_i2_a_late_creation_where_a_directory_was_moved_away(world: World) -> None:
+    """The blob is counted where it is now, and only there; and an old deletion does not undo what was moved in."""
+    created = world.blobs.put("queued/case/a.jpg")
+    await world.process.delivery.take(world.blobs.put("input/case/b.jpg"))
+    world.clock.advance(1)
+    deleted = world.blobs.delete("input/case/b.jpg")
+    world.blobs.put("queued/case/b.jpg")  # whose event never matters: it is moved
+    moved = world.blobs.rename_directory("queued/case", "input/case")
+    await world.process.delivery.take(moved)
+    for late in (created, deleted):
+        await world.new_process().delivery.take(late)
+    assert world.stored_tally().counts() == {"queued": 0, "input": 2, "output": 0}
+    assert world.stored_tally().sums == world.truth()
+
+
+@pytest.mark.parametrize("when", ["2099-01-01T00:00:00Z", "yesterday", "", None])
+async def test_a_directory_event_without_a_usable_time_is_dated_by_storage(world: World, when: str | None) -> None:
+    """Otherwise every event up to 2099 would be looked at, or none."""
+    created = world.blobs.put("queued/case/a.jpg")
+    world.clock.advance(10)
+    event = json.loads(world.blobs.delete_directory("queued/case"))
+    event["eventTime"] = when
+    await world.process.delivery.take(json.dumps(event))
+    assert world.clock.now() >= world.stored_tally().known_since
+    await world.process.delivery.take(created)
+    assert world.stored_tally().sums == world.truth()
+
+
+async def test_i5_a_directory_of_new_folders_is_not_taken_by_an_old_process(world: World) -> None:
+    """After a recount an instance with the old folder map must not acknowledge what it knows nothing of."""
+    new_map = FolderMap({**FOLDER_MAP.locations, "queued": Location("inbox")}, FOLDER_MAP.suffixes)
+    process = Process(world.table, world.blobs, world.random, folders=new_map)
+    await world.process.delivery.take(directory_event("DirectoryDeleted", "inbox/case"))  # of no concern, for 30 s
+    await process.counts.start_anew()
+    world.clock.advance(31)
+    for name in ("inbox/case", "input/case", "elsewhere/case"):
+        with pytest.raises(ForeignTally):
+            await world.process.delivery.take(directory_event("DirectoryDeleted", name))
+
+
+async def test_i4_a_mark_made_by_a_slow_clock_is_not_removed_by_a_run_that_began_before(world: World) -> None:
+    """What counts is when the directory changed, by the storage service's clock."""
+    await world.process.delivery.take(world.blobs.put("queued/case/a.jpg"))
+    world.blobs.put("output/lost.jpg")
+    world.clock.advance(60)
+    slow = SkewedClock(world.clock, -600)
+    pages, other = world.blobs.pages, Process(world.table, world.blobs, world.random, clock=slow)
+
+    async def with_a_directory(container: str, prefix: str, token: str = ""):
+        async for page in pages(container, prefix, token):
+            yield page
+        if container == "queued" and world.blobs.under("queued/case"):
+            deleted = world.blobs.delete_directory("queued/case")
+            other.reconciler._is_at_marks = True  # it cannot be compared at once
+            await other.delivery.take(deleted)
+
+    world.blobs.pages = with_a_directory  # type: ignore[method-assign]
+    await world.process.reconciler.run()
+    assert len(await world.process.reconciler._marks.all()) == 1
+    await world.new_process().reconciler.run_scheduled(60)
+    assert world.stored_tally().sums == world.truth()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from shared.counts import PARTITION
 from shared.errors import CountsNotReady, OutcomeUnknown, Rejected
+from shared.ledger import row_key
 from shared.ports import Page, Write
 from shared.report import Progress
 from tests.fakes.world import World
@@ -278,3 +280,23 @@ async def test_a_row_that_storage_refuses_does_not_stop_the_others(bootstrap: bo
     report = await world.process.reconciler.run()
     assert (report.added, report.refused) == ({"queued": 24}, 1)
     assert world.stored_tally().ready
+
+
+@pytest.mark.parametrize("when", ["2099-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-01-01T00:07:00Z"])
+@pytest.mark.parametrize("full", [False, True])
+async def test_i4_a_time_ahead_of_every_clock_makes_nothing_live_for_ever(
+    world: World, when: str, *, full: bool
+) -> None:
+    """An event of 2099 is looked at; a row that an earlier version has written with such a time is repaired."""
+    event = json.loads(world.blobs.put("queued/a.jpg"))
+    await world.process.delivery.take(json.dumps({**event, "eventTime": when}))
+    await world.process.delivery.take(world.blobs.put("queued/b.jpg"))
+    key = row_key("queued/b.jpg")
+    entity = world.table.entities(PARTITION)[key]
+    await world.table.commit(PARTITION, [Write(key, {**entity.properties, "event_time": when}, entity.etag)])
+    for path in ("queued/a.jpg", "queued/b.jpg"):
+        world.blobs.delete(path)  # event lost
+    world.clock.advance(10)
+    report = await world.process.reconciler.run(full=full)
+    assert report.removed == {"queued": 2}
+    assert world.stored_tally().sums == world.truth()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from shared import comparison
 from shared.checkpoint import AlreadyRunning
+from shared.counts import PARTITION, TALLY_KEY
 from shared.errors import Refused
-from shared.ports import Head, Page
+from shared.ports import Entity, Head, Page, Write
 from shared.tally import Sum
 from tests.engines.listings import Killed, killed_at, slow_down
 from tests.fakes import memory_table
@@ -225,3 +227,59 @@ async def test_a_directory_is_compared_range_by_range_too(world: World) -> None:
     report = await world.process.reconciler.run_prefix("queued", "")
     assert report.removed == {"queued": 20}
     assert (await world.process.reconciler.verify()).added == {"output": 15}
+
+
+@pytest.mark.parametrize("growth", ["a row", "a page that the service has split", "nothing"])
+@pytest.mark.parametrize("page_number", range(2, 18, 2))
+async def test_i4_a_range_that_has_grown_meanwhile_makes_no_right_count_wrong(
+    world: World, monkeypatch: pytest.MonkeyPatch, growth: str, page_number: int
+) -> None:
+    """Killed while it compares; the next one reads the range anew, and it holds other rows, or they come otherwise."""
+    monkeypatch.setattr(comparison, "ROWS_AT_ONCE", 20)
+    monkeypatch.setattr(memory_table, "PAGE_SIZE", 33)
+    for number in range(60):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number:02}.jpg"))
+    world.clock.advance(60)
+    killed_at(world, page_number)
+    with pytest.raises(Killed):
+        await world.process.reconciler.run(full=True)
+    if growth == "a row":
+        for number in range(9):  # tombstones of names that nobody has heard of: no count changes
+            world.blobs.put(f"queued/gone-{number}.jpg")
+            await world.process.delivery.take(world.blobs.delete(f"queued/gone-{number}.jpg"))
+    elif growth != "nothing":
+        monkeypatch.setattr(memory_table, "PAGE_SIZE", 7)
+    world.clock.advance(61)
+    report = await world.new_process().reconciler.run()
+    assert (report.corrected, world.stored_tally().sums) == (0, world.truth())
+    world.check_rows_and_tally_agree()
+
+
+async def test_i4_an_audit_that_is_cut_goes_on_and_one_that_was_overtaken_does_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tally is corrected from rows read in several slices, if it has not moved between them."""
+    monkeypatch.setattr(memory_table, "PAGE_SIZE", 7)
+    for number in range(60):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number:02}.jpg"))
+    world.clock.advance(60)
+    for overtaken in (True, False):
+        entity = world.table.entities(PARTITION)[TALLY_KEY]
+        await world.table.commit(PARTITION, [Write(TALLY_KEY, {**entity.properties, "input_count": 5}, entity.etag)])
+        scan = world.table.scan
+
+        async def cut(*arguments: Any, **options: Any) -> AsyncIterator[list[Entity]]:
+            async for page in scan(*arguments, **options):  # noqa: B023
+                yield page
+                if "path" in (arguments[1] or ()):
+                    world.clock.advance(100)
+
+        monkeypatch.setattr(world.table, "scan", cut)
+        assert not (await world.process.reconciler.run(slice_seconds=150)).finished
+        if overtaken:
+            await world.new_process().delivery.take(world.blobs.put("output/new.jpg"))
+        monkeypatch.setattr(world.table, "scan", scan)
+        report = await world.new_process().reconciler.run()
+        assert report.miscounted == ({} if overtaken else {"input": 5})
+        world.clock.advance(60)
+    assert world.stored_tally().sums == world.truth()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from random import Random
 
 import pytest
@@ -11,8 +12,10 @@ from shared import tally as tallies
 from shared.counts import TALLY_KEY, ForeignTally
 from shared.errors import CountsNotReady, OutcomeUnknown, ServiceUnavailable
 from shared.folders import FolderMap, Location
+from shared.ports import Page, Write
 from shared.recount import recount
 from shared.tally import Sum, Tally
+from tests.fakes.memory_blobs import SkewedClock
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import Process, World
 
@@ -86,18 +89,117 @@ async def test_until_it_is_reconciled_nobody_is_told_a_number(world: World) -> N
         await old.watch.latest()
 
 
-async def test_an_old_process_cannot_take_an_event(world: World) -> None:
-    """At once when the event changes a count; after 30 s when it changes none, or is of no concern to it."""
+OF_NO_CONCERN, OVERWRITE, COUNTED = "inbox/y.jpg", "queued/a.jpg", "queued/new.jpg"
+
+
+@pytest.mark.parametrize("path", [OF_NO_CONCERN, OVERWRITE, COUNTED])
+@pytest.mark.parametrize("knows_of_it", [True, False])
+async def test_an_old_process_cannot_take_an_event(world: World, path: str, *, knows_of_it: bool) -> None:
+    """At once when it changes a count; after 30 s when it changes none, or is of no concern. Each by its own rule.
+
+    Each kind of event meets a process that has met no other one since: an earlier conflict would have told it.
+    """
     await fill(world)
     old = world.process
-    await old.delivery.take(world.blobs.put("inbox/y.jpg"))
+    if knows_of_it:
+        await old.delivery.take(world.blobs.put(path))
     await new_process(world).counts.start_anew()
-    with pytest.raises(ForeignTally):
-        await old.delivery.take(world.blobs.put("queued/y.jpg"))
-    world.clock.advance(31)
-    for path in ("queued/a.jpg", "inbox/z.jpg"):
+    world.clock.advance(0 if path == COUNTED and not knows_of_it else 31)
+    for event in (world.blobs.put(path), world.blobs.put(path)):
         with pytest.raises(ForeignTally):
-            await old.delivery.take(world.blobs.put(path))
+            await old.delivery.take(event)
+
+
+async def test_a_plan_takes_rows_of_the_generation_of_its_tally(world: World) -> None:
+    """A process with the same settings learns of the new generation by an event of no concern, in mid-flight."""
+    await fill(world)
+    other = world.new_process()
+    await other.delivery.take(world.blobs.put("queued/a.jpg"))  # remembers row and tally of the old generation
+    await world.new_process().counts.start_anew()
+    world.clock.advance(31)
+    await other.counts.confirm()
+    base = await other.writer.read_row("queued/a.jpg")
+    assert base.partition == "g1"  # as its tally, whatever else it knows
+    await asyncio.gather(
+        other.delivery.take(world.blobs.put("queued/a.jpg")), other.delivery.take(world.blobs.delete("queued/b.jpg"))
+    )
+    await world.new_process().reconciler.run()
+    stored = await world.new_process().counts.read()
+    assert stored is not None
+    assert stored.partition == "g2"
+    assert stored.tally.counts() == {"queued": 1, "input": 1, "output": 1}
+
+
+async def test_what_a_paused_process_knows_is_as_old_as_its_question(world: World) -> None:
+    """It slept for a minute in the middle of a commit: when it wakes, its tally is a minute old, not new."""
+    await fill(world)
+    old = world.process
+    slept = 0
+
+    async def sleep_a_minute() -> None:
+        nonlocal slept
+        await asyncio.sleep(0)
+        slept += 1
+        if slept == 2:  # the commit has landed, its answer is on its way
+            await new_process(world).counts.start_anew()
+            world.clock.advance(60)
+
+    world.table.pause = sleep_a_minute
+    await old.delivery.take(world.blobs.put("queued/new.jpg"))
+    assert slept > 1
+    with pytest.raises(ForeignTally):
+        await old.delivery.take(world.blobs.put("queued/new.jpg"))  # an overwrite: no condition would stop it
+
+
+@pytest.mark.parametrize("skew", [-3600, -60, 0, 60, 3600])
+async def test_the_wait_for_old_writers_leans_on_nobody_s_clock(world: World, skew: float) -> None:
+    """An operator's laptop may be an hour slow: it waits 45 s from when the old tally was closed."""
+    await fill(world)
+    clock = SkewedClock(world.clock, skew)
+    process = Process(world.table, world.blobs, Random(1), folders=NEW_MAP, clock=clock)
+    closed_at, listed_at = [], []
+    commit, pages = world.table.commit, world.blobs.pages
+
+    async def watched(partition: str, writes: Sequence[Write]) -> list[str]:
+        etags = await commit(partition, writes)
+        if any((write.properties or {}).get("moved_to") for write in writes):
+            closed_at.append(world.clock.monotonic())
+            world.clock.advance(0)
+        elif partition == "g2" and not closed_at:
+            world.clock.advance(50)  # the move takes its time under load
+        return etags
+
+    async def listing(container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
+        listed_at.append(world.clock.monotonic())
+        async for page in pages(container, prefix, token):
+            yield page
+
+    world.table.commit, world.blobs.pages = watched, listing  # type: ignore[method-assign]
+    await recount(world.table, process.counts, process.reconciler, clock)
+    assert listed_at[0] - closed_at[0] >= 45
+
+
+@pytest.mark.parametrize("skew", [-3600, -60, 0, 60])
+@pytest.mark.parametrize("comes_early", [True, False])
+async def test_i2_an_event_taken_by_an_old_process_does_not_come_back_as_a_new_one(
+    world: World, skew: float, *, comes_early: bool
+) -> None:
+    """Created and deleted before the new listing, acknowledged by old processes; a late duplicate counts nothing."""
+    await fill(world)
+    clock = SkewedClock(world.clock, skew)
+    process = Process(world.table, world.blobs, Random(1), folders=NEW_MAP, clock=clock)
+    created = world.blobs.put("inbox/gone.jpg")
+    await world.process.delivery.take(created)  # of no concern to the old map
+    await process.counts.start_anew()
+    world.clock.advance(20)
+    await world.process.delivery.take(world.blobs.delete("inbox/gone.jpg"))
+    if comes_early:
+        await new_process(world).delivery.take(created)
+    await process.reconciler.run()
+    await new_process(world).delivery.take(created)
+    stored = await process.counts.read()
+    assert stored is not None
+    assert dict(stored.tally.sums) == truth(world, stored.tally)
 
 
 async def test_recount_waits_for_old_writers(world: World) -> None:

@@ -15,6 +15,12 @@ from shared.ports import Head, Page
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+def url(path: str, quoting: Callable[[str], str] = str) -> str:
+    """Return the address of a blob or a directory."""
+    container, _, name = path.partition("/")
+    return f"https://account.dfs.core.windows.net/{container}/{quoting(name)}"
+
+
 class FakeClock:
     """A clock that moves when told to."""
 
@@ -37,6 +43,24 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self._seconds += seconds
+
+
+class SkewedClock:
+    """The clocks of a machine whose wall clock is off.
+
+    Args:
+        clock: The true ones.
+        seconds: How far the wall clock is ahead.
+    """
+
+    def __init__(self, clock: FakeClock, seconds: float) -> None:
+        self._clock = clock
+        self._skew = timedelta(seconds=seconds)
+        self.monotonic, self.sleep = clock.monotonic, clock.sleep
+
+    def now(self) -> datetime:
+        """Return the wall clock."""
+        return self._clock.now() + self._skew
 
 
 class MemoryBlobs:
@@ -70,6 +94,28 @@ class MemoryBlobs:
         """Delete a blob; return its event."""
         del self.blobs[path]
         return self._raise("Microsoft.Storage.BlobDeleted", path, {})
+
+    def rename(self, source: str, destination: str, source_url: str = "") -> str:
+        """Rename a blob, as an account with a hierarchical namespace does; return the one event for both names."""
+        self.absent_containers.discard(destination.partition("/")[0])
+        self.blobs[destination] = (self.blobs.pop(source)[0], self.clock.now())
+        return self._raise("Microsoft.Storage.BlobRenamed", destination, {"sourceUrl": source_url or url(source)})
+
+    def under(self, directory: str) -> list[str]:
+        """Return the paths of the blobs under a directory."""
+        return [path for path in self.blobs if path.startswith(f"{directory}/")]
+
+    def rename_directory(self, source: str, destination: str, source_url: str = "") -> str:
+        """Rename a directory with all that is in it; return the one event."""
+        for path in self.under(source):
+            self.blobs[destination + path.removeprefix(source)] = self.blobs.pop(path)
+        return self._raise("Microsoft.Storage.DirectoryRenamed", destination, {"sourceUrl": source_url or url(source)})
+
+    def delete_directory(self, directory: str) -> str:
+        """Delete a directory with all that is in it; return the one event."""
+        for path in self.under(directory):
+            del self.blobs[path]
+        return self._raise("Microsoft.Storage.DirectoryDeleted", directory, {"recursive": "true"})
 
     def delete_container(self, container: str) -> None:
         """Delete a container with all that is in it: no event is raised for any blob."""

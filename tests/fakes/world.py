@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from shared import ledger, tally
+from shared.clock import Clock
 from shared.counts import PARTITION, TALLY_KEY, Counts
 from shared.delivery import Delivery
 from shared.folders import FOLDERS, FolderMap, Location
@@ -41,6 +42,7 @@ class Process:
         random: Jitter.
         verify_deletes: As the setting.
         folders: What it counts.
+        clock: Its machine's, when that is not right.
     """
 
     def __init__(
@@ -51,8 +53,9 @@ class Process:
         *,
         verify_deletes: bool = False,
         folders: FolderMap = FOLDER_MAP,
+        clock: Clock | None = None,
     ) -> None:
-        clock = blobs.clock
+        clock = clock or blobs.clock
         self.counts = Counts(table, folders.fingerprint("memory"), clock)
         self.watch = Watch(self.counts, clock, poll_interval_seconds=0.5)
         self.writer = Writer(table, self.counts, blobs, clock, random)
