@@ -278,7 +278,7 @@ async def test_p34_decimal_seconds(caller: Caller) -> None:
 
 
 async def test_p35_the_longest_wait(caller: Caller) -> None:
-    """A wait over `MAX_WAIT_SECONDS` or the token's end is cut to it; `Preference-Applied: wait=N` answers a `Prefer`."""
+    """A wait over `MAX_WAIT_SECONDS` or the token's end is cut; `Preference-Applied: wait=N` answers a `Prefer`."""
     longest = caller.deployment.seconds("MAX_WAIT_SECONDS")
     for asked, applied in ((longest + 1, longest), (10.0**9, longest), (longest - 0.5, longest - 0.5)):
         answer = await caller.get(headers=quoted("another") | {"Prefer": f"respond-async, wait={asked:f}; x=1"})
