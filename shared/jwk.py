@@ -85,7 +85,7 @@ def _read(key: object, algorithms: Sequence[str]) -> tuple[str, list[str], Allow
 
 
 def _require_for_signatures(key: dict[str, Any]) -> None:
-    if key.get("kty") == "oct" or "k" in key:
+    if key.get("kty") == "oct":
         raise Unusable("is a shared secret, which everybody can read there; take it out")
     if "d" in key:
         raise Unusable("is a private key, which everybody can read there; withdraw it")

@@ -245,6 +245,19 @@ async def test_a_key_is_withdrawn_after_an_outage(issuer, clock):
             await asyncio.sleep(0.005)
 
 
+async def test_an_outage_that_is_over_is_forgotten(issuer, clock):
+    """After an outage a withdrawn key is refused as soon as it is old, as if there had been none."""
+    tokens = checker(issuer, clock)
+    issuer.pages["/keys"] = page({}, 500)
+    await undecided(tokens)
+    clock.advance(REFETCH_SECONDS)
+    issuer.pages["/keys"] = page(GOOD_KEYS)
+    assert await is_let_through(tokens)
+    issuer.pages["/keys"] = page({"keys": [public(kid="2")]})
+    clock.advance(LIFESPAN_SECONDS + 1)
+    assert not await is_let_through(tokens)
+
+
 async def test_unknown_keys_do_not_drive_the_issuer(issuer, clock):
     """A flood of made-up key ids, and of algorithms that are not allowed, costs the issuer one request in a while."""
     tokens = checker(issuer, clock)
