@@ -345,7 +345,7 @@ async def test_every_required_claim_counts(issuer):
     await refused(tokens, provider.authorization(permissions=[]))
 
 
-@pytest.mark.parametrize("end", ["4000000000", 10**300, 10**4000, 4e9, 1e300])
+@pytest.mark.parametrize("end", [10**300, 10**4000, 4e9, 1e300])
 async def test_distant_ends(issuer, end):
     """A token may end at any time to come; its end is a moment that can be reckoned with."""
     provider = Provider("Firebase", issuer)
