@@ -54,11 +54,20 @@ param authMode string = 'function'
 @description('With jwt: the token\'s iss.')
 param jwtIssuer string = ''
 
-@description('With jwt: the token\'s aud.')
+@description('With jwt: whom a token must be for, separated by commas.')
 param jwtAudience string = ''
 
-@description('With jwt: where the issuer publishes its keys.')
+@description('With jwt: the claim that says whom a token is for.')
+param jwtAudienceClaim string = 'aud'
+
+@description('With jwt: what a token must say besides, claim=value separated by commas.')
+param jwtRequiredClaims string = ''
+
+@description('With jwt: where the issuer publishes its keys. Empty: its discovery document says where.')
 param jwtJwksUrl string = ''
+
+@description('With jwt: accepted signatures, separated by commas.')
+param jwtAlgorithms string = 'RS256'
 
 @description('Browser origins that may read the answers, separated by commas.')
 param corsOrigins string = ''
@@ -286,7 +295,10 @@ module app 'app/function-app.bicep' = {
         AUTH_MODE: authMode
         JWT_ISSUER: jwtIssuer
         JWT_AUDIENCE: jwtAudience
+        JWT_AUDIENCE_CLAIM: jwtAudienceClaim
+        JWT_REQUIRED_CLAIMS: jwtRequiredClaims
         JWT_JWKS_URL: jwtJwksUrl
+        JWT_ALGORITHMS: jwtAlgorithms
         CORS_ORIGINS: corsOrigins
         MAX_WAIT_SECONDS: string(maxWaitSeconds)
         MAX_STREAM_SECONDS: string(maxStreamSeconds)

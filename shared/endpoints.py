@@ -56,15 +56,16 @@ async def status(services: Services, request: Request) -> Response:
     query = wire.parse_status_query(_headers(request), _query(request), services.settings.max_wait_seconds)
     ahead = next(iter(query.tags), "")
     snapshot = await services.watch.latest(newer_than=ahead)
+    left_seconds = _token_seconds(services, request)
     holds = query.holds_for(snapshot)
     if query.is_held_from(snapshot):
-        wait_seconds = query.wait_seconds * (1 - services.random.uniform(0, JITTER))
+        wait_seconds = min(query.wait_seconds * (1 - services.random.uniform(0, JITTER)), left_seconds)
         changed = await services.watch.changed(snapshot.version, wait_seconds, partial(has_left, request.receive))
         snapshot, holds = (changed, False) if changed is not None else (snapshot, True)
     answers = services.answers.of(snapshot)
     answer = answers.unchanged if holds else answers.counts
     if query.wait_was_preferred:
-        return answer.plus(("Preference-Applied", f"wait={query.wait_seconds:g}"))
+        return answer.plus(("Preference-Applied", f"wait={min(query.wait_seconds, round(left_seconds, 1)):g}"))
     return answer
 
 
@@ -77,6 +78,7 @@ async def stream(services: Services, request: Request) -> Response:
         return Response(media_type=EVENT_STREAM, headers=headers)
     services.watch.require_room()
     life_seconds = services.settings.max_stream_seconds * (1 - services.random.uniform(0, JITTER))
+    life_seconds = min(life_seconds, _token_seconds(services, request))
     frames = _frames(services, snapshot, known, life_seconds, partial(has_left, request.receive))
     return EventStream(frames, headers, life_seconds + STUCK_SECONDS)
 
@@ -137,8 +139,13 @@ async def _handle(services: Services, request: Request, handler: Handler, *, ope
     if sum(len(name) + len(value) for name, value in request.headers.raw) > MAX_HEADER_CHARACTERS:
         raise BadRequest(f"the headers are longer than {MAX_HEADER_CHARACTERS} characters together")
     if not open_to_all:
-        await services.auth.check(request.headers.get("authorization"))
+        request.state.token_ends_at = await services.auth.check(request.headers.get("authorization"))
     return await handler(services, request)
+
+
+def _token_seconds(services: Services, request: Request) -> float:
+    """Return how long the caller may be held: nobody is told anything on a token that has ended meanwhile."""
+    return max(0.0, float(request.state.token_ends_at) - services.clock.monotonic())
 
 
 async def _frames(

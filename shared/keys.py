@@ -6,72 +6,81 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-import jwt
-
 from shared.errors import ServiceUnavailable
+from shared.issuer import Issuer, IssuerError
+from shared.jwk import read_key_set
 
 if TYPE_CHECKING:
+    from jwt.algorithms import AllowedPublicKeys
+
     from shared.clock import Clock
+    from shared.jwk import KeysByUse
+    from shared.token_settings import JwtSettings
 
 log = logging.getLogger(__name__)
 
 #: A key that the issuer withdraws is trusted for so long at most, while the issuer answers.
 LIFESPAN_SECONDS: Final = 300.0
-#: An unknown key id, or a fetch that failed, leads to another fetch at most this often.
+#: An unknown key, or a fetch that failed, leads to another fetch at most this often.
 REFETCH_SECONDS: Final = 10.0
-FETCH_TIMEOUT_SECONDS: Final = 5
+#: So many of the keys that are left out are named in the log.
+MOST_REFUSALS: Final = 10
 
 
 class KeySet:
-    """The keys by their id.
+    """The keys by their id and the algorithm that they are used with.
 
     Args:
-        url: Where the issuer publishes them.
+        settings: Where the issuer publishes them, and which algorithms count.
         clock: Time.
     """
 
-    def __init__(self, url: str, clock: Clock) -> None:
-        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, cache_keys=False, timeout=FETCH_TIMEOUT_SECONDS)
+    def __init__(self, settings: JwtSettings, clock: Clock) -> None:
+        self._issuer = Issuer(settings)
+        self._algorithms = settings.algorithms
         self._clock = clock
-        self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._keys: KeysByUse = {}
         self._fetched_at = self._tried_at = float("-inf")
+        self._is_failing = False
+        self._refusals: list[str] = []
         self._fetching: asyncio.Task[None] | None = None
 
-    async def get(self, key_id: str) -> jwt.PyJWK | None:
-        """Return the key of this id, or None when the issuer has none such.
+    async def get(self, key_id: str, algorithm: str) -> AllowedPublicKeys | None:
+        """Return the key of this id for this algorithm, or None when the issuer has none such.
 
         Raises:
             ServiceUnavailable: No keys are known, and the issuer gives none.
         """
-        now = self._clock.monotonic()
-        if self._should_fetch(key_id, now):
+        wanted, now = (key_id, algorithm), self._clock.monotonic()
+        is_fresh = wanted in self._keys and now - self._fetched_at <= LIFESPAN_SECONDS
+        is_running = self._fetching is not None and not self._fetching.done()
+        if not is_fresh and not is_running and now - self._tried_at >= REFETCH_SECONDS:
             self._tried_at = now
             self._fetching = asyncio.create_task(self._fetch(now), name="fetch keys")
-        is_fresh = key_id in self._keys and now - self._fetched_at <= LIFESPAN_SECONDS
-        if self._fetching is not None and not is_fresh:
+        is_kept = wanted in self._keys and self._is_failing  # an outage makes nobody wait who has a known key
+        if self._fetching is not None and not is_fresh and not is_kept:
             await asyncio.shield(self._fetching)  # the fetch is for all who wait: one that leaves does not end it
         if not self._keys:
             raise ServiceUnavailable("the token cannot be checked right now; try again")
-        return self._keys.get(key_id)
-
-    def _should_fetch(self, key_id: str, now: float) -> bool:
-        if now - self._tried_at < REFETCH_SECONDS:
-            return False
-        return key_id not in self._keys or now - self._fetched_at > LIFESPAN_SECONDS
+        return self._keys.get(wanted)
 
     async def _fetch(self, now: float) -> None:
         try:
-            async with asyncio.timeout(2 * FETCH_TIMEOUT_SECONDS):
-                fetched = await asyncio.to_thread(self._client.fetch_data)  # blocks on HTTP
-            keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(fetched).keys if _can_sign(key)}
+            found = read_key_set(await self._issuer.key_set(), self._algorithms)
         except Exception as error:  # noqa: BLE001 - whatever the issuer answers, the keys at hand go on serving
-            log.warning("the issuer's keys cannot be fetched: %s", type(error).__name__)
+            self._is_failing = True
+            reason = str(error) if isinstance(error, IssuerError) else type(error).__name__
+            log.warning("the issuer's keys cannot be fetched: %s", reason)
             return
-        if not keys:
-            log.warning("the issuer's key set has no key with an id for signatures")
+        self._report(found.refusals)
+        self._is_failing = not found.keys
+        if not found.keys:
+            log.warning("the issuer's key set has no key that can be used")
             return
-        self._fetched_at, self._keys = now, keys
+        self._fetched_at, self._keys = now, found.keys
 
-
-def _can_sign(key: jwt.PyJWK) -> bool:
-    return bool(key.key_id) and key.public_key_use in {"sig", None}
+    def _report(self, refusals: list[str]) -> None:
+        if refusals and refusals != self._refusals:
+            more = f" and {len(refusals) - MOST_REFUSALS} more" if len(refusals) > MOST_REFUSALS else ""
+            log.warning("keys of the issuer that are not used: %s%s", "; ".join(refusals[:MOST_REFUSALS]), more)
+        self._refusals = refusals

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from shared import token_settings
 from shared.errors import SettingsError
 from shared.folders import ANY_SUFFIX, FOLDERS, FolderMap, Location
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from shared.token_settings import JwtSettings
 
 DEFAULT_SUFFIXES: Final = "jpg,jpeg,png,webp,heic,heif,gif,bmp,tif,tiff"
 TELEMETRY_TARGETS: Final = ("auto", "off", "azure", "otlp", "console")
@@ -49,16 +53,6 @@ class Connection:
     blob_url: str = ""
     table_url: str = ""
     client_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class JwtSettings:
-    """What a bearer token must be (AUTH_MODE=jwt)."""
-
-    issuer: str
-    audience: str
-    jwks_url: str
-    algorithms: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +126,7 @@ class Settings:
             verify_deletes=_flag(environ, "VERIFY_DELETES", default=False),
             event_topics=_topics(environ),
             auth_mode=auth_mode,
-            jwt=_jwt(environ) if auth_mode == "jwt" else None,
+            jwt=token_settings.read(partial(_text, environ)) if auth_mode == "jwt" else None,
             cors_origins=_origins(environ),
             status_topic_endpoint=_topic(environ),
             telemetry=_telemetry(environ),
@@ -239,20 +233,6 @@ def _schedule(environ: Mapping[str, str]) -> str:
             f"RECONCILE_SCHEDULE={value} is not an NCRONTAB expression of six fields; try 0 */15 * * * *"
         )
     return value
-
-
-def _jwt(environ: Mapping[str, str]) -> JwtSettings:
-    for name in ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URL"):
-        if not _text(environ, name):
-            raise SettingsError(f"{name} is not set; AUTH_MODE=jwt needs JWT_ISSUER, JWT_AUDIENCE and JWT_JWKS_URL")
-    url = _text(environ, "JWT_JWKS_URL")
-    if not re.match(r"https://[^/\s]|http://(127\.0\.0\.1|localhost)[:/]", url):
-        raise SettingsError(f"JWT_JWKS_URL={url} must be https:// (http:// only on this machine)")
-    algorithms = tuple(each.strip() for each in _text(environ, "JWT_ALGORITHMS", "RS256").split(","))
-    allowed = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
-    if not allowed.issuperset(algorithms):
-        raise SettingsError(f"JWT_ALGORITHMS={','.join(algorithms)}: only public-key algorithms, such as RS256,ES256")
-    return JwtSettings(_text(environ, "JWT_ISSUER"), _text(environ, "JWT_AUDIENCE"), url, algorithms)
 
 
 def _origins(environ: Mapping[str, str]) -> tuple[str, ...]:

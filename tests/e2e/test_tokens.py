@@ -6,6 +6,7 @@ import base64
 import hmac
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from shared.auth import LEEWAY_SECONDS
 from tests.e2e.issuer import AUDIENCE, ISSUER, KEY, running_issuer, token
 from tests.e2e.stack import STATUS, STREAM, Stack
 from tests.leaks.secrets import secret
@@ -94,6 +96,43 @@ def test_health_is_alive_for_everybody_and_detailed_for_some(secured: httpx.Clie
     assert secured.get("/api/health").json() == {"status": "ok"}
     detailed = secured.get("/api/health", headers={"Authorization": f"Bearer {token()}"}).json()
     assert {"storage_reachable", "last_reconciliation", "waiters"} <= set(detailed)
+
+
+def ending(seconds: float) -> tuple[dict[str, str], float]:
+    """Return the header with a token that holds for so long, and when it ends."""
+    exp = int(time.time() + seconds - LEEWAY_SECONDS)
+    return {"Authorization": f"Bearer {token(exp=exp)}"}, exp + LEEWAY_SECONDS
+
+
+@pytest.mark.parametrize("how", ["query", "prefer"])
+def test_a_token_that_ends_while_a_request_is_held(secured: httpx.Client, how: str) -> None:
+    """The wait is cut to the token's end, leeway included, and answered 304; then the token holds no more."""
+    headers, ends_at = ending(3.5)
+    headers |= {"If-None-Match": "*"} | ({"Prefer": "wait=15"} if how == "prefer" else {})
+    answer = secured.get(STATUS, headers=headers, params={"wait": "15"} if how == "query" else {})
+    assert answer.status_code == 304
+    assert -0.1 <= time.time() - ends_at < 2
+    if how == "prefer":
+        applied = answer.headers["preference-applied"].removeprefix("wait=")
+        assert 0 < float(applied) <= 3.5
+        assert len(applied) <= 3
+    assert secured.get(STATUS, headers=headers).status_code == 401
+
+
+def test_a_wait_that_ends_before_its_token(secured: httpx.Client) -> None:
+    """A token that ends later than the wait changes nothing."""
+    headers, _ = ending(60)
+    answer = secured.get(STATUS, headers=headers | {"If-None-Match": "*", "Prefer": "wait=1"})
+    assert (answer.status_code, answer.headers["preference-applied"]) == (304, "wait=1")
+
+
+def test_a_token_that_ends_while_a_stream_is_open(secured: httpx.Client) -> None:
+    """The stream ends with its token, in good order; it cannot be opened again with it."""
+    headers, ends_at = ending(3.5)
+    with secured.stream("GET", STREAM, headers=headers) as answer:
+        assert b"event: status_update" in answer.read()
+    assert -0.1 <= time.time() - ends_at < 2
+    assert secured.get(STREAM, headers=headers).status_code == 401
 
 
 def test_a_preflight_needs_no_token(secured: httpx.Client) -> None:

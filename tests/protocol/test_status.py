@@ -250,7 +250,7 @@ async def test_p21_dates_that_say_nothing(caller: Caller) -> None:
 
 
 async def test_p30_prefer_wait(caller: Caller) -> None:
-    """`Prefer: wait=N` holds the request up to N seconds while the validator still holds, then answers 304."""
+    """`Prefer: wait=N` holds the request while the validator holds, up to N seconds or its token's end; then 304."""
     await waits_out(caller, If_None_Match='"{version}"', Prefer=f"wait={WAIT:g}")
 
 
@@ -278,7 +278,7 @@ async def test_p34_decimal_seconds(caller: Caller) -> None:
 
 
 async def test_p35_the_longest_wait(caller: Caller) -> None:
-    """More than `MAX_WAIT_SECONDS` is cut to it; `Preference-Applied: wait=<applied>` answers a `Prefer`."""
+    """A wait over `MAX_WAIT_SECONDS` or the token's end is cut; `Preference-Applied: wait=N` answers a `Prefer`."""
     longest = caller.deployment.seconds("MAX_WAIT_SECONDS")
     for asked, applied in ((longest + 1, longest), (10.0**9, longest), (longest - 0.5, longest - 0.5)):
         answer = await caller.get(headers=quoted("another") | {"Prefer": f"respond-async, wait={asked:f}; x=1"})

@@ -153,7 +153,7 @@ async def test_p85_heartbeat(caller: Caller) -> None:
 
 @pytest.mark.timeout(600)
 async def test_p86_it_ends(caller: Caller) -> None:
-    """The stream ends by itself after `MAX_STREAM_SECONDS` (180), or up to a sixteenth less."""
+    """The stream ends by itself after `MAX_STREAM_SECONDS` (180), up to a sixteenth less, or when its token ends."""
     life = caller.deployment.seconds("MAX_STREAM_SECONDS")
     started = time.monotonic()
     async with streaming(caller) as stream, asyncio.timeout(life + SLACK_SECONDS):

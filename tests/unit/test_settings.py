@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from shared.errors import SettingsError
 from shared.folders import FOLDERS, INPUT, OUTPUT, QUEUED, Location
-from shared.settings import Connection, JwtSettings, Settings
+from shared.settings import Connection, Settings
+from shared.token_settings import JwtSettings
 from tests.unit.builders import ROOT
 
 IDENTITY = {
@@ -309,44 +310,102 @@ def test_secrets_are_not_shown():
 
 
 def test_jwt():
-    """With jwt the issuer, audience and key address are taken as they stand; RS256 is the default."""
-    values = [JWT[name] for name in ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URL")]
-    assert read(**JWT).jwt == JwtSettings(*values, ("RS256",))
-    assert read(**JWT, JWT_ALGORITHMS="RS256, ES256").jwt == JwtSettings(*values, ("RS256", "ES256"))
+    """With jwt issuer, audience and key address are taken as they stand; RS256 and aud are the defaults."""
+    issuer, audience, url = (JWT[name] for name in ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URL"))
+    assert read(**JWT).jwt == JwtSettings(issuer, (audience,), url, ("RS256",), "aud", ())
+    assert read(**JWT, JWT_ALGORITHMS="RS256, ES256").jwt == JwtSettings(issuer, (audience,), url, ("RS256", "ES256"))
     assert read(**(JWT | {"AUTH_MODE": "function"})).jwt is None
 
 
-@pytest.mark.parametrize("missing", ["JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URL"])
-def test_half_of_jwt(missing):
-    """Each part of a token's check is needed; the one that is missing is named."""
-    assert refusal(**(JWT | {missing: " "})).startswith(missing)
+def jwt_of(**changed: str) -> JwtSettings:
+    """Return what a token must be, with some of the settings changed."""
+    found = read(**(JWT | changed)).jwt
+    assert found is not None
+    return found
+
+
+def test_several_audiences():
+    """JWT_AUDIENCE may list several."""
+    assert jwt_of(JWT_AUDIENCE="api://a, b ,,c").audiences == ("api://a", "b", "c")
+
+
+def test_other_claims():
+    """Another claim can say whom a token is for, and more claims can be required; a value may have any character."""
+    found = jwt_of(JWT_AUDIENCE_CLAIM="client_id", JWT_REQUIRED_CLAIMS="token_use=access, scope = counts.read,a=b=c")
+    assert found.audience_claim == "client_id"
+    assert found.required_claims == (("token_use", "access"), ("scope", "counts.read"), ("a", "b=c"))
+
+
+@pytest.mark.parametrize("missing", ["JWT_ISSUER", "JWT_AUDIENCE"])
+@pytest.mark.parametrize("claim", ["aud", "client_id"])
+def test_half_of_jwt(missing, claim):
+    """Issuer and audience are always needed, whatever the claim is; the one that is missing is named."""
+    assert refusal(**(JWT | {missing: " ", "JWT_AUDIENCE_CLAIM": claim})).startswith(missing)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    "url", ["https://login.example.com", "https://x/tenant/v2.0", "http://127.0.0.1:1/", "HTTPS://x"]
+)
+def test_discovery(url):
+    """Without an address of the keys the issuer's own has to be one at which it can be asked."""
+    assert jwt_of(JWT_ISSUER=url, JWT_JWKS_URL="").jwks_url == ""
+
+
+@pytest.mark.parametrize(
+    "issuer", ["accounts", "http://login.example.com", "https://x/?a=b", "https://x/#a", "urn:x:y"]
+)
+def test_no_discovery(issuer):
+    """An issuer that cannot be asked needs the address of its keys; with it any name will do."""
+    assert refusal(**(JWT | {"JWT_ISSUER": issuer, "JWT_JWKS_URL": ""})).startswith("JWT_JWKS_URL")
+    assert jwt_of(JWT_ISSUER=issuer).issuer == issuer
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
     [
-        ("JWT_ALGORITHMS", "HS256"),
-        ("JWT_ALGORITHMS", "RS256,none"),
-        ("JWT_ALGORITHMS", "rs256"),
-        ("JWT_ALGORITHMS", "RS256,"),
-        ("JWT_JWKS_URL", "http://login.example.com/jwks.json"),
-        ("JWT_JWKS_URL", "http://localhost.example.com/jwks.json"),
-        ("JWT_JWKS_URL", "file:///etc/keys"),
+        ("JWT_ALGORITHMS", ["HS256", "RS256,none", "rs256", "RS256,", "ES256K", "RS256 ES256"]),
+        (
+            "JWT_JWKS_URL",
+            [
+                "http://login.example.com/jwks.json",
+                "http://localhost.example.com/jwks.json",
+                "http://127.0.0.1:80@login.example.com/jwks.json",
+                "http://localhost:x@login.example.com/",
+                "https://user:password@login.example.com/",
+                "https://",
+                "https:///jwks.json",
+                "https://a:b/",
+                "https://login.example.com/a b",
+                "https://login.example.com\\@localhost/",
+                "//login.example.com/jwks.json",
+                "ftp://localhost/keys",
+                "file:///etc/keys",
+            ],
+        ),
+        ("JWT_AUDIENCE", [",", " , "]),
+        ("JWT_AUDIENCE_CLAIM", ["aud,azp", "aud azp", "aud=x"]),
+        ("JWT_REQUIRED_CLAIMS", ["scope", "=read", "scope=", "a=b,scope", " = "]),
     ],
 )
-def test_unsafe_jwt(name, value):
-    """Shared secrets, no signature and keys from afar in clear text are refused."""
-    assert name in refusal(**(JWT | {name: value}))
+def test_wrong_jwt(name, values):
+    """Shared secrets, no signature, keys from afar in clear text, and what says nothing, are refused."""
+    for value in values:
+        assert refusal(**(JWT | {name: value})).startswith(name), value
 
 
 @pytest.mark.parametrize(
-    "url", ["http://localhost:8080/jwks", "http://127.0.0.1/jwks", "https://login.example.com/jwks"]
+    "url",
+    [
+        "http://localhost:8080/jwks",
+        "http://127.0.0.1/jwks",
+        "http://localhost",
+        "https://login.example.com/jwks",
+        "https://login.example.com:8443/jwks?p=b2c_1",
+    ],
 )
 def test_where_keys_may_be(url):
     """Keys come over https, or from this machine."""
-    found = read(**(JWT | {"JWT_JWKS_URL": url})).jwt
-    assert found is not None
-    assert found.jwks_url == url
+    assert jwt_of(JWT_JWKS_URL=url).jwks_url == url
 
 
 def test_origins():

@@ -1,0 +1,115 @@
+"""What a bearer token must be (AUTH_MODE=jwt): read from the environment and checked with the other settings."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from shared.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+_THIS_MACHINE: Final = ("127.0.0.1", "localhost")
+
+
+@dataclass(frozen=True, slots=True)
+class JwtSettings:
+    """What a bearer token must be.
+
+    Attributes:
+        issuer: The token's ``iss``, exactly.
+        audiences: One of them is the audience claim, or is contained in it.
+        jwks_url: Where the issuer publishes its keys, or "": its discovery document says where.
+        algorithms: Signatures that are accepted.
+        audience_claim: The claim that says whom the token is for.
+        required_claims: Claims and what each must be or contain.
+    """
+
+    issuer: str
+    audiences: tuple[str, ...]
+    jwks_url: str
+    algorithms: tuple[str, ...] = ("RS256",)
+    audience_claim: str = "aud"
+    required_claims: tuple[tuple[str, str], ...] = ()
+
+
+def read(text: Callable[..., str]) -> JwtSettings:
+    """Read and check the JWT_… settings.
+
+    Args:
+        text: Returns the value of a variable; takes its name and the default.
+
+    Raises:
+        SettingsError: Names the variable, what is wrong with it and what would be right.
+    """
+    for name in ("JWT_ISSUER", "JWT_AUDIENCE"):
+        if not text(name):
+            raise SettingsError(f"{name} is not set; AUTH_MODE=jwt needs JWT_ISSUER and JWT_AUDIENCE")
+    audiences = _listed(text("JWT_AUDIENCE"))
+    if not audiences:
+        raise SettingsError(f"JWT_AUDIENCE={text('JWT_AUDIENCE')} names nobody; try JWT_AUDIENCE=api://blob-status")
+    return JwtSettings(
+        text("JWT_ISSUER"),
+        audiences,
+        _jwks_url(text),
+        _algorithms(text),
+        _audience_claim(text),
+        tuple(_required(each) for each in _listed(text("JWT_REQUIRED_CLAIMS"))),
+    )
+
+
+def is_safe_address(url: str) -> bool:
+    """Tell whether keys may come from there: over https, or over http from this machine."""
+    if re.search(r"[\s\\\x00-\x1f]", url):
+        return False
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises when it is none
+    except ValueError:
+        return False
+    if not parts.hostname or "@" in parts.netloc:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _THIS_MACHINE)
+
+
+def _jwks_url(text: Callable[..., str]) -> str:
+    url, issuer = text("JWT_JWKS_URL"), text("JWT_ISSUER")
+    if url and not is_safe_address(url):
+        raise SettingsError(f"JWT_JWKS_URL={url} must be https:// (http:// only on this machine)")
+    if not url and (not is_safe_address(issuer) or re.search(r"[?#]", issuer)):
+        raise SettingsError(
+            f"JWT_JWKS_URL is not set, and JWT_ISSUER={issuer} is no https:// address below which "
+            "/.well-known/openid-configuration could say where the keys are; set JWT_JWKS_URL"
+        )
+    return url
+
+
+def _algorithms(text: Callable[..., str]) -> tuple[str, ...]:
+    algorithms = tuple(each.strip() for each in text("JWT_ALGORITHMS", "RS256").split(","))
+    if not set(algorithms) <= set(ALGORITHMS):
+        raise SettingsError(f"JWT_ALGORITHMS={','.join(algorithms)}: only public-key algorithms, such as RS256,ES256")
+    return algorithms
+
+
+def _audience_claim(text: Callable[..., str]) -> str:
+    claim = text("JWT_AUDIENCE_CLAIM", "aud")
+    if re.search(r"[\s,=]", claim):
+        raise SettingsError(f"JWT_AUDIENCE_CLAIM={claim} is not the name of one claim; try JWT_AUDIENCE_CLAIM=aud")
+    return claim
+
+
+def _required(condition: str) -> tuple[str, str]:
+    name, _, wanted = (each.strip() for each in condition.partition("="))
+    if not name or not wanted:
+        raise SettingsError(
+            f"JWT_REQUIRED_CLAIMS: {condition} is not a claim and its value; write token_use=access,scope=counts.read"
+        )
+    return name, wanted
+
+
+def _listed(value: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in value.split(",") if each.strip())
