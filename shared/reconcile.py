@@ -252,6 +252,8 @@ class Reconciler:
         report = run.report
         if report.bootstrap:
             report.listed = await self._set_ready(run)
+        if (report.miscounted or report.unreadable) and run.since is not None:
+            await self._counts.doubt_until(run.since)  # who has written to the table may have deleted rows as well
         if not report.clean and run.since is not None:
             await self._marks.remove_older(run.since - SKEW_MARGIN)  # they lie in what was compared as a whole
         report.finished = True

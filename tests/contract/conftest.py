@@ -32,7 +32,7 @@ async def table(request: pytest.FixtureRequest, unique: str) -> AsyncIterator[Ta
         return
     if request.param == "simulated":
         wire = DirectWire(lambda: datetime.now(UTC))
-        yield AzureTable(TableClient(TableState(), wire, page_size=7))  # type: ignore[arg-type]
+        yield AzureTable(TableClient(TableState(), wire, page_size=lambda: 7))  # type: ignore[arg-type]
         return
     azurite: Azurite = request.getfixturevalue("azurite")
     transport = connections()

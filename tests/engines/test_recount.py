@@ -11,18 +11,12 @@ import pytest
 from shared import tally as tallies
 from shared.counts import TALLY_KEY, ForeignTally
 from shared.errors import CountsNotReady, OutcomeUnknown, ServiceUnavailable
-from shared.folders import FolderMap, Location
 from shared.ports import Page, Write
 from shared.recount import recount
 from shared.tally import Sum, Tally
 from tests.fakes.memory_blobs import SkewedClock
 from tests.fakes.memory_table import Fault
-from tests.fakes.world import Process, World
-
-#: Queued images are elsewhere now, and GIF files count too.
-NEW_MAP = FolderMap(
-    {"queued": Location("inbox"), "input": Location("input"), "output": Location("output")}, ("jpg", "png", "gif")
-)
+from tests.fakes.world import NEW_MAP, Process, World
 
 
 def new_process(world: World) -> Process:

@@ -76,6 +76,9 @@ class MemoryBlobs:
         self.blobs: dict[str, tuple[str, datetime]] = {}
         self.events: list[str] = []
         self.absent_containers: set[str] = set()
+        #: The app's own containers: container → name → body and eTag. They raise no events, and nobody lists them.
+        self.kept: dict[str, dict[str, tuple[bytes, str]]] = {}
+        self.writes = 0
         self.heads = 0
         self.listed_pages = 0
         self.fails: Callable[[str], bool] = lambda _: False

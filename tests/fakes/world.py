@@ -19,6 +19,8 @@ from tests.fakes.memory_table import MemoryTable
 
 FOLDER_MAP = FolderMap({folder: Location(folder) for folder in FOLDERS}, ("jpg", "png"))
 FINGERPRINT = FOLDER_MAP.fingerprint("memory")
+#: Another one: queued images are elsewhere, and GIF files count too.
+NEW_MAP = FolderMap({**FOLDER_MAP.locations, "queued": Location("inbox")}, ("jpg", "png", "gif"))
 
 
 class MemoryQuarantine:

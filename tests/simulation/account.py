@@ -6,14 +6,11 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from random import Random
+from urllib.parse import quote
 
 from shared.clock import to_iso
-from tests.fakes.memory_blobs import MemoryBlobs
+from tests.fakes.memory_blobs import MemoryBlobs, url
 from tests.simulation.checker import Checker
-
-CREATED = "Microsoft.Storage.BlobCreated"
-DELETED = "Microsoft.Storage.BlobDeleted"
-RENAMED = "Microsoft.Storage.BlobRenamed"
 
 
 class TrueClock:
@@ -50,28 +47,38 @@ class Account(MemoryBlobs):
 
     def put(self, path: str) -> str:
         """Write a blob."""
-        text = super().put(path)
-        self._checker.blob_changed(path, present=True)
-        self._on_event(text, [path])
-        return text
+        return self._changed(super().put(path), {path: True})
 
     def delete(self, path: str) -> str:
         """Delete a blob."""
-        text = super().delete(path)
-        self._checker.blob_changed(path, present=False)
-        self._on_event(text, [path])
+        return self._changed(super().delete(path), {path: False})
+
+    def rename(self, source: str, destination: str, source_url: str = "") -> str:
+        """Rename a blob, as an account with a hierarchical namespace does: one event for both names."""
+        text = super().rename(source, destination, source_url or self._url(source))
+        return self._changed(text, {source: False, destination: True})
+
+    def rename_directory(self, source: str, destination: str, source_url: str = "") -> str:
+        """Rename a directory with all that is in it: one event for all."""
+        gone = self.under(source)
+        text = super().rename_directory(source, destination, source_url or self._url(source))
+        came = {destination + path.removeprefix(source): True for path in gone}
+        return self._changed(text, dict.fromkeys(gone, False) | came)
+
+    def delete_directory(self, directory: str) -> str:
+        """Delete a directory with all that is in it: one event for all."""
+        gone = self.under(directory)
+        return self._changed(super().delete_directory(directory), dict.fromkeys(gone, False))
+
+    def _changed(self, text: str, changes: dict[str, bool]) -> str:
+        for path, present in changes.items():
+            self._checker.blob_changed(path, present=present)
+        self._on_event(text, [*changes])
         return text
 
-    def rename(self, source: str, destination: str) -> str:
-        """Rename a blob, as an account with a hierarchical namespace does: one event for both names."""
-        self.absent_containers.discard(destination.partition("/")[0])
-        self.blobs[destination] = (self.blobs.pop(source)[0], self.clock.now())
-        container, _, name = source.partition("/")
-        text = self._raise(RENAMED, destination, {"sourceUrl": f"https://a.dfs.core.windows.net/{container}/{name}"})
-        self._checker.blob_changed(source, present=False)
-        self._checker.blob_changed(destination, present=True)
-        self._on_event(text, [source, destination])
-        return text
+    def _url(self, path: str) -> str:
+        """Return an address as an event has it: whether it is percent-encoded is not documented."""
+        return url(path, quote if self._random.random() < 0.5 else str)
 
     def appear(self, path: str) -> None:
         """Have a blob be there without an event: it was there before anybody listened, or was undeleted."""

@@ -9,33 +9,32 @@ from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 
-from azure.core.exceptions import AzureError
-
 from shared.azure_table import AzureTable
 from shared.counts import Counts
 from shared.delivery import Delivery
 from shared.errors import Conflict, Refused, Rejected
-from shared.heads import BlobHeads, translate
+from shared.folders import FolderMap
+from shared.heads import BlobHeads
 from shared.ledger import Observation, Transition
 from shared.listing import BlobListing
 from shared.passes import Parts
 from shared.planning import Remembered
 from shared.ports import Entity, PropertyRange, Write
+from shared.quarantine import Quarantine
 from shared.reconcile import Reconciler
 from shared.tally import Tally
 from shared.watch import Watch
 from shared.writer import Writer
 from tests.fakes.memory_blobs import START, MemoryBlobs
 from tests.fakes.memory_table import TableState
-from tests.fakes.world import FINGERPRINT, FOLDER_MAP
+from tests.fakes.world import FOLDER_MAP
 from tests.simulation.checker import Checker, Ticket
 from tests.simulation.loop import ProcessLoop
 from tests.simulation.network import Network, ProcessWire
 from tests.simulation.sdk import BlobService, TableClient
 
 POLL_INTERVAL_SECONDS = 0.5
-#: Entities a page of a scan: small, so that a scan is torn.
-SCAN_PAGE = 16
+QUARANTINE = "quarantined"
 
 
 class SimulatedClock:
@@ -120,26 +119,6 @@ class CountingWriter:
         return await self._writer.observe(seen, base)
 
 
-class Quarantine:
-    """Where events go that cannot be counted."""
-
-    def __init__(self, wire: ProcessWire, kept: dict[str, str]) -> None:
-        self._wire = wire
-        self._kept = kept
-
-    async def put(self, text: str, reason: str) -> str:
-        """Keep an event."""
-
-        def keep() -> None:
-            self._kept[text] = reason
-
-        try:
-            await self._wire.call("quarantine", keep, 10)
-        except (AzureError, OSError, ValueError) as error:
-            raise translate(error) from error
-        return text
-
-
 class App:
     """One process.
 
@@ -148,9 +127,9 @@ class App:
         state: The table.
         blobs: The storage account.
         checker: Holds the invariants.
-        kept: What is in quarantine.
         seed: Of the process's own jitter.
         skew_seconds: How far its clock is ahead.
+        folders: What it counts.
     """
 
     def __init__(
@@ -159,15 +138,16 @@ class App:
         state: TableState,
         blobs: MemoryBlobs,
         checker: Checker,
-        kept: dict[str, str],
         seed: int,
         skew_seconds: float,
+        folders: FolderMap = FOLDER_MAP,
     ) -> None:
+        self.folders = folders
         self.loop = ProcessLoop(network.scheduler, f"process {seed}")
         wire = ProcessWire(network, self.loop, checker)
         clock = SimulatedClock(self.loop, skew_seconds)
         random = Random(seed)
-        client = TableClient(state, wire, SCAN_PAGE, checker.misleading)
+        client = TableClient(state, wire, checker.page_size, checker.misleading)
         client.on_commit = checker.committed
         client.max_operations = checker.max_operations
         self.client = client
@@ -176,18 +156,18 @@ class App:
         service = BlobService(blobs, wire)
         heads = BlobHeads(service)  # type: ignore[arg-type]
         listing = BlobListing(service)  # type: ignore[arg-type]
-        self.counts = Counts(table, FINGERPRINT, clock)
+        self.counts = Counts(table, folders.fingerprint("memory"), clock)
         self.watch = Watch(self.counts, clock, POLL_INTERVAL_SECONDS)
         self.writer = Writer(table, self.counts, heads, clock, random, on_change=self._changed)
         self.corrections = CountingWriter(self.writer)
-        parts = Parts(table, self.counts, self.corrections, heads, listing, FOLDER_MAP, clock)  # type: ignore[arg-type]
+        parts = Parts(table, self.counts, self.corrections, heads, listing, folders, clock)  # type: ignore[arg-type]
         self.reconciler = Reconciler(parts)
-        quarantine = Quarantine(wire, kept)
+        self.quarantine = Quarantine(table, service, QUARANTINE, clock)  # type: ignore[arg-type]
         self.delivery = Delivery(
-            FOLDER_MAP,
+            folders,
             self.counts,
             self.writer,
-            quarantine,  # type: ignore[arg-type]
+            self.quarantine,
             self.reconciler,
             clock,
             verify_deletes=False,

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 from typing import Any
 
+from shared.checkpoint import CONTROL_PARTITION
 from shared.counts import PARTITION, TALLY_KEY
-from shared.folders import FOLDERS
+from shared.folders import FOLDERS, FolderMap
 from shared.ports import Entity
 
 MODULUS = 1 << 128
@@ -30,17 +31,41 @@ class Ticket:
     is_denied: bool = False
 
 
+@dataclass(slots=True)
+class Ledger:
+    """What the table says in one generation: the tally, and what its rows add up to.
+
+    Attributes:
+        tally: The tally's properties, None while there is none.
+        sums: Folder → count and digest of the rows that say "present".
+        rows: Path → whether its row says "present".
+    """
+
+    tally: dict[str, Any] | None = None
+    sums: dict[str, tuple[int, int]] = field(default_factory=lambda: dict.fromkeys(FOLDERS, (0, 0)))
+    rows: dict[str, bool] = field(default_factory=dict)
+
+
 class Checker:
     """Holds the invariants.
 
     Args:
+        maps: Fingerprint → the folder map that it is of.
         now: Virtual time, seconds.
         stop: Called when an invariant is broken: ends the simulation.
         random: Of the misleading indexes.
         stats: Where is counted what happened.
     """
 
-    def __init__(self, now: Callable[[], float], stop: Callable[[], None], random: Random, stats: Counter[str]) -> None:
+    def __init__(
+        self,
+        maps: Mapping[str, FolderMap],
+        now: Callable[[], float],
+        stop: Callable[[], None],
+        random: Random,
+        stats: Counter[str],
+    ) -> None:
+        self._maps = maps
         self._now = now
         self._stop = stop
         self._random = random
@@ -50,9 +75,15 @@ class Checker:
         self.ledger_writes = 0
         self.max_operations = 100
         self.misleads = 0.0
+        self.splits_evenly = True
         self.trace = hashlib.blake2b(digest_size=8)
-        self.tally: dict[str, Any] | None = None
-        self.sums = dict.fromkeys(FOLDERS, (0, 0))
+        self.ledgers: dict[str, Ledger] = {PARTITION: Ledger()}
+        #: The partition of the generation that counts.
+        self.current = PARTITION
+        #: Directories that are marked: what lies under them may be wrong until they were compared.
+        self.marks: set[str] = set()
+        #: Somebody else has written to the table: rows and tally may disagree until it is reconciled.
+        self.is_tampered = False
         self.served: dict[str, bytes] = {}
         self.versions: dict[str, tuple[object, ...]] = {}
         self.visible_changes: list[tuple[float, str]] = []
@@ -62,7 +93,6 @@ class Checker:
         self._listed: set[tuple[str, datetime]] = set()
         #: path → whether the storage account holds it.
         self.present: dict[str, bool] = {}
-        self.rows: dict[str, bool] = {}
         #: path → events raised and not yet acknowledged.
         self.pending: Counter[str] = Counter()
         #: Paths of which an event is lost, or that changed without one: right after the next reconciliation only.
@@ -86,6 +116,8 @@ class Checker:
         """Note what the account holds from now on."""
         self.present[path] = present
         self.note("blob", path, present)
+        if self.current != PARTITION and self.tally is not None and not self.tally["ready"]:
+            self.unlisted.add(path)  # its event may still be taken by a process of the former generation
 
     def looked(self, path: str, date: datetime, *, present: bool) -> None:
         """A HEAD is answered."""
@@ -96,6 +128,10 @@ class Checker:
         self._listed.update((f"{container}/{name}", date.replace(microsecond=0)) for name in names)
 
     # What senders are told
+
+    def page_size(self) -> int:
+        """Return how many entities the service puts into the next page of a scan: few, so that scans are torn."""
+        return 16 if self.splits_evenly else 1 + int(self._random.random() * 16)
 
     def misleading(self, index: int, operations: int) -> int:
         """Return the index that the service reports: a hint, in some worlds always the first operation."""
@@ -123,89 +159,179 @@ class Checker:
 
     # What the table holds
 
+    @property
+    def tally(self) -> dict[str, Any] | None:
+        """The tally of the generation that counts."""
+        return self.ledgers[self.current].tally
+
+    def is_counted(self, path: str) -> bool:
+        """Tell whether the generation that counts has a row that says "present"."""
+        return self.ledgers[self.current].rows.get(path, False)
+
+    def should_count(self, path: str) -> bool:
+        """Tell whether the account holds a blob of this name, in a folder of the generation that counts."""
+        return self.present.get(path, False) and self._folder_of(path, self.tally) is not None
+
+    def _folder_of(self, path: str, tally: Mapping[str, Any] | None) -> str | None:
+        container, _, name = path.partition("/")
+        folders = self._maps[tally["fingerprint"]] if tally is not None else next(iter(self._maps.values()))
+        return folders.folder_of(container, name)
+
     def committed(self, partition: str, changes: list[tuple[str, Entity | None, Mapping[str, Any] | None]]) -> None:
         """Check everything that one transaction may have broken."""
         self.stats["commits"] += 1
         self.note("commit", partition, [key for key, _, _ in changes])
-        if partition != PARTITION:
+        if partition == CONTROL_PARTITION:
+            for key, old, new in changes:
+                self._marked(key, old, new)
+        elif partition.startswith("g"):
+            self._ledger_written(partition, changes)
+
+    def _marked(self, key: str, old: Entity | None, new: Mapping[str, Any] | None) -> None:
+        known = new if new is not None else old.properties if old is not None else {}
+        if not key.startswith("directory-"):
             return
+        directory = f"{known['container']}/{known['prefix']}"
+        if new is not None:
+            self.marks.add(directory)
+            return
+        self.stats["directories compared"] += 1
+        self.marks.discard(directory)
+        for path in sorted(self.present):
+            if path.startswith(directory):
+                self.check_settled(path, "after its directory was compared")
+
+    def _ledger_written(
+        self, partition: str, changes: list[tuple[str, Entity | None, Mapping[str, Any] | None]]
+    ) -> None:
+        ledger = self.ledgers.setdefault(partition, Ledger())
         self.ledger_writes += sum(new is not None for _, _, new in changes)
-        tally = self.tally
+        tally = ledger.tally
+        if self.is_tampered:
+            ledger.tally = next((dict(new) for key, _, new in changes if key == TALLY_KEY and new is not None), tally)
+            return
+        if tally is not None and "moved_to" in tally and any(key == TALLY_KEY for key, _, _ in changes):
+            self.fail("I3", "the tally of a former generation was written")
         for key, _, new in changes:
             if key == TALLY_KEY:
                 if new is None:
                     self.fail("I3", "the tally was deleted")
                     return
                 tally = dict(new)
-        if tally is None:  # the table was deleted a moment ago: rows that count nothing may come first
-            if any(new is not None and new["present"] for _, _, new in changes):
-                self.fail("I3", "rows that count without a tally")
-            self.rows.update({str(new["path"]): False for _, _, new in changes if new is not None})
+        if tally is None:
+            self._rows_without_a_tally(ledger, changes)
             return
-        digest_key = bytes.fromhex(tally["digest_key"])
         for key, old, new in changes:
             if key != TALLY_KEY:
-                self._row_written(key, old, new, digest_key)
-        before, self.tally = self.tally, tally
-        self._check_sums(tally)
-        if before is not tally:
+                self._row_written(ledger, tally, key, old, new)
+        before, ledger.tally = ledger.tally, tally
+        self._check_sums(ledger, tally)
+        if before is not tally and partition == self.current:
             self._check_tally(before, tally)
+            self._follow(tally)
+
+    def _rows_without_a_tally(
+        self, ledger: Ledger, changes: list[tuple[str, Entity | None, Mapping[str, Any] | None]]
+    ) -> None:
+        """The table was deleted a moment ago: rows that count nothing may come first."""
+        if any(new is not None and new["present"] for _, _, new in changes):
+            self.fail("I3", "rows that count without a tally")
+        ledger.rows.update({str(new["path"]): False for _, _, new in changes if new is not None})
+
+    def _follow(self, tally: Mapping[str, Any]) -> None:
+        """Follow the tally to the next generation, in which nothing is known until it is ready."""
+        if "moved_to" not in tally:
+            return
+        self.stats["recounts"] += 1
+        self.note("moved", tally["moved_to"])
+        self.current = str(tally["moved_to"])
+        self.unlisted.update(self.present)
+        if self.tally is None or self.tally["ready"]:
+            self.fail("ready", "a new generation begins that is not there, or ready from the start")
 
     def restored(self, rows: Mapping[str, Entity]) -> None:
         """The table was replaced by an older copy, or emptied: everything may be wrong until it is reconciled."""
-        self.tally = None
-        self.sums = dict.fromkeys(FOLDERS, (0, 0))
-        self.rows = {}
+        self.ledgers, self.current = {PARTITION: Ledger()}, PARTITION
+        self.marks.clear()
         self.drifting.update(self.present)
         self.unlisted.clear()
+        self.read_anew(rows)
+        if self.tally is not None:
+            self._check_sums(self.ledgers[PARTITION], self.tally)
+            self._check_tally(None, self.tally)
+
+    def healed(self, rows: Mapping[str, Entity]) -> None:
+        """What somebody else has written is repaired by now: from here on everything must be right again."""
+        self.is_tampered = False
+        self.read_anew({key: row for key, row in rows.items() if key == TALLY_KEY or self._makes_sense(key, row)})
+
+    def _makes_sense(self, key: str, row: Entity) -> bool:
+        """Tell whether a row can be part of a count: others count nothing, and heal when an event comes."""
+        path, folder, present = (row.properties.get(name) for name in ("path", "folder", "present"))
+        if not isinstance(path, str) or not isinstance(present, bool):
+            return False
+        is_in_place = hashlib.blake2b(path.encode(), digest_size=16).hexdigest() == key
+        return is_in_place and self._folder_of(path, self.tally) == folder
+
+    def read_anew(self, rows: Mapping[str, Entity]) -> None:
+        """Take the rows of the generation that counts as they stand, whoever has written them."""
+        self.ledgers[self.current] = ledger = Ledger()
         if TALLY_KEY not in rows:
             return
         tally = dict(rows[TALLY_KEY].properties)
-        digest_key = bytes.fromhex(str(tally["digest_key"]))
         for key, row in rows.items():
             if key != TALLY_KEY:
-                self._row_written(key, None, row.properties, digest_key)
-        self.tally = tally
-        self._check_sums(tally)
-        self._check_tally(None, tally)
+                self._row_written(ledger, tally, key, None, row.properties)
+        ledger.tally = tally
 
-    def _row_written(self, key: str, old: Entity | None, new: Mapping[str, Any] | None, digest_key: bytes) -> None:
+    def _row_written(
+        self,
+        ledger: Ledger,
+        tally: Mapping[str, Any],
+        key: str,
+        old: Entity | None,
+        new: Mapping[str, Any] | None,
+    ) -> None:
         known = new if new is not None else old.properties if old is not None else {}
         path, folder = str(known["path"]), str(known["folder"])
-        if hashlib.blake2b(path.encode(), digest_size=16).hexdigest() != key or path.partition("/")[0] != folder:
+        if hashlib.blake2b(path.encode(), digest_size=16).hexdigest() != key or self._folder_of(path, tally) != folder:
             self.fail("I1", f"the row of {path} is not where it belongs")
-        was = old is not None and bool(old.properties["present"])
+        was = ledger.rows.get(path, False)
         present = new is not None and bool(new["present"])
         if new is None:
             self.stats["tombstones collected"] += 1
-            self.rows.pop(path, None)
+            ledger.rows.pop(path, None)
         else:
-            self.rows[path] = present
+            ledger.rows[path] = present
         if was != present:
             delta = int(present) - int(was)
-            count, digest = self.sums[folder]
+            count, digest = ledger.sums[folder]
+            digest_key = bytes.fromhex(tally["digest_key"])
             hashed = int.from_bytes(hashlib.blake2b(path.encode(), key=digest_key, digest_size=16).digest())
-            self.sums[folder] = count + delta, (digest + delta * hashed) % MODULUS
-        if new is not None:
-            self._check_observation(path, old, new)
-        self.check_settled(path, "after a commit")
+            ledger.sums[folder] = count + delta, (digest + delta * hashed) % MODULUS
+        if new is not None and ledger.tally is not None:
+            self._check_observation(path, old, new, is_ready=ledger.tally["ready"])
+        if ledger is self.ledgers.get(self.current):
+            self.check_settled(path, "after a commit")
 
-    def _check_observation(self, path: str, old: Entity | None, new: Mapping[str, Any]) -> None:
+    def _check_observation(self, path: str, old: Entity | None, new: Mapping[str, Any], *, is_ready: bool) -> None:
         observed = new.get("observed_at")
         before = old.properties if old is not None else {}
-        if self.tally is None or observed is None or before.get("observed_at") == observed:
+        if observed is None or before.get("observed_at") == observed:
             return
         if before.get("event_time") != new.get("event_time"):
             return  # an event that was folded in came after the look
         present, date = bool(new["present"]), datetime.fromisoformat(str(observed))
         if (path, date, present) in self._looks:
             return
-        if self.tally["ready"] or not present or (path, date) not in self._listed:
+        if is_ready or not present or (path, date) not in self._listed:
             self.fail("I4", f"the row of {path} was set to {present} at {observed}; no look at the blob has said so")
 
-    def _check_sums(self, tally: Mapping[str, Any]) -> None:
+    def _check_sums(self, ledger: Ledger, tally: Mapping[str, Any]) -> None:
+        if "moved_to" in tally:
+            return  # its rows are dropped by now
         for folder in FOLDERS:
-            count, digest = self.sums[folder]
+            count, digest = ledger.sums[folder]
             if tally[f"{folder}_count"] != count:
                 self.fail("I3", f"{tally[f'{folder}_count']} in {folder} are counted, and {count} rows say present")
             if tally[f"{folder}_digest"] != f"{digest:032x}":
@@ -246,7 +372,8 @@ class Checker:
             if (
                 not self.pending[path]
                 and path not in self.drifting
-                and self.rows.get(path, False) != self.present[path]
+                and not self._is_marked(path)
+                and self.is_counted(path) != self.should_count(path)
             ):
                 self.fail("ready", f"the counts are called ready, and {path} was never listed")
         self.unlisted.clear()
@@ -262,18 +389,29 @@ class Checker:
         self.pending[path] -= 1
         self.check_settled(path, "after its last event was acknowledged")
 
+    def _is_marked(self, path: str) -> bool:
+        return any(path.startswith(directory) for directory in self.marks)
+
     def check_settled(self, path: str, when: str) -> None:
         """I2, I5: a name whose every event has been acknowledged is counted as it is."""
         if self.pending[path] or path in self.drifting or path in self.unlisted or "poison" in path:
             return
-        if self.rows.get(path, False) != self.present.get(path, False):
-            self.fail("I2", f"{path} is counted as {self.rows.get(path)} and is {self.present.get(path)} {when}")
+        if self.is_tampered or self._is_marked(path):
+            return
+        if self.is_counted(path) != self.should_count(path):
+            self.fail("I2", self._difference(path, when))
 
     def check_exact(self, when: str) -> None:
         """I2, I4: the counts are the truth."""
-        for path in sorted({*self.rows, *self.present}):
-            if "poison" not in path and self.rows.get(path, False) != self.present.get(path, False):
-                self.fail("I4", f"{path} is counted as {self.rows.get(path)} and is {self.present.get(path)} {when}")
+        ledger = self.ledgers[self.current]
+        if ledger.tally is not None:
+            self._check_sums(ledger, ledger.tally)
+        for path in sorted({*ledger.rows, *self.present}):
+            if "poison" not in path and self.is_counted(path) != self.should_count(path):
+                self.fail("I4", self._difference(path, when))
+
+    def _difference(self, path: str, when: str) -> str:
+        return f"{path} is counted as {self.is_counted(path)} and should be as {self.should_count(path)} {when}"
 
     # What clients see
 

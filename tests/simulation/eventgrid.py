@@ -29,6 +29,7 @@ class Event:
         number: Its place in the order in which things happened.
         deliveries: How often it was delivered.
         is_acknowledged: Whether some delivery has been acknowledged.
+        is_countable: False for what no process can count: it has to be kept.
     """
 
     text: str
@@ -36,6 +37,7 @@ class Event:
     number: int = 0
     deliveries: int = 0
     is_acknowledged: bool = False
+    is_countable: bool = True
 
 
 @dataclass(slots=True)
@@ -74,12 +76,15 @@ class EventGrid:
         self.outstanding = 0
         self.events: list[Event] = []
         self.unexpected: BaseException | None = None
+        #: Which process gets a delivery.
+        self.choose: Callable[[list[App]], App] = lambda apps: apps[int(self._random.random() * len(apps))]
         #: From this time on storage is well, and so a delivery must not fail. Seconds.
         self.must_succeed_from = float("inf")
 
-    def take(self, text: str, paths: list[str]) -> None:
+    def take(self, text: str, paths: list[str], *, is_countable: bool = True) -> None:
         """Take an event that was raised, and deliver it in time."""
-        event = Event(text, paths, len(self.events))
+        is_countable = is_countable and not any("poison" in path for path in paths)
+        event = Event(text, paths, len(self.events), is_countable=is_countable)
         self.events.append(event)
         self.stats["events"] += 1
         if self._random.random() < self.habits.lost:
@@ -103,7 +108,7 @@ class EventGrid:
         if not self._apps:
             self._again(event, failures)
             return
-        app = self._apps[int(random.random() * len(self._apps))]
+        app = self.choose(self._apps)
         stats["deliveries"] += 1
         if event.deliveries:
             stats["duplicates"] += 1

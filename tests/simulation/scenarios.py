@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from shared import comparison
+from shared.checkpoint import AlreadyRunning
+from shared.counts import StoredTally
+from shared.errors import StorageError
+from shared.folders import FolderMap
+from shared.recount import recount
 from shared.report import Report
+from tests.fakes.world import FOLDER_MAP, NEW_MAP
+from tests.simulation.app import App
 from tests.simulation.clients import Clients
 from tests.simulation.eventgrid import Habits
 from tests.simulation.network import Faults
@@ -78,6 +87,7 @@ def _end(world: World, days: float = 4) -> None:
     """Let everything be well again, and all events be acknowledged."""
     world.calm_down()
     world.drain(days)
+    world.check_quarantine()
 
 
 def _check_clean(world: World) -> None:
@@ -90,10 +100,10 @@ def _check_clean(world: World) -> None:
         world.checker.fail("I4", "a reconciliation of exact counts has written to the ledger")
 
 
-def _reconcile_anew(world: World) -> Report | None:
+def _reconcile_anew(world: World, *, full: bool = False) -> Report | None:
     """Reconcile; when that was the rest of an older run, once more."""
     for _ in range(2):
-        report = None if world.scheduler.stopped else world.reconcile(world.random.choice(world.apps))
+        report = None if world.scheduler.stopped else world.reconcile(world.random.choice(world.apps), full=full)
         if report is None or not report.resumed:
             return report
     return report
@@ -105,11 +115,22 @@ class Reconciling:
     Args:
         world: Where.
         every_seconds: About how often.
+        full: Share of runs that compare everything.
+        slices: For how many seconds they run, one of these; None: to their end.
     """
 
-    def __init__(self, world: World, every_seconds: float) -> None:
+    def __init__(
+        self,
+        world: World,
+        every_seconds: float,
+        *,
+        full: float = 0.3,
+        slices: tuple[float | None, ...] = (None, None, 0.5, 2.0),
+    ) -> None:
         self._world = world
         self._every_seconds = every_seconds
+        self._full = full
+        self._slices = slices
         self.is_over = False
         self._again()
 
@@ -119,7 +140,7 @@ class Reconciling:
             return
         if world.apps:
             app = random.choice(world.apps)
-            full, slice_seconds = random.random() < 0.3, random.choice([None, None, 0.5, 2.0])
+            full, slice_seconds = random.random() < self._full, random.choice(self._slices)
             app.loop.spawn(world.attempt(app, full=full, slice_seconds=slice_seconds))
         world.network.service.call_later(random.random() * 2 * self._every_seconds, self._again)
 
@@ -312,28 +333,257 @@ def watching(seed: int) -> World:
     return world
 
 
-#: Name → the history, and how many of each twenty seeds take it.
-SCENARIOS = {
-    "no loss": (no_loss, 5),
-    "overwrites": (overwrites, 1),
-    "looks": (looks, 1),
-    "reconcilers": (reconcilers, 2),
-    "late events": (late_events, 1),
-    "loss": (loss, 3),
+def directories(seed: int) -> World:
+    """(h) A hierarchical namespace: directories renamed and deleted as a whole, each with one event for all in it.
+
+    Nothing is lost, so nothing may be wrong once every marked directory was compared; in half of the histories no
+    other reconciliation runs.
+    """
+    world = _begin(seed)
+    random = world.random
+    _let_go(world)
+    every_seconds = random.choice([5, 60])
+    reconciling = Reconciling(world, every_seconds, full=0.5) if random.random() < 0.5 else None
+    marked = Comparing(world, every_seconds)
+    Traffic(world, changes=50, poison=False, directories=0.25).run()
+    marked.is_over = True
+    if reconciling is not None:
+        reconciling.is_over = True
+    _end(world)
+    _compare_marked(world)
+    world.checker.check_exact("after every event was acknowledged, and every directory compared")
+    _redeliver(world, 30)
+    world.drain()
+    _compare_marked(world)
+    world.checker.check_exact("after late duplicates")
+    _check_clean(world)
+    return world
+
+
+class Comparing:
+    """Comparisons of what is marked, now and then, as the timer does them."""
+
+    def __init__(self, world: World, every_seconds: float) -> None:
+        self._world = world
+        self._every_seconds = every_seconds
+        self.is_over = False
+        self._again()
+
+    def _again(self) -> None:
+        world = self._world
+        if self.is_over:
+            return
+        if world.apps:
+            app = world.random.choice(world.apps)
+            app.loop.spawn(_compare(app))
+        world.network.service.call_later(world.random.random() * 2 * self._every_seconds, self._again)
+
+
+async def _compare(app: App) -> None:
+    """Compare what is marked (runs in the process)."""
+    try:
+        await app.reconciler._run_marked(60.0)
+    except StorageError:
+        return
+
+
+def _compare_marked(world: World) -> None:
+    """Have every marked directory compared."""
+    for _ in range(3):
+        if world.scheduler.stopped or not world.checker.marks:
+            return
+        task = world.apps[0].loop.spawn(_compare(world.apps[0]))
+        world.run_until(task.done, 600, "the marked directories are compared")
+    if world.checker.marks:
+        world.checker.fail("I9", f"directories stay marked: {sorted(world.checker.marks)}")
+
+
+def ranges(seed: int) -> World:
+    """(i) A ledger compared range by range, in slices, by processes that die; pages end wherever the service likes."""
+    world = _begin(seed)
+    random = world.random
+    names = random.choice([20, 30])
+    Traffic(world, changes=60, poison=False, names=names).run()
+    world.drain()
+    if random.random() < 0.7:
+        _let_go(world, lost=random.choice([0.0, 0.05]))
+    every_seconds = random.choice([0.5, 2])
+    reconciling = Reconciling(world, every_seconds, full=0.2, slices=(0.1, 0.3, 1.0))
+    for changes in (0, 15, 15):
+        if changes:
+            Traffic(world, changes, poison=False, names=names).run()
+        world.run(random.choice([10, 40]))
+    reconciling.is_over = True
+    _end(world)
+    _reconcile_anew(world)
+    world.checker.drifting.clear()
+    world.checker.check_exact("after comparisons in ranges, and one in the quiet")
+    _check_clean(world)
+    return world
+
+
+def tampering(seed: int) -> World:
+    """(j) Somebody else writes to the table; then it is reconciled, in slices, and everything is right again."""
+    world = _begin(seed)
+    random = world.random
+    for _ in range(2):
+        Traffic(world, changes=30, poison=False, names=random.choice([3, 20])).run()
+        world.drain()
+        world.run(60)
+        if world.scheduler.stopped:
+            return world
+        world.tamper(random.choice([1, 2, 5]))
+        if random.random() < 0.5:
+            reconciling = Reconciling(world, every_seconds=1, full=0.1, slices=(0.05, 0.2, 1.0))
+            world.run(20)
+            reconciling.is_over = True
+            world.run(60)
+        for _ in range(2):  # what a look has healed is added up by the next run
+            _reconcile_anew(world, full=True)
+        world.checker.healed(world.state.partitions[world.checker.current])
+        world.checker.check_exact("after a table that somebody has written to was reconciled")
+        _redeliver(world, 10)
+        world.drain()
+    world.checker.check_exact("after late duplicates of what was reconciled")
+    return world
+
+
+def generations(seed: int) -> World:
+    """(k) The counts are started anew, with other folders, in the middle of everything.
+
+    Old and new processes are there at once; the operator's clock may be an hour off. Before the recount the old ones
+    are idle, so that all they know is old; after it, one kind of events goes to them first.
+    """
+    world = _begin(seed)
+    random = world.random
+    world.containers = (*world.containers, "inbox")
+    if random.random() < 0.6:
+        _let_go(world)
+        world.crashes /= 4
+    Traffic(world, changes=20, poison=False).run()
+    for _ in range(random.choice([1, 1, 2])):
+        other = NEW_MAP if world.folders is FOLDER_MAP else FOLDER_MAP
+        _start_anew(world, random.choice([other, other, world.folders]))
+        if world.scheduler.stopped:
+            return world
+    world.grid.choose = random.choice
+    _end(world)
+    _compare_marked(world)
+    world.checker.check_exact("after a recount, and every event was acknowledged")
+    _redeliver(world, 30)
+    world.drain()
+    _compare_marked(world)
+    world.checker.check_exact("after late duplicates of what was acknowledged before the recount")
+    _check_clean(world)
+    return world
+
+
+#: What goes to old processes after a recount.
+KINDS: tuple[dict[str, float], ...] = ({}, {"overwrites": 0.5, "names": 2}, {"directories": 0.8}, {"names": 3})
+
+
+def _start_anew(world: World, folders: FolderMap) -> None:
+    """Run the operator's command, and replace the processes one after the other."""
+    random, old = world.random, [*world.apps]
+    world.run(random.choice([0, 10, 31, 60]))
+    world.folders = folders
+    if random.random() < 0.5:
+        world.start(1)  # before its time: its deliveries fail
+    world.grid.choose = lambda apps: random.choice(
+        [app for app in apps if app in old and random.random() < 0.9] or apps
+    )
+    ordinary = world.grid.habits.delay
+    world.grid.habits.delay = lambda: random.random() * random.choice([0.1, 2, 20])
+    done: list[bool] = []
+    _operate(world, folders, done)
+    kind = random.choice(KINDS)
+    is_foreign = random.random() < 0.3
+    known, world.containers = world.containers, ("inbox", "queued") if is_foreign else world.containers
+    traffic = Traffic(world, changes=40, poison=False, pace=random.choice([0.5, 2]), **kind)  # type: ignore[arg-type]
+    world.network.service.call_later(random.random() * random.choice([1, 40, 60]), traffic.begin)
+    for app in old:
+        if random.random() < 0.5:
+            after = random.random() * 60
+            world.network.service.call_later(after, world.freeze, app, 25 + random.random() * 50)
+        world.network.service.call_later(random.choice([0, 60, 200]) * random.random(), _replace, world, app)
+    world.run_until(lambda: traffic.is_over and bool(done), 3600, "a recount ends")
+    world.containers = known
+    world.run(200)
+    world.grid.habits.delay = ordinary
+
+
+def _replace(world: World, app: App) -> None:
+    """Stop a process of the former settings, and start one of the new ones."""
+    if app in world.apps:
+        world.start(1)
+        world.stop(app)
+
+
+def _operate(world: World, folders: FolderMap, done: list[bool]) -> None:
+    """Run the operator's command until it has ended, on a machine whose clock may be wrong; it may be cut short."""
+    random = world.random
+    operator = world.make_app(folders, random.choice([0.0, 60.0, 3600.0]))
+    if random.random() < 0.2:
+        operator.loop.steps_to_live = int(random.random() * 2000)
+        operator.loop.on_death.append(lambda: world.network.service.call_later(5.0, _operate, world, folders, done))
+
+    async def command() -> None:
+        begun = operator.counts.start_anew
+        has_begun = False
+
+        async def start_anew() -> StoredTally:
+            nonlocal has_begun
+            stored = await begun()
+            has_begun = True
+            return stored
+
+        operator.counts.start_anew = start_anew  # type: ignore[method-assign]
+        while not done:
+            try:
+                if has_begun:  # as the command's help says: the next reconciliation makes it ready
+                    await operator.reconciler.run()
+                else:
+                    await recount(operator.table, operator.counts, operator.reconciler, operator.clock)
+            except (StorageError, AlreadyRunning):
+                await operator.clock.sleep(random.random() * 5)
+            else:
+                done.append(True)
+
+    operator.loop.spawn(command())
+
+
+#: Name → the history, and its share. No history is so rare that a thousand seeds hold only a few of it.
+SCENARIOS: dict[str, tuple[Callable[[int], World], int]] = {
+    "no loss": (no_loss, 4),
+    "overwrites": (overwrites, 2),
+    "looks": (looks, 2),
+    "reconcilers": (reconcilers, 3),
+    "late events": (late_events, 3),
+    "loss": (loss, 4),
     "horizon": (horizon, 2),
     "bootstrap": (bootstrap, 2),
     "watching": (watching, 3),
+    "directories": (directories, 3),
+    "ranges": (ranges, 3),
+    "tampering": (tampering, 1),
+    "generations": (generations, 3),
 }
+#: Of which the histories of a thousand seeds are drawn, evenly.
+_DRAWN = [name for name, (_, share) in SCENARIOS.items() for _ in range(share)]
 
 
 def simulate(seed: int, scenario: str | None = None) -> Outcome:
     """Simulate one seed."""
-    if scenario is None:
-        names = [name for name, (_, weight) in SCENARIOS.items() for _ in range(weight)]
-        scenario = names[seed % len(names)]
-    with seeded_secrets(seed):
-        world = SCENARIOS[scenario][0](seed)
-        world.finish()
+    scenario = scenario or _DRAWN[seed * 7 % len(_DRAWN)]
+    rows_at_once = comparison.ROWS_AT_ONCE
+    in_ranges = scenario in {"ranges", "tampering"} or seed % 4 == 0
+    try:
+        comparison.ROWS_AT_ONCE = Random(seed).choice([5, 10, 20, 40]) if in_ranges else rows_at_once
+        with seeded_secrets(seed):
+            world = SCENARIOS[scenario][0](seed)
+            world.finish()
+    finally:
+        comparison.ROWS_AT_ONCE = rows_at_once
     unexpected = world.grid.unexpected
     world.stats["steps"] += world.scheduler.steps
     world.stats["seeds"] += 1

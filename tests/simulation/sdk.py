@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import partial
 from typing import Any, Protocol
@@ -18,6 +18,8 @@ from xml.etree.ElementTree import Element, SubElement
 
 from azure.core.exceptions import (
     HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
     ResourceNotFoundError,
     ServiceRequestError,
 )
@@ -110,7 +112,7 @@ class TableClient:
     Args:
         state: The table.
         wire: The way to it.
-        page_size: Entities a page of a scan.
+        page_size: Returns how many entities the next page of a scan has: the service splits where it likes.
         misleading: Called with the true index of what failed and the number of operations; returns the one reported.
     """
 
@@ -118,7 +120,7 @@ class TableClient:
         self,
         state: TableState,
         wire: Wire,
-        page_size: int = 1000,
+        page_size: Callable[[], int] = lambda: 1000,
         misleading: Callable[[int, int], int] = lambda index, _: index,
     ) -> None:
         self._state = state
@@ -214,7 +216,7 @@ class TableClient:
         async def pages() -> AsyncIterator[list[SdkEntity]]:
             after = parameters.get("after", "")
             while True:
-                read = partial(self._state.page, partition, after, self._page_size, names, within)
+                read = partial(self._state.page, partition, after, self._page_size(), names, within)
                 page, after = await self._wire.call("scan", read, 10)
                 if not after:
                     return
@@ -367,12 +369,66 @@ class _BlobClient:
 class _ContainerClient:
     def __init__(self, blobs: MemoryBlobs, wire: Wire, container: str) -> None:
         self._blobs, self._wire, self._container = blobs, wire, container
+        self._kept = blobs.kept
 
     def list_blob_names(
         self, *, name_starts_with: str | None, raw_response_hook: Callable[[Any], None], **_: Any
     ) -> _Names:
         """List names."""
         return _Names(self._blobs, self._wire, self._container, name_starts_with or "", raw_response_hook)
+
+    async def create_container(self) -> None:
+        """Make the container."""
+        await self._wire.call("quarantine", lambda: self._kept.setdefault(self._container, {}), 10)
+
+    async def upload_blob(self, name: str, data: bytes, *, overwrite: bool = False, **_: Any) -> None:
+        """Write a blob of the app's own."""
+
+        def execute() -> None:
+            if self._container not in self._kept:
+                raise storage_error(404, "ContainerNotFound", ResourceNotFoundError)
+            if not overwrite and name in self._kept[self._container]:
+                raise storage_error(409, "BlobAlreadyExists", ResourceExistsError)
+            self._blobs.writes += 1
+            self._kept[self._container][name] = (bytes(data), str(self._blobs.writes))
+
+        await self._wire.call("quarantine", execute, 10)
+
+    async def download_blob(self, name: str, **_: Any) -> _Download:
+        """Read a blob of the app's own."""
+
+        def execute() -> _Download:
+            found = self._kept.get(self._container, {}).get(name)
+            if found is None:
+                code = "BlobNotFound" if self._container in self._kept else "ContainerNotFound"
+                raise storage_error(404, code, ResourceNotFoundError)
+            return _Download(*found)
+
+        found: _Download = await self._wire.call("quarantine", execute, 10)
+        return found
+
+    async def delete_blob(self, name: str, *, etag: str | None = None, **_: Any) -> None:
+        """Delete a blob of the app's own."""
+
+        def execute() -> None:
+            found = self._kept.get(self._container, {}).get(name)
+            if found is None:
+                raise storage_error(404, "BlobNotFound", ResourceNotFoundError)
+            if etag is not None and found[1] != etag:
+                raise storage_error(412, "ConditionNotMet", ResourceModifiedError)
+            del self._kept[self._container][name]
+
+        await self._wire.call("quarantine", execute, 10)
+
+
+class _Download:
+    def __init__(self, data: bytes, etag: str) -> None:
+        self._data = data
+        self.properties = _Properties(etag, datetime.now(UTC))
+
+    async def readall(self) -> bytes:
+        """Return all of it."""
+        return self._data
 
 
 class _Names:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.simulation.world import FOLDERS, World
+from tests.simulation.world import World
+
+#: The directories that blobs lie in, where there are any.
+CASES = ("a", "b")
 
 
 class Traffic:
@@ -15,6 +18,8 @@ class Traffic:
         overwrites: Share of changes that overwrite several of the blobs that are there, at once.
         poison: Whether there may be names that the table never takes.
         pace: Seconds between changes, about; 0: bursts and pauses.
+        directories: Share of changes that rename or delete a directory as a whole.
+        names: How many names a directory has; 0: a few, by chance.
     """
 
     def __init__(
@@ -26,6 +31,8 @@ class Traffic:
         overwrites: float = 0.0,
         poison: bool = True,
         pace: float = 0.0,
+        directories: float = 0.0,
+        names: int = 0,
     ) -> None:
         self._world = world
         self._random = world.random
@@ -33,8 +40,10 @@ class Traffic:
         self._silent = silent
         self._overwrites = overwrites
         self._pace = pace
-        self._names = self._random.choice([3, 6, 12])
-        self._renames = self._random.choice([0.0, 0.0, 0.1])
+        self._directories = directories
+        self._names = names or self._random.choice([3, 6, 12])
+        self._name = self._random.choice(["{}.jpg", "{}.jpg", "{} ü#%?.jpg", "{}%41.jpg", "{}\uffff.jpg"])
+        self._renames = self._random.choice([0.0, 0.0, 0.1]) if not directories else 0.3
         self._poison = self._random.choice([0.0, 0.0, 0.03]) if poison else 0.0
 
     @property
@@ -54,7 +63,9 @@ class Traffic:
     def _next(self) -> None:
         self._left -= 1
         dice = self._random.random()
-        if dice < self._silent:
+        if self._random.random() < self._directories:
+            self._change_directory()
+        elif dice < self._silent:
             self._change_silently()
         elif dice < self._silent + self._overwrites:
             self._overwrite_several()
@@ -72,13 +83,17 @@ class Traffic:
         return self._random.random() * (1 if dice < 0.95 else 100)
 
     def _path(self, folder: str | None = None) -> str:
-        number = int(self._random.random() * self._names)
-        return f"{folder or self._random.choice(FOLDERS)}/{number}.jpg"
+        name = self._name.format(int(self._random.random() * self._names))
+        if self._directories:
+            name = f"{self._random.choice(CASES)}/{name}"
+        return f"{folder or self._random.choice(self._world.containers)}/{name}"
 
     def _change(self) -> None:
         account, random = self._world.account, self._random
         path, dice = self._path(), random.random()
-        if dice < self._poison:
+        if dice < self._poison / 2:
+            self._world.grid.take(f'{{"eventType": "Unheard.Of", "id": "{random.random()}"}}', [], is_countable=False)
+        elif dice < self._poison:
             account.put(path.replace("/", "/poison"))
         elif dice < 0.05:
             for _ in range(random.randint(2, 6)):  # an overwrite storm
@@ -103,6 +118,15 @@ class Traffic:
         account.put(destination)
         account.delete(source)
 
+    def _change_directory(self) -> None:
+        world, random = self._world, self._random
+        source, destination = (f"{random.choice(world.containers)}/{random.choice(CASES)}" for _ in range(2))
+        world.stats["directory events"] += 1
+        if random.random() < 0.5:
+            world.account.delete_directory(source)
+        elif source != destination and not world.account.under(destination):
+            world.account.rename_directory(source, destination)
+
     def _overwrite_several(self) -> None:
         account, random = self._world.account, self._random
         there = list(account.blobs)
@@ -113,7 +137,7 @@ class Traffic:
     def _change_silently(self) -> None:
         world, account = self._world, self._world.account
         if self._random.random() < 0.3:
-            container = self._random.choice(FOLDERS)
+            container = self._random.choice(world.containers)
             world.stats["containers deleted"] += 1
             world.checker.drifting.update(path for path in world.checker.present if path.startswith(f"{container}/"))
             account.delete_container(container)

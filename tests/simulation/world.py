@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import batched
 from random import Random
 
+from shared import comparison
 from shared.checkpoint import AlreadyRunning
 from shared.counts import PARTITION, TALLY_KEY
 from shared.errors import StorageError
+from shared.folders import FolderMap
 from shared.ports import Entity, Write
 from shared.report import Report
 from tests.fakes.memory_table import TableState
+from tests.fakes.world import FOLDER_MAP, NEW_MAP
 from tests.simulation.account import Account
 from tests.simulation.app import App
 from tests.simulation.checker import Checker
@@ -27,6 +32,8 @@ CLOCK_SKEW_SECONDS = 5.0
 #: After so long with nothing going wrong, nothing of what went wrong before is on its way any more.
 AFTERMATH_SECONDS = 120.0
 FOLDERS = ("queued", "input", "output")
+#: Ledgers are larger than this many rows, so that ranges below it are some of them.
+FEW_ROWS = 100
 
 
 class World:
@@ -41,11 +48,14 @@ class World:
         self.random = Random(seed)
         self.stats: Counter[str] = Counter()
         self.scheduler = Scheduler(seed)
-        self.checker = Checker(lambda: self.scheduler.now, self._stop, self.random, self.stats)
+        maps = {each.fingerprint("memory"): each for each in (FOLDER_MAP, NEW_MAP)}
+        self.checker = Checker(maps, lambda: self.scheduler.now, self._stop, self.random, self.stats)
         self.network = Network(self.scheduler, self.random, self.stats)
         self.state = TableState()
         self.apps: list[App] = []
-        self.kept: dict[str, str] = {}
+        #: What the processes that are started count.
+        self.folders = FOLDER_MAP
+        self.containers = FOLDERS
         self.grid = EventGrid(self.network, self.checker, self.apps)
         self.account = Account(self.network.date, self.checker, self.random, self.grid.take)
         self.crashes = 0.0
@@ -54,6 +64,7 @@ class World:
         self.begun: Counter[App] = Counter()
         self.checker.max_operations = self.random.choice([100, 100, 100, 6])
         self.checker.misleads = self.random.choice([0.0, 0.3, 1.0])
+        self.checker.splits_evenly = self.random.random() < 0.5
 
     def _stop(self) -> None:
         self.scheduler.stopped = True
@@ -63,15 +74,26 @@ class World:
     def start(self, count: int) -> None:
         """Start processes."""
         for _ in range(count):
-            seed = self.random.getrandbits(32)
-            skew = self.random.uniform(-CLOCK_SKEW_SECONDS, CLOCK_SKEW_SECONDS)
-            app = App(self.network, self.state, self.account, self.checker, self.kept, seed, skew)
+            app = self.make_app(self.folders, CLOCK_SKEW_SECONDS)
             self.apps.append(app)
             if self.random.random() < self.crashes:
                 app.loop.steps_to_live = int(self.random.random() ** 2 * 3000)
-            app.loop.on_death.append(lambda app=app: self._died(app))
+            app.loop.on_death.append(partial(self._died, app))
+
+    def make_app(self, folders: FolderMap, skew_seconds: float) -> App:
+        """Make a process that gets no deliveries, whose clock is wrong by up to so much."""
+        seed, skew = self.random.getrandbits(32), self.random.uniform(-skew_seconds, skew_seconds)
+        return App(self.network, self.state, self.account, self.checker, seed, skew, folders)
+
+    def stop(self, app: App) -> None:
+        """End a process as the platform does: it is gone."""
+        if app in self.apps:
+            self.apps.remove(app)
+            app.loop.kill()
 
     def _died(self, app: App) -> None:
+        if app not in self.apps:
+            return  # it was stopped
         self.stats["crashes"] += 1
         self.checker.note("crash", app.loop.name)
         self.apps.remove(app)
@@ -80,11 +102,37 @@ class World:
     def freeze_some(self) -> None:
         """Suspend a process for a while: long enough to outlive a lease, perhaps."""
         if self.apps and self.random.random() < self.freezes:
-            self.stats["processes frozen"] += 1
-            app = self.random.choice(self.apps)
-            app.loop.frozen_until = self.scheduler.now + self.random.choice([0.5, 20.0, 90.0])
+            self.freeze(self.random.choice(self.apps), self.random.choice([0.5, 20.0, 90.0]))
         if self.freezes:
             self.network.service.call_later(5 + 60 * self.random.random(), self.freeze_some)
+
+    def freeze(self, app: App, seconds: float) -> None:
+        """Suspend a process: in the middle of whatever it does."""
+        self.stats["processes frozen"] += 1
+        app.loop.frozen_until = self.scheduler.now + seconds
+
+    def tamper(self, changes: int) -> None:
+        """Have somebody with the account's key write to the table: the tally, rows, and rows that are none."""
+        self.stats["tamperings"] += 1
+        self.checker.note("tamper", changes)
+        self.checker.is_tampered = True
+        random, rows = self.random, self.state.partitions[self.checker.current]
+        for _ in range(changes):
+            key = random.choice([TALLY_KEY, *sorted(rows)])
+            properties = dict(rows[key].properties)
+            if key == TALLY_KEY:
+                folder = random.choice(FOLDERS)
+                properties[f"{folder}_count"] = int(str(properties[f"{folder}_count"])) + random.choice([-2, 1, 5])
+            elif random.random() < 0.3:
+                del rows[key]
+                continue
+            else:
+                name = random.choice([*properties, "observed_at"])
+                value = random.choice([None, "", "odd", 7, True, False, "9999-12-31T23:59:59Z"])
+                properties[name] = value  # type: ignore[assignment]
+            kept = {name: value for name, value in properties.items() if value is not None}
+            self.state.apply(self.checker.current, [Write(key, kept, rows[key].etag)])
+        self.state.apply(self.checker.current, [Write(random.randbytes(4).hex(), {"path": "queued/odd.jpg"}, None)])
 
     def restore(self, copy: dict[str, dict[str, Entity]] | None) -> None:
         """Have the operator put an older copy of the table in place, under a new epoch, or (None) delete the table."""
@@ -128,18 +176,36 @@ class World:
             return
         self.run_until(lambda: self.grid.outstanding == 0, days * 86_400, "every event is acknowledged")
 
+    def check_quarantine(self) -> None:
+        """I5: what could not be counted, and was acknowledged, is kept as it came."""
+        kept = [event for event in self.grid.events if event.is_acknowledged and not event.is_countable]
+        if self.scheduler.stopped or not kept:
+            return
+        self.stats["kept in quarantine"] += len(kept)
+        reader, found = self.make_app(self.folders, 0.0), Counter[bytes | None]()
+
+        async def read() -> None:
+            for event in kept:
+                found[await reader.quarantine.body(hashlib.sha256(event.text.encode()).hexdigest())] += 1
+
+        task = reader.loop.spawn(read())
+        self.run_until(task.done, 600, "the quarantine is read")
+        for event in kept:
+            if event.deliveries and not found[event.text.encode()]:
+                self.checker.fail("I5", f"an event was acknowledged, not counted, and not kept: {event.text}")
+
     # Reconciling
 
-    def reconcile(self, app: App, *, within_seconds: float = 600) -> Report | None:
+    def reconcile(self, app: App, *, within_seconds: float = 600, full: bool = False) -> Report | None:
         """Have a process reconcile, and wait for it."""
         found: list[Report] = []
-        app.loop.spawn(self.reconciling(app, found.append))
+        app.loop.spawn(self.reconciling(app, found.append, full=full))
         self.run_until(lambda: bool(found), within_seconds, "a reconciliation ends")
         return found[0] if found else None
 
-    async def reconciling(self, app: App, on_report: Callable[[Report], object]) -> None:
+    async def reconciling(self, app: App, on_report: Callable[[Report], object], *, full: bool = False) -> None:
         """Reconcile until it succeeds (runs in the process)."""
-        while (report := await self.attempt(app)) is None:
+        while (report := await self.attempt(app, full=full)) is None:
             await app.clock.sleep(1 + self.random.random() * 4)
         on_report(report)
 
@@ -163,6 +229,10 @@ class World:
             return None
         self.stats["reconciliations"] += 1
         self.stats["reconciliations resumed"] += report.resumed
+        self.stats["comparisons in small ranges resumed"] += (
+            report.resumed and not report.clean and not report.bootstrap and comparison.ROWS_AT_ONCE < FEW_ROWS
+        )
+        self.stats["tallies corrected"] += bool(report.miscounted)
         self.stats["bootstraps"] += report.bootstrap
         self.stats["repairs"] += report.corrected if not report.bootstrap else 0
         if report.clean:
