@@ -193,7 +193,7 @@ class Comparison:
         known: list[str] = []
 
         async def add(path: str) -> None:
-            seen = Observation(path, folder, present=True, observed_at=date)
+            seen = Observation(path, folder, present=True, observed_at=date, is_listed=True)
             try:
                 self._report.count(folder, (await self._writer.observe(seen, nothing)).delta)
             except RowChanged:

@@ -95,6 +95,7 @@ class Observation:
         observed_at: The ``Date`` of the storage service's answer, never our own clock.
         etag: The blob's eTag, or "".
         sequencer: A sequencer that the look is known to be newer than: that of the event that asked for it.
+        is_listed: Nobody has looked, the name stood in a listing. Good enough until the first one is complete.
     """
 
     path: str
@@ -103,6 +104,7 @@ class Observation:
     observed_at: datetime
     etag: str = ""
     sequencer: str = ""
+    is_listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

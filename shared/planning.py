@@ -217,6 +217,8 @@ def _decide(
         return ledger.decide(row, intent.change, intent.folder, tally.known_since, now, is_ready=tally.ready)
     if intent.seen is None or intent.base is None:
         return Transition(Outcome.STALE)
+    if intent.seen.is_listed and tally.ready:
+        return RowChanged(intent.path)  # a first run that has outlived its time: what it has listed is long ago
     if not is_first_write or (intent.base.partition, intent.base.etag) != (base.partition, base.etag):
         return RowChanged(intent.path)
     return ledger.decide_observed(row, intent.seen)

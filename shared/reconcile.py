@@ -214,6 +214,8 @@ class Reconciler:
         """Tell whether there is an unfinished run to go on with: of this tally, and not too old."""
         if unfinished is None or unfinished.subject != _subject(stored.tally):
             return False
+        if unfinished.report.bootstrap and stored.tally.ready:
+            return False  # somebody else has come to the end of a first run
         return self._clock.now() - unfinished.started_at <= OLDEST_RESUMED
 
     def _begin(self, unfinished: Run | None, stored: StoredTally, *, full: bool) -> Run:

@@ -106,7 +106,8 @@ class Account(MemoryBlobs):
         if random() < self.odd:
             odd = int(random() * 4)
             sequencer = [f"{self._number:032x}", f"{self._number:032X}", None, "not hex"][odd]
-            when = when if random() < 0.8 else "yesterday"
+            dice = random()
+            when = when if dice < 0.6 else "yesterday" if dice < 0.8 else "2099-01-01T00:00:00Z"
         container, _, name = path.partition("/")
         event = {
             "id": str(self._number),

@@ -39,6 +39,8 @@ _REFUSALS = {
         (409, "TableBeingDeleted"),
         (412, "UpdateConditionNotSatisfied"),
         (413, "RequestBodyTooLarge"),
+        (413, ""),
+        (404, ""),
     ],
     "read": [(403, "AuthorizationFailure"), (404, "TableNotFound")],
     "scan": [(403, "AuthorizationFailure"), (404, "TableNotFound")],
@@ -169,6 +171,8 @@ class ProcessWire:
             network.stats[f"{what} refused"] += 1
             network.stats[f"answers {status}"] += 1
             kind = ResourceNotFoundError if status == 404 and what != "commit" else HttpResponseError
+            if status == 413 and not code:  # a page of something in between, as the app's own transactions take it
+                kind = TableTransactionError
             return None, storage_error(status, code, kind, date=network.date()), there
         return there, None, 0.0
 
