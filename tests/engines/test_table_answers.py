@@ -17,7 +17,7 @@ from shared.counts import Counts
 from shared.errors import OutcomeUnknown, Refused, Rejected, StorageError
 from shared.events import BlobChange
 from shared.ports import Write
-from shared.writer import Writer
+from shared.writer import BUDGET_SECONDS, Writer
 from tests.engines.test_transactions import DONE, WRITES, answering, changeset, error, table_behind
 from tests.fakes.memory_blobs import MemoryBlobs
 from tests.fakes.memory_table import MemoryTable
@@ -169,3 +169,28 @@ async def test_i5_what_something_in_between_finds_too_large_is_sent_in_parts(lim
         assert all(isinstance(result, Refused) for result in results)
     else:
         assert [str(result) for result in results] == ["applied"] * 9
+
+
+@pytest.mark.parametrize(("asks_for", "most"), [("5", 4), ("", 30), ("120", 1), ("soon", 30)])
+async def test_a_busy_table_is_left_alone(asks_for: str, most: int) -> None:
+    """For as long as it asks, within the delivery's budget; without a word, for longer each time."""
+    requests = 0
+
+    async def busy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        requests += 1
+        await reader.readuntil(b"\r\n\r\n")
+        body = error("ServerBusy", "The server is busy.").encode()
+        asked = f"Retry-After: {asks_for}\r\n" if asks_for else ""
+        head = f"HTTP/1.1 503 Busy\r\nContent-Type: application/json\r\n{asked}Content-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+
+    world = World()
+    async with table_behind(busy) as table:
+        writer = Writer(table, Counts(table, FINGERPRINT, world.clock), world.blobs, world.clock, world.random)
+        change = BlobChange("queued", "a.jpg", present=True, sequencer="1", event_time=world.clock.now())
+        with pytest.raises(OutcomeUnknown, match="503 ServerBusy"):
+            await writer.apply(change, "queued")
+    assert requests <= most
+    assert world.clock.monotonic() <= BUDGET_SECONDS
