@@ -407,12 +407,12 @@ def ranges(seed: int) -> World:
     world.drain()
     if random.random() < 0.7:
         _let_go(world, lost=random.choice([0.0, 0.05]))
-    every_seconds = random.choice([0.5, 2])
+    every_seconds = random.choice([1, 3])
     reconciling = Reconciling(world, every_seconds, full=0.2, slices=(0.1, 0.3, 1.0))
     for changes in (0, 15, 15):
         if changes:
             Traffic(world, changes, poison=False, names=names).run()
-        world.run(random.choice([10, 40]))
+        world.run(random.choice([10, 30]))
     reconciling.is_over = True
     _end(world)
     _reconcile_anew(world)
