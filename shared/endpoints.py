@@ -72,7 +72,7 @@ async def status(services: Services, request: Request) -> Response:
 async def stream(services: Services, request: Request) -> Response:
     """Answer ``GET /api/cases/storage/status/stream``: Server-Sent Events until the stream's life is over."""
     known = wire.parse_last_event_id(_headers(request), _query(request))
-    snapshot = await services.watch.latest(newer_than=known or "")  # errors are answered before the stream begins
+    snapshot = await services.watch.latest(newer_than=known)  # errors are answered before the stream begins
     headers = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no", "Vary": "Authorization"}
     if request.method == "HEAD":
         return Response(media_type=EVENT_STREAM, headers=headers)
@@ -149,13 +149,13 @@ def _token_seconds(services: Services, request: Request) -> float:
 
 
 async def _frames(
-    services: Services, snapshot: StatusSnapshot, known: str | None, life_seconds: float, is_gone: Callable[[], bool]
+    services: Services, snapshot: StatusSnapshot, known: str, life_seconds: float, is_gone: Callable[[], bool]
 ) -> AsyncGenerator[bytes]:
     watch, heartbeat_seconds = services.watch, services.settings.heartbeat_seconds
     ends_at = services.clock.monotonic() + life_seconds
     version = snapshot.version
     with watch.held():
-        yield wire.retry_line(RETRY_MS) + (wire.UNCHANGED if known == version else snapshot.frame)
+        yield wire.retry_line(RETRY_MS) + (wire.UNCHANGED if snapshot.is_named(known) else snapshot.frame)
         try:
             while not watch.is_stopping and (left_seconds := ends_at - services.clock.monotonic()) > 0:
                 changed = await watch.next(version, min(heartbeat_seconds, left_seconds), is_gone)

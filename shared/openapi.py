@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 VERSION: Final = "0.1.0"
 CACHE_CONTROL: Final = "public, max-age=3600"
 PLATFORM: Final = {"description": "The platform's, before the app is reached: the headers are too large"}
-STATUS_CACHE_CONTROL: Final = "private, no-cache"
+STATUS_CACHE_CONTROL: Final = "private, no-cache, no-transform"
 STREAM_CACHE_CONTROL: Final = "no-store, no-transform"
 
 
@@ -79,7 +79,10 @@ def _status() -> Json:
     parameters = [
         _header("If-None-Match", "Versions that the client has: entity tags, weak or strong, or *. Empty is absent."),
         _header("If-Modified-Since", "An HTTP date. Looked at without If-None-Match and since only."),
-        _header("Prefer", "`wait=N`: hold the answer up to N seconds while the validator holds (RFC 7240)."),
+        _header(
+            "Prefer",
+            "`wait=N` (RFC 7240): hold the answer up to N seconds while the validator holds. The first wait counts.",
+        ),
         _query("since", "As If-None-Match, for paths that lose headers.", maxLength=wire.MAX_VALUE_CHARACTERS),
         _query(
             "wait",
@@ -102,6 +105,7 @@ def _stream() -> Json:
     parameters = [
         _header("Last-Event-ID", "The version that the client has: a comment instead of a first frame if it holds."),
         _query("last_event_id", "The same, for paths that lose headers.", maxLength=wire.MAX_VALUE_CHARACTERS),
+        _query("lastEventId", "The same, as polyfills add it; goes first.", maxLength=wire.MAX_VALUE_CHARACTERS),
     ]
     headers = _refer(**{"Cache-Control": "StreamCache", "X-Accel-Buffering": "X-Accel-Buffering"})
     answers = {"200": _answer("Server-Sent Events, until the stream's life is over", EVENT_STREAM, "Event", headers)}

@@ -28,10 +28,14 @@ PROBLEM_TYPE: Final = "application/problem+json"
 #: The unquoted ``*`` of If-None-Match; no entity tag can contain a quote.
 ANY: Final = '"'
 
-_ENTITY_TAG = re.compile(r'[\s,]*(?:(?:W/)?"([^"]*)"|([^",\s]+))')
+_ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"|([^",\s]+)')
 _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
-_PREFERENCE = re.compile(r'(?:[^",]|"[^"]*")+')
-_PREFERENCE_WAIT = re.compile(r"wait\s*=\s*(.*)", re.IGNORECASE | re.DOTALL)
+#: An element of a list (RFC 9110, 5.6.1): quoted strings may hold commas, and one that never ends takes all the rest.
+_ELEMENT = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.?)*"?)+', re.DOTALL)
+#: A preference by the name of wait: not one that only begins like it, and whatever it is followed by.
+_WAIT = re.compile(r"\s*wait(?![\w!#$%&'*+.^`|~-])", re.IGNORECASE | re.ASCII)
+#: Its value, a token or a quoted string (RFC 7240, 2), before any parameters.
+_WAIT_VALUE = re.compile(r'\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s";]*+))\s*+(?:;.*)?', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class StatusQuery:
     def holds_for(self, snapshot: StatusSnapshot) -> bool:
         """Tell whether what the client has is what the snapshot shows (RFC 9110, 13.1: weak comparison)."""
         if self.tags:
-            return ANY in self.tags or snapshot.version in self.tags
+            return ANY in self.tags or any(snapshot.is_named(tag) for tag in self.tags)
         return self.unmodified_since is not None and not snapshot.modified_since(self.unmodified_since)
 
     def is_held_from(self, snapshot: StatusSnapshot) -> bool:
@@ -86,41 +90,40 @@ def parse_status_query(
     start = _single(query, "from")
     if start not in {None, "now"}:
         raise BadRequest("from takes only the value now")
-    asked, preferred = _single(query, "wait"), _preferred_wait(headers)
-    wait = preferred if asked is None else asked
+    asked, preferred = _single(query, "wait"), _preferred_seconds(headers)
+    wait_seconds = (preferred or 0.0) if asked is None else _required_seconds(asked)
     unmodified_since = _http_date(_values(headers, "if-modified-since"))
     return StatusQuery(
         tags=tags,
         unmodified_since=None if tags else unmodified_since,
-        wait_seconds=min(_seconds(wait), max_wait_seconds) if wait is not None else 0.0,
+        wait_seconds=min(wait_seconds, max_wait_seconds),
         wait_was_preferred=asked is None and preferred is not None,
         from_now=start == "now",
     )
 
 
-def parse_last_event_id(headers: Sequence[tuple[str, str]], query: Sequence[tuple[str, str]]) -> str | None:
-    """Return the version that a stream's client has, or None.
+def parse_last_event_id(headers: Sequence[tuple[str, str]], query: Sequence[tuple[str, str]]) -> str:
+    """Return the version that a stream's client has, or "".
+
+    The newest counts: the header, of two the last; then what a polyfill has added to the address; then what stood in
+    the address from the beginning.
 
     Raises:
-        BadRequest: The query parameter is given twice, or the value is too long. Of two headers the last counts.
+        BadRequest: A query parameter is given twice, or a value is too long.
     """
-    values, asked = _values(headers, "last-event-id"), _single(query, "last_event_id")
-    given = values[-1] if values else asked
-    return given.strip().strip('"') or None if given is not None else None
+    asked, added = _single(query, "last_event_id"), _single(query, "lastEventId")
+    given = next(filter(None, [*_values(headers, "last-event-id")[::-1], added, asked]), "")
+    return given.strip().removeprefix("W/").strip('"')
 
 
 def parse_tags(value: str) -> frozenset[str]:
     """Read an If-None-Match value: a list of entity tags, weak or strong, or ``*``.
 
     An empty value counts as absent (the first request of some clients has one). A tag without quotes is taken as
-    it stands: some clients strip them.
+    it stands: some clients strip them. Junk between the tags is skipped.
     """
-    tags, position = set(), 0
-    while match := _ENTITY_TAG.match(value, position):
-        quoted, bare = match.groups()
-        tags.add(ANY if bare == "*" else quoted or bare)
-        position = match.end()
-    return frozenset(tag for tag in tags if tag)
+    found = _ENTITY_TAG.findall(value)
+    return frozenset(ANY if bare == "*" else quoted or bare for quoted, bare in found if quoted or bare)
 
 
 def http_date(moment: datetime) -> str:
@@ -163,18 +166,23 @@ def _single(query: Sequence[tuple[str, str]], name: str) -> str | None:
     return values[0] if values else None
 
 
-def _preferred_wait(headers: Sequence[tuple[str, str]]) -> str | None:
-    preferences = _PREFERENCE.findall(",".join(_values(headers, "prefer")))
-    waits = [match[1] for each in preferences if (match := _PREFERENCE_WAIT.fullmatch(each.split(";")[0].strip()))]
-    if len(waits) > 1:
-        raise BadRequest("Prefer asks for more than one wait")
-    return waits[0].strip().strip('"') if waits else None
+def _preferred_seconds(headers: Sequence[tuple[str, str]]) -> float | None:
+    """Return the wait of ``Prefer``; None when there is none, or the first one, which counts, cannot be understood."""
+    preferences = (each for line in _values(headers, "prefer") for each in _ELEMENT.findall(line))
+    wait = next(((each, name.end()) for each in preferences if (name := _WAIT.match(each))), None)
+    value = _WAIT_VALUE.fullmatch(*wait) if wait else None
+    return _seconds(re.sub(r"\\(.)", r"\1", value[1] or value[2] or "")) if value else None
 
 
-def _seconds(text: str) -> float:
-    if not _SECONDS.fullmatch(text):
+def _required_seconds(text: str) -> float:
+    seconds = _seconds(text)
+    if seconds is None:
         raise BadRequest("wait is a number of seconds, such as 25")
-    return float(text)
+    return seconds
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if _SECONDS.fullmatch(text) else None
 
 
 def _http_date(values: Sequence[str]) -> datetime | None:

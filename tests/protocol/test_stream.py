@@ -16,6 +16,8 @@ from tests.protocol.deployment import EVENT_SECONDS, SLACK_SECONDS, STREAM, Call
 #: A stream's life may be this part shorter than MAX_STREAM_SECONDS.
 EARLY = 1 / 16
 BURST = 10
+#: The header, the query, and whether a frame comes first.
+RESUMED = [("", "{v}", False), ("", "{v}-gzip", False), ("{v}", "another", False), ("another", "{v}", True)]
 
 
 class Stream:
@@ -121,15 +123,18 @@ async def test_p83_resumed(caller: Caller) -> None:
 
 
 async def test_p84_resumed_by_query(caller: Caller) -> None:
-    """`?last_event_id=` is the same, and the header goes first."""
-    for header, query, is_frame in (("", "{v}", False), ("{v}", "another", False), ("another", "{v}", True)):
+    """`?last_event_id=` and `?lastEventId=` are the same, and the header goes first."""
+    cases = [(name, *case) for name in ("last_event_id", "lastEventId") for case in RESUMED]
+    for name, header, query, is_frame in cases:
         block: dict[str, str] = {}
 
-        async def ask(before: httpx.Response, *, h: str = header, q: str = query, b: dict[str, str] = block):
+        async def ask(
+            before: httpx.Response, *, n: str = name, h: str = header, q: str = query, b: dict[str, str] = block
+        ) -> httpx.Response:
             b.clear()
             version = version_of(before)
             headers = {"Last-Event-ID": h.replace("{v}", version)} if h else {}
-            b.update(await first_of(caller, headers, last_event_id=q.replace("{v}", version)))
+            b.update(await first_of(caller, headers, **{n: q.replace("{v}", version)}))
             return before
 
         await caller.steady(ask)
