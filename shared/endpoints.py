@@ -54,8 +54,7 @@ CLIENT_GONE_STATUS: Final = 499
 async def status(services: Services, request: Request) -> Response:
     """Answer ``GET /api/cases/storage/status``: at once, or when the counts change."""
     query = wire.parse_status_query(_headers(request), _query(request), services.settings.max_wait_seconds)
-    ahead = next(iter(query.tags), "")
-    snapshot = await services.watch.latest(newer_than=ahead)
+    snapshot = await services.watch.latest(newer_than=query.tags)
     left_seconds = _token_seconds(services, request)
     holds = query.holds_for(snapshot)
     if query.is_held_from(snapshot):
@@ -72,7 +71,9 @@ async def status(services: Services, request: Request) -> Response:
 async def stream(services: Services, request: Request) -> Response:
     """Answer ``GET /api/cases/storage/status/stream``: Server-Sent Events until the stream's life is over."""
     known = wire.parse_last_event_id(_headers(request), _query(request))
-    snapshot = await services.watch.latest(newer_than=known)  # errors are answered before the stream begins
+    snapshot = await services.watch.latest(
+        newer_than=frozenset({known})
+    )  # errors are answered before the stream begins
     headers = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no", "Vary": "Authorization"}
     if request.method == "HEAD":
         return Response(media_type=EVENT_STREAM, headers=headers)

@@ -8,6 +8,7 @@ import math
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from tests.protocol.deployment import (
     ATTEMPTS,
     EVENT_SECONDS,
+    HEALTH,
     SLACK_SECONDS,
     STATUS,
     Caller,
@@ -22,6 +24,9 @@ from tests.protocol.deployment import (
     quoted,
     version_of,
 )
+
+if TYPE_CHECKING:
+    from tests.e2e.stack import Stack
 
 #: A wait that is waited out, and the part of it that the server may leave out.
 WAIT = 1.0
@@ -150,6 +155,23 @@ async def test_p8_shared_reads(caller: Caller) -> None:
     assert version_of(await woken) != before
     await asyncio.sleep(caller.deployment.seconds("POLL_INTERVAL_SECONDS"))
     assert version_of(await caller.current()) != before
+
+
+async def test_p9_claims_to_be_ahead(stack: Stack, caller: Caller) -> None:
+    """Nobody is shown older counts than it has; all who have, or claim, a later version than this instance share one more read a `POLL_INTERVAL_SECONDS`."""  # noqa: E501
+    del stack  # of several instances each reads by itself
+
+    async def reads() -> int:
+        await asyncio.sleep(1.1)  # a report is made once a second
+        return int((await caller.get(HEALTH)).json()["status_reads"])
+
+    version = version_of(await caller.current())
+    ahead = f"{version.rpartition('-')[0]}-999999999"
+    before, started = await reads(), time.monotonic()
+    asked = [caller.get(headers=quoted(ahead)) for _ in range(BURST)] + [caller.get(since=ahead) for _ in range(BURST)]
+    assert {answer.status_code for answer in await asyncio.gather(*asked)} == {200}
+    took = await reads() - before
+    assert took <= 2 * math.ceil((time.monotonic() - started) / caller.deployment.seconds("POLL_INTERVAL_SECONDS"))
 
 
 async def test_p10_if_none_match(caller: Caller) -> None:

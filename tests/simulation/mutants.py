@@ -316,9 +316,11 @@ MUTANTS: dict[str, Mutant] = {
         "watch", "if known is None or known.is_behind(snapshot.version):", "if True:", "watching"
     ),
     "a client that is ahead shown what is there": _edit(
-        "watch", "for _ in range(2):", "for _ in range(0):", "watching"
+        "watch", "while self._ended < enough and", "while False and", "watching"
     ),
-    "a read under way taken for a new one": _edit("watch", "for _ in range(2):", "for _ in range(1):", "watching"),
+    "a read under way taken for a new one": _edit(
+        "watch", "enough = self.reads + 1", "enough = self.reads + (self._fetch is None)", "watching"
+    ),
     "an error is kept for ever": _edit(
         "watch",
         "self._failure, self._started_at = failure, started_at",
