@@ -54,13 +54,17 @@ CLIENT_GONE_STATUS: Final = 499
 async def status(services: Services, request: Request) -> Response:
     """Answer ``GET /api/cases/storage/status``: at once, or when the counts change."""
     query = wire.parse_status_query(_headers(request), _query(request), services.settings.max_wait_seconds)
-    snapshot = await services.watch.latest(newer_than=query.tags)
+    watch, is_gone = services.watch, partial(has_left, request.receive)
+    snapshot = await watch.latest(newer_than=query.tags)
     left_seconds = _token_seconds(services, request)
     holds = query.holds_for(snapshot)
+    wait_seconds = min(query.wait_seconds * (1 - services.random.uniform(0, JITTER)), left_seconds)
     if query.is_held_from(snapshot):
-        wait_seconds = min(query.wait_seconds * (1 - services.random.uniform(0, JITTER)), left_seconds)
-        changed = await services.watch.changed(snapshot.version, wait_seconds, partial(has_left, request.receive))
+        changed = await watch.changed(snapshot.version, wait_seconds, is_gone)
         snapshot, holds = (changed, False) if changed is not None else (snapshot, True)
+    elif held_seconds := query.seconds_to_date(snapshot, services.clock.now(), watch.interval_seconds):
+        await watch.changed(snapshot.version, min(held_seconds, wait_seconds), is_gone)
+        snapshot = await watch.latest()
     answers = services.answers.of(snapshot)
     answer = answers.unchanged if holds else answers.counts
     if query.wait_was_preferred:

@@ -87,9 +87,13 @@ class StatusSnapshot:
         and the read after it: a further change in the same second, or one that landed while this was read, must
         not be answered 304 to a client that holds the older counts.
         """
-        after_change = self._landed_at.replace(microsecond=0) + timedelta(seconds=1)
         seen_until = (self.read_at - LAST_MODIFIED_MARGIN).replace(microsecond=0)
-        return min(after_change, seen_until)
+        return min(self._after_change, seen_until)
+
+    @property
+    def dated_at(self) -> datetime:
+        """When a read gives these counts their last ``last_modified``: the one that holds until they change."""
+        return self._after_change + LAST_MODIFIED_MARGIN
 
     def modified_since(self, moment: datetime) -> bool:
         """Tell whether the counts may have changed at or after this moment; one in the future says nothing."""
@@ -104,6 +108,10 @@ class StatusSnapshot:
         prefix = f"{self.tally.epoch}-"
         claimed = _REVISION.match(tag, len(prefix)) if tag.startswith(prefix) else None
         return claimed is not None and int(claimed[0]) > self.tally.revision
+
+    @property
+    def _after_change(self) -> datetime:
+        return self._landed_at.replace(microsecond=0) + timedelta(seconds=1)
 
     @property
     def _landed_at(self) -> datetime:

@@ -67,7 +67,7 @@ class Watch:
     ) -> None:
         self._counts = counts
         self._clock = clock
-        self._interval_seconds = poll_interval_seconds
+        self.interval_seconds = poll_interval_seconds
         self.max_waiters = max_waiters
         self._snapshot: StatusSnapshot | None = None
         self._failure: RequestError | None = None
@@ -96,7 +96,7 @@ class Watch:
             ServiceUnavailable: The table cannot be read.
         """
         enough = self.reads + 1  # a read under way began before, and may not have seen that version
-        if self._age_seconds() > self._interval_seconds * (2 if self._poller else 1):
+        if self._age_seconds() > self.interval_seconds * (2 if self._poller else 1):
             await self._shared_fetch()
         while self._ended < enough and self._is_behind(newer_than):
             await self._extra_fetch()
@@ -201,7 +201,7 @@ class Watch:
 
     async def _poll(self) -> None:
         while True:
-            await asyncio.sleep(max(0.0, self._interval_seconds - self._age_seconds()))
+            await asyncio.sleep(max(0.0, self.interval_seconds - self._age_seconds()))
             await self._shared_fetch()
 
     async def _shared_fetch(self) -> None:
@@ -217,7 +217,7 @@ class Watch:
             if now < self._extra_from:
                 await self._clock.sleep(self._extra_from - now)
                 return
-            self._extra_from = now + self._interval_seconds
+            self._extra_from = now + self.interval_seconds
         await self._shared_fetch()
 
     async def _read(self) -> None:
@@ -264,7 +264,7 @@ class Watch:
         return self._snapshot
 
     def _require_confirmed(self) -> None:
-        if self._clock.monotonic() - self._confirmed_at > UNCONFIRMED_SECONDS + self._interval_seconds:
+        if self._clock.monotonic() - self._confirmed_at > UNCONFIRMED_SECONDS + self.interval_seconds:
             self._current()  # says why, when there is a reason
             raise ServiceUnavailable("the counts could not be confirmed for a while; try again")
 

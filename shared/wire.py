@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from shared.status import StatusSnapshot
 
 MAX_VALUE_CHARACTERS: Final = 4096
+#: From a change to a date that tells it from the one before: the rest of its second, and the margin of the clocks.
+LONGEST_DATE_HOLD_SECONDS: Final = 3.0
 KEEP_ALIVE: Final = b": keep-alive\n\n"
 UNCHANGED: Final = b": unchanged\n\n"
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -66,8 +68,24 @@ class StatusQuery:
         """Tell whether the request is to be held until the counts differ from this snapshot's."""
         if not self.wait_seconds:
             return False
-        has_validator = bool(self.tags) or self.unmodified_since is not None
+        date = self.unmodified_since
+        has_validator = bool(self.tags) or (date is not None and date <= snapshot.read_at)
         return self.holds_for(snapshot) if has_validator else self.from_now
+
+    def seconds_to_date(self, snapshot: StatusSnapshot, now: datetime, interval_seconds: float) -> float:
+        """Return for how long a request that waits is held although its date does not hold; 0: it is not.
+
+        Just after a change the answer has to carry a date from before it. Who sends that date back would be answered
+        with it at once, again and again. So while the answer could carry no later date than the request has, it is
+        kept back until it carries the one that holds, which takes a read from then on, within the interval of reads.
+        """
+        date = self.unmodified_since
+        if not self.wait_seconds or date is None or self.holds_for(snapshot) or snapshot.last_modified > date:
+            return 0.0
+        if date > snapshot.read_at:
+            return LONGEST_DATE_HOLD_SECONDS  # no answer comes to such a date
+        left_seconds = max(0.0, (snapshot.dated_at - now).total_seconds())
+        return min(left_seconds + interval_seconds, LONGEST_DATE_HOLD_SECONDS)
 
 
 def parse_status_query(

@@ -33,6 +33,8 @@ WAIT = 1.0
 EARLY = 1 / 16
 TIMER_SECONDS = 0.05
 BURST = 30
+#: To a client that has nothing but dates: the change, a date that holds, and a second that passed in between.
+ANSWERS_A_CHANGE = 3
 
 
 def http_date(moment: datetime) -> str:
@@ -304,7 +306,7 @@ async def test_p32_a_held_request_is_woken(caller: Caller) -> None:
 
 
 async def test_p33_a_wait_for_what_has_changed(caller: Caller) -> None:
-    """A wait whose validator does not hold is answered 200 at once."""
+    """A wait whose validator does not hold is answered 200 at once, but for a date as in P41."""
     async with asyncio.timeout(SLACK_SECONDS):
         assert (await caller.get(headers=quoted("another"), wait="20")).status_code == 200
 
@@ -363,12 +365,23 @@ async def test_p40_any_change(caller: Caller) -> None:
 
 
 async def test_p41_other_validators(caller: Caller) -> None:
-    """`since` and `If-Modified-Since` can be waited on as well."""
+    """`since` and `If-Modified-Since` can be waited on as well; while the answer could carry no later date than the request has, it is held until it can, 3 s at most, and is 200."""  # noqa: E501
     await waits_out(caller, since="{version}", wait=f"{WAIT:g}")
     await waits_out(
         caller, If_Modified_Since=(await unmodified(caller)).headers["last-modified"], Prefer=f"wait={WAIT:g}"
     )
+    for moment in (datetime.now(UTC) + timedelta(seconds=30), datetime(9999, 12, 31, tzinfo=UTC)):
+        started, future = time.monotonic(), {"If-Modified-Since": http_date(moment)}
+        assert (await caller.get(headers=future, wait="20")).status_code == 200
+        assert 3 - TIMER_SECONDS <= time.monotonic() - started <= 3 + SLACK_SECONDS
+        await waits_out(caller, **{k.replace("-", "_"): v for k, v in future.items()}, wait=f"{WAIT:g}", from_="now")
     await wakes(caller, since="{version}")
+    answer, answers = await caller.current(), 0  # of a change that has just been
+    while answer.status_code == 200 and answers <= ANSWERS_A_CHANGE:
+        version = version_of(answer)
+        answer = await caller.get(headers={"If-Modified-Since": answer.headers["last-modified"]}, wait="4")
+        answers = answers + 1 if answer.status_code == 200 and version_of(answer) == version else 0
+    assert answers <= ANSWERS_A_CHANGE
 
 
 @pytest.mark.parametrize("wait", ["wait", "wait=", 'wait=""', "wait=abc", "wait=-1", "wait=1e3", "wait=NaN", "wait=+1"])
