@@ -12,6 +12,7 @@ from datetime import UTC
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
+from shared import negotiation
 from shared.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -27,17 +28,12 @@ LONGEST_DATE_HOLD_SECONDS: Final = 3.0
 KEEP_ALIVE: Final = b": keep-alive\n\n"
 UNCHANGED: Final = b": unchanged\n\n"
 PROBLEM_TYPE: Final = "application/problem+json"
+EVENT_STREAM: Final = "text/event-stream"
 #: The unquoted ``*`` of If-None-Match; no entity tag can contain a quote.
 ANY: Final = '"'
 
 _ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"|([^",\s]+)')
 _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
-#: An element of a list (RFC 9110, 5.6.1): quoted strings may hold commas, and one that never ends takes all the rest.
-_ELEMENT = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.?)*"?)+', re.DOTALL)
-#: A preference by the name of wait: not one that only begins like it, and whatever it is followed by.
-_WAIT = re.compile(r"\s*wait(?![\w!#$%&'*+.^`|~-])", re.IGNORECASE | re.ASCII)
-#: Its value, a token or a quoted string (RFC 7240, 2), before any parameters.
-_WAIT_VALUE = re.compile(r'\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s";]*+))\s*+(?:;.*)?', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +97,14 @@ def parse_status_query(
     Raises:
         BadRequest: A value is unusable; the detail says which and why.
     """
-    tags = parse_tags(",".join(_values(headers, "if-none-match")))
+    tags = if_none_match(headers)
     since = _single(query, "since")
     if not tags and since:
         tags = parse_tags(since)
     start = _single(query, "from")
     if start not in {None, "now"}:
         raise BadRequest("from takes only the value now")
-    asked, preferred = _single(query, "wait"), _preferred_seconds(headers)
+    asked, preferred = _single(query, "wait"), _seconds(negotiation.preferred_wait(_values(headers, "prefer")))
     wait_seconds = (preferred or 0.0) if asked is None else _required_seconds(asked)
     unmodified_since = _http_date(_values(headers, "if-modified-since"))
     return StatusQuery(
@@ -134,6 +130,15 @@ def parse_last_event_id(headers: Sequence[tuple[str, str]], query: Sequence[tupl
     return given.strip().removeprefix("W/").strip('"')
 
 
+def if_none_match(headers: Sequence[tuple[str, str]]) -> frozenset[str]:
+    """Read the tags of If-None-Match; several lines are one list.
+
+    Raises:
+        BadRequest: They are too long.
+    """
+    return parse_tags(",".join(_values(headers, "if-none-match")))
+
+
 def parse_tags(value: str) -> frozenset[str]:
     """Read an If-None-Match value: a list of entity tags, weak or strong, or ``*``.
 
@@ -147,6 +152,21 @@ def parse_tags(value: str) -> frozenset[str]:
 def http_date(moment: datetime) -> str:
     """Write an HTTP date (IMF-fixdate)."""
     return format_datetime(moment, usegmt=True)
+
+
+def takes_events_only(headers: Sequence[tuple[str, str]]) -> bool:
+    """Tell whether a client accepts an event stream and no problem document, as a browser's EventSource does."""
+    lines = [line for name, line in headers if name == "accept"]
+    return negotiation.accepts(lines, EVENT_STREAM) and not negotiation.accepts(lines, PROBLEM_TYPE)
+
+
+def unavailable(error: RequestError, retry_ms: int) -> bytes:
+    """Write the whole stream of a client that would give up for ever at an answer that is not 200.
+
+    Without an id, so that it comes back with the version that it has, and without a comment, which says elsewhere
+    that the counts are confirmed.
+    """
+    return b"%bevent: unavailable\ndata: %b\n\n" % (retry_line(retry_ms), problem(error))
 
 
 def retry_line(retry_ms: int) -> bytes:
@@ -182,14 +202,6 @@ def _single(query: Sequence[tuple[str, str]], name: str) -> str | None:
     if values and len(values[0]) > MAX_VALUE_CHARACTERS:
         raise BadRequest(f"the query parameter {name} is longer than {MAX_VALUE_CHARACTERS} characters")
     return values[0] if values else None
-
-
-def _preferred_seconds(headers: Sequence[tuple[str, str]]) -> float | None:
-    """Return the wait of ``Prefer``; None when there is none, or the first one, which counts, cannot be understood."""
-    preferences = (each for line in _values(headers, "prefer") for each in _ELEMENT.findall(line))
-    wait = next(((each, name.end()) for each in preferences if (name := _WAIT.match(each))), None)
-    value = _WAIT_VALUE.fullmatch(*wait) if wait else None
-    return _seconds(re.sub(r"\\(.)", r"\1", value[1] or value[2] or "")) if value else None
 
 
 def _required_seconds(text: str) -> float:

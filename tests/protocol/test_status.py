@@ -15,10 +15,12 @@ import pytest
 
 from tests.protocol.deployment import (
     ATTEMPTS,
+    DOCUMENT,
     EVENT_SECONDS,
     HEALTH,
     SLACK_SECONDS,
     STATUS,
+    STREAM,
     Caller,
     is_problem,
     quoted,
@@ -410,26 +412,35 @@ async def test_p50_head(caller: Caller) -> None:
     assert body == b""
 
 
-async def test_p51_options(caller: Caller) -> None:
-    """`OPTIONS` is answered 204 with `Allow`, and needs no token."""
-    known = bool(caller.deployment.code)  # a function key is the platform's, which wants it for every method
-    answer = await caller.get(method="OPTIONS", is_known=known)
-    assert (answer.status_code, answer.content) == (204, b"")
-    assert {each.strip() for each in answer.headers["allow"].split(",")} == {"GET", "HEAD", "OPTIONS"}
+async def test_p51_options(each_mode: list[Caller]) -> None:
+    """`OPTIONS` is answered 204 with `Allow`, and needs no token, no key and no storage."""
+    for caller in each_mode:
+        for path in (STATUS, STREAM, HEALTH, DOCUMENT):
+            answer = await caller.get(path, method="OPTIONS", is_known=False)
+            assert (answer.status_code, answer.content) == (204, b"")
+            assert {each.strip() for each in answer.headers["allow"].split(",")} == {"GET", "HEAD", "OPTIONS"}
 
 
-async def test_p52_cors(caller: Caller) -> None:
-    """An origin of `CORS_ORIGINS` may read the answers, `ETag` included, and is told so by `OPTIONS`."""
+async def test_p52_cors(each_mode: list[Caller]) -> None:
+    """An origin of `CORS_ORIGINS` may read the answers, `ETag` included, and is told so by `OPTIONS`, in each `AUTH_MODE`."""  # noqa: E501
+    for caller in each_mode:
+        origin = origin_of(caller)
+        answer = await caller.get(headers={"Origin": origin})
+        assert answer.headers["access-control-allow-origin"] in {origin, "*"}
+        assert {"ETag", "Retry-After"} <= set(answer.headers["access-control-expose-headers"].split(", "))
+        asked = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+        asked |= {"Access-Control-Request-Headers": "x-functions-key, authorization,,x-other;="}
+        preflight = await caller.get(headers=asked, method="OPTIONS", is_known=False)
+        assert (preflight.status_code, preflight.content) == (204, b"")
+        assert preflight.headers["access-control-allow-origin"] in {origin, "*"}
+        allowed = preflight.headers["access-control-allow-headers"].lower().split(", ")
+        assert {"authorization", "if-none-match", "last-event-id", "prefer", "x-functions-key"} <= set(allowed)
+
+
+def origin_of(caller: Caller) -> str:
+    """Return an origin that is allowed there."""
     origin = caller.deployment.setting("CORS_ORIGINS").split(",")[0]
-    if not origin:
-        pytest.skip("no origin is known: give --setting CORS_ORIGINS=...")
-    answer = await caller.get(headers={"Origin": origin})
-    assert answer.headers["access-control-allow-origin"] in {origin, "*"}
-    assert {"ETag", "Retry-After"} <= set(answer.headers["access-control-expose-headers"].split(", "))
-    asked = {"Origin": origin, "Access-Control-Request-Method": "GET"}
-    preflight = await caller.get(headers=asked, method="OPTIONS", is_known=bool(caller.deployment.code))
-    allowed = preflight.headers["access-control-allow-headers"].lower().split(", ")
-    assert {"authorization", "if-none-match", "last-event-id", "prefer"} <= set(allowed)
+    return origin.replace("*", "https://any.example.com") or pytest.skip("give --setting CORS_ORIGINS=...")
 
 
 async def test_p53_another_origin(caller: Caller) -> None:
@@ -439,6 +450,22 @@ async def test_p53_another_origin(caller: Caller) -> None:
     if allowed == "*" and caller.deployment.setting("CORS_ORIGINS") in {"", "*"}:
         pytest.skip("every origin is allowed there (CORS_ORIGINS=*), as `make dev` does")
     assert allowed is None
+
+
+@pytest.mark.parametrize("path", [STATUS, STREAM, HEALTH, DOCUMENT])
+async def test_p54_shared_caches(each_mode: list[Caller], path: str) -> None:
+    """Each answer is for all origins (`CORS_ORIGINS=*`), or says `Vary: Origin`, also to none and to one that is not allowed."""  # noqa: E501
+    for caller in each_mode:
+        is_open = "*" in caller.deployment.setting("CORS_ORIGINS")
+        for headers in ({}, {"Origin": origin_of(caller)}, {"Origin": "https://evil.example.com"}):
+            for method, is_known in (("HEAD", True), ("HEAD", False), ("DELETE", False)):
+                answer = await caller.get(path, headers, method=method, is_known=is_known)
+                if caller.deployment.code and not is_known and path in {STATUS, STREAM}:
+                    continue  # the platform's answer
+                if is_open:
+                    assert answer.headers["access-control-allow-origin"] == "*"
+                else:
+                    assert "Origin" in answer.headers["vary"].split(", ")
 
 
 @pytest.mark.parametrize("value", ["abc", "-1", "NaN", "inf", "1e3", "+1", "", "0x1", "1,5", "\u0661"])

@@ -402,6 +402,48 @@ def test_over_long_parameters(name):
         parse_status_query([], [(name, "1" * (MAX_VALUE_CHARACTERS + 1))], MAX_WAIT_SECONDS)
 
 
+# --- Accept ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "only"),
+    [
+        (["text/event-stream"], True),
+        (["TEXT/Event-Stream; charset=utf-8"], True),
+        (["text/event-stream;q=0.1"], True),
+        (["application/json", "text/event-stream"], True),
+        (["text/*"], True),
+        (["text/event-stream, */*;q=0"], True),
+        (["text/event-stream, */*, application/problem+json;q=0"], True),
+        (["text/event-stream, application/*;q=0.0, */*"], True),
+        (['text/event-stream; x="a, */*"'], True),
+        (["text/event-stream;;, ,;"], True),
+        (["text/event-stream, application/problem+json"], False),
+        (["text/event-stream", "Application/Problem+JSON;q=0.1"], False),
+        (["text/event-stream, application/*"], False),
+        (["text/event-stream, */*;q=0.001"], False),
+        (["*/*"], False),
+        (["text/event-stream;q=0"], False),
+        (["text/event-stream; a=b; Q=0.000, text/html"], False),
+        (["text/event-stream;q=0, text/*, application/json"], False),
+        (["application/json"], False),
+        (["text/event-streams"], False),
+        (["text", "*", ";q=0", "\u00e9"], False),
+        ([""], False),
+        ([], False),
+    ],
+)
+def test_who_takes_events_only(lines, only):
+    """An EventSource accepts an event stream and no problem document; `*/*` accepts both (RFC 9110, 12.5.1)."""
+    assert wire.takes_events_only([("accept", line) for line in lines]) is only
+
+
+@given(st.lists(st.text(st.sampled_from('*/,;=q01."\\ aetx'), max_size=40), max_size=3))
+def test_any_accept_is_read(lines):
+    """Arbitrary text is an answer, never an error."""
+    assert wire.takes_events_only([("accept", line) for line in lines]) in {True, False}
+
+
 # --- streams --------------------------------------------------------------------------------------------------------
 
 
@@ -441,6 +483,14 @@ def test_bad_last_event_ids(headers, parameters):
     """Bad input (… repeated; an over-long header): 400 for a stream too."""
     with pytest.raises(BadRequest):
         parse_last_event_id(headers, parameters)
+
+
+def test_an_outage_as_an_event():
+    """`retry:` and one event with the problem: no id, which would be forgotten, and no comment, which confirms."""
+    error = ServiceUnavailable("storage is away")
+    retry, event, data, *end = wire.unavailable(error, 4213).split(b"\n")
+    assert (retry, event, end) == (b"retry: 4213", b"event: unavailable", [b"", b""])
+    assert data == b"data: " + wire.problem(error)
 
 
 def test_stream_frames():

@@ -15,7 +15,8 @@ const RETRY_BOUNDS_MS = [100, 30_000] as const;
 export async function followStream(exchange: Exchange): Promise<Outcome> {
   if (typeof TextDecoder === 'undefined') return { kind: 'unstreamable' };
   const known = exchange.memory.reading?.validator;
-  const headers: Record<string, string> = { Accept: 'text/event-stream' };
+  // Without the second type the server takes us for an EventSource, which does not see a 503 and its Retry-After.
+  const headers: Record<string, string> = { Accept: 'text/event-stream, application/problem+json' };
   if (known) headers['Last-Event-ID'] = known;
   const progress = { frames: 0 };
   try {
