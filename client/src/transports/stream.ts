@@ -38,7 +38,7 @@ async function readFrames(
   progress: { frames: number },
 ): Promise<Outcome> {
   if (!/^text\/event-stream\b/i.test(response.headers.get('Content-Type') ?? '')) {
-    throw new StatusError('protocol', 'Not an event stream.');
+    throw new StatusError('protocol', 'Not a stream.');
   }
   const reader = response.body?.getReader?.();
   if (!reader) return { kind: 'unstreamable' };
@@ -68,6 +68,6 @@ async function readFrames(
     parser.feed(decoder.decode(value, { stream: true }));
     if (progress.frames) deadline.arm(STREAM_SILENCE_MS);
   }
-  if (!progress.frames) throw new StatusError('protocol', 'An empty stream.');
+  if (!progress.frames) throw new StatusError('protocol', 'Empty stream.');
   return { kind: 'ended', retryMs, livedMs: clock.now() - startedAt };
 }
