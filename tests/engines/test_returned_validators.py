@@ -1,11 +1,11 @@
-"""A client that has nothing but dates: it is held like any other, also while a date is too young to tell."""
+"""A client that returns what it was given is held: a date that is too young to tell, a tag that a proxy has changed."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from email.utils import format_datetime, parsedate_to_datetime
@@ -29,6 +29,10 @@ from tests.fakes.world import FINGERPRINT, World
 INTERVAL_SECONDS = 0.5
 #: The way there and back.
 TRIP_SECONDS = 0.02
+ADDED = ["", "-gzip", "--gzip", "-df", ";br", ":0"]
+
+type Returned = Callable[[Mapping[str, str]], dict[str, str]]
+
 FRACTIONS = [0.0, 0.001, 0.1, 0.25, 0.5, 0.7, 0.877, 0.999]
 
 
@@ -51,7 +55,10 @@ class Served:
         """Ask for the status."""
         raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
         request: Any = SimpleNamespace(
-            headers=SimpleNamespace(raw=raw), scope={"query_string": query.encode()}, receive=lambda: None
+            headers=SimpleNamespace(raw=raw),
+            scope={"query_string": query.encode()},
+            state=SimpleNamespace(token_ends_at=float("inf")),
+            receive=lambda: None,
         )
         await asyncio.sleep(TRIP_SECONDS)
         return await endpoints.status(self.services, request)
@@ -81,31 +88,43 @@ def version_of(answer: Any) -> str:
     return str(json.loads(answer.body)["data"]["version"])
 
 
+def by_date(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the date."""
+    return {"if_modified_since": given["last-modified"]}
+
+
+def by_tag(added: str) -> Returned:
+    """Return what returns the tag with something added to it."""
+    return lambda given: {"if_none_match": f'W/"{given["etag"].strip(chr(34))}{added}"'}
+
+
 @pytest.mark.parametrize("fraction", FRACTIONS)
-def test_a_client_that_returns_the_date_that_it_was_given_is_answered_three_times_a_change(fraction: float) -> None:
+@pytest.mark.parametrize("returned", [by_date, *map(by_tag, ADDED)])
+def test_a_client_that_returns_what_it_was_given_is_answered_three_times_a_change(
+    fraction: float, returned: Returned
+) -> None:
     """And it has each change within a poll of it."""
-    answers = virtual_time.run(follow_by_date([10 + fraction, 30 + fraction, 47 + fraction]))
+    answers = virtual_time.run(follow([10 + fraction, 30 + fraction, 47 + fraction], returned))
     for changed_at, got in answers.items():
-        assert 1 <= len(got) <= 3
+        assert 1 <= len(got) <= (3 if returned is by_date else 1)
         assert got[0] - changed_at <= INTERVAL_SECONDS + 0.1
 
 
-async def follow_by_date(changes: list[float]) -> dict[float, list[float]]:
-    """Follow changes by dates alone; return when each was answered."""
+async def follow(changes: list[float], returned: Returned) -> dict[float, list[float]]:
+    """Follow changes by what was given alone; return when each was answered."""
     served = Served(await World().bootstrap())
     got: dict[str, list[float]] = {}
 
-    async def follow() -> None:
-        modified = (await served.get()).headers["last-modified"]
+    async def ask() -> None:
+        answer = await served.get()
         while True:
-            answer = await served.get("wait=25", if_modified_since=modified)
-            modified = answer.headers["last-modified"]
+            answer = await served.get("wait=25", **returned(answer.headers))
             if answer.status_code == 200:
                 got.setdefault(version_of(answer), []).append(served.clock.monotonic())
 
     versions: dict[float, str] = {}
     await served.until(5)
-    with running(asyncio.create_task(follow())):
+    with running(asyncio.create_task(ask())):
         for seconds in changes:
             await served.until(seconds)
             changed_at = served.clock.monotonic()
