@@ -21,34 +21,61 @@ async def get_services() -> services.Services:
     return await services.get(SETTINGS)
 
 
+SITE = endpoints.Site(get_services, SETTINGS.cors_origins)
+
+
 @app.event_grid_trigger(arg_name="event")
 async def on_blob_event(event: str) -> None:
     """Count one blob event. The raw text, because the typed converter fails outside of the app's reach."""
     await (await get_services()).delivery.take(event)
 
 
-@app.route("cases/storage/status", methods=endpoints.ALL_METHODS)
+@app.route("cases/storage/status", methods=endpoints.METHODS)
 async def get_status(req: Request) -> Response:
     """Serve the counts: now, if they changed, or when they change."""
-    return await endpoints.serve(get_services, req, endpoints.status)
+    return await endpoints.serve(SITE, req, endpoints.status)
 
 
-@app.route("cases/storage/status/stream", methods=endpoints.ALL_METHODS)
+@app.route("cases/storage/status/stream", methods=endpoints.METHODS)
 async def stream_status(req: Request) -> Response:
     """Serve the counts as Server-Sent Events."""
-    return await endpoints.serve(get_services, req, endpoints.stream)
+    return await endpoints.serve(SITE, req, endpoints.stream)
 
 
-@app.route("health", methods=endpoints.ALL_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@app.route("health", methods=endpoints.METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: Request) -> Response:
     """Say whether the app is alive, and how it is to those who may know."""
-    return await endpoints.serve(get_services, req, endpoints.health, open_to_all=True)
+    return await endpoints.serve(SITE, req, endpoints.health, open_to_all=True)
 
 
-@app.route("openapi.json", methods=endpoints.ALL_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@app.route("openapi.json", methods=endpoints.METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 async def get_openapi(req: Request) -> Response:
     """Describe all of this for machines."""
-    return await endpoints.serve(get_services, req, openapi.openapi, open_to_all=True)
+    return await endpoints.serve(SITE, req, openapi.openapi, open_to_all=True)
+
+
+@app.route("cases/storage/status", methods=endpoints.PREFLIGHT, auth_level=func.AuthLevel.ANONYMOUS)
+async def status_options(req: Request) -> Response:
+    """Say what may be asked of the status, without a key."""
+    return await endpoints.options(SITE, req)
+
+
+@app.route("cases/storage/status/stream", methods=endpoints.PREFLIGHT, auth_level=func.AuthLevel.ANONYMOUS)
+async def stream_options(req: Request) -> Response:
+    """Say what may be asked of the stream, without a key."""
+    return await endpoints.options(SITE, req)
+
+
+@app.route("health", methods=endpoints.PREFLIGHT, auth_level=func.AuthLevel.ANONYMOUS)
+async def health_options(req: Request) -> Response:
+    """Say what may be asked of the health report, without a key."""
+    return await endpoints.options(SITE, req)
+
+
+@app.route("openapi.json", methods=endpoints.PREFLIGHT, auth_level=func.AuthLevel.ANONYMOUS)
+async def openapi_options(req: Request) -> Response:
+    """Say what may be asked of the description, without a key."""
+    return await endpoints.options(SITE, req)
 
 
 @app.timer_trigger(arg_name="timer", schedule=SETTINGS.reconcile_schedule, run_on_startup=SETTINGS.reconcile_on_start)

@@ -2,8 +2,8 @@
 
 ========== ==================================================================
 pure       clock, entity_group, events, folders, keyset, ledger, memory,
-           planning, report, status, tally, wire (and errors): the standard
-           library and each other, nothing else
+           negotiation, planning, report, status, tally, wire (and errors):
+           the standard library and each other, nothing else
 ports      ports (what the engines need of the outside world)
 engines    writer (planning, memory, turns, counts), watch (waiters, offers),
            reconcile (passes, comparison, audit, checkpoint, marks,

@@ -59,7 +59,7 @@ class StatusAnswers:
         headers = {
             "ETag": snapshot.etag,
             "Last-Modified": wire.http_date(snapshot.last_modified),
-            "Cache-Control": "private, no-cache",
+            "Cache-Control": "private, no-cache, no-transform",
             "Vary": "Authorization, Prefer",
         }
         self.snapshot = snapshot

@@ -22,20 +22,22 @@ PREFLIGHT_SECONDS: Final = 7200
 def headers(origins: tuple[str, ...], request: Request, methods: str) -> tuple[Header, ...]:
     """Return what an answer to this request carries besides.
 
+    A shared cache may keep an answer for whoever asks next, also for another origin or for none. So either the answer
+    is the same for all, or it says that it is not.
+
     Args:
         origins: Those that may read it; ``*`` stands for all.
         request: What came.
         methods: What a preflight is told that it may use.
     """
-    origin = request.headers.get("origin")
-    if not origin or not ("*" in origins or origin in origins):
+    if not origins:
         return ()
-    found = [
-        ("Access-Control-Allow-Origin", "*" if "*" in origins else origin),
-        ("Access-Control-Expose-Headers", EXPOSED),
-    ]
-    if "*" not in origins:
-        found.append(("Vary", "Origin"))
+    is_open = "*" in origins
+    found = [] if is_open else [("Vary", "Origin")]
+    origin = ", ".join(request.headers.getlist("origin"))
+    if not is_open and origin not in origins:
+        return tuple(found)
+    found += [("Access-Control-Allow-Origin", "*" if is_open else origin), ("Access-Control-Expose-Headers", EXPOSED)]
     if request.method == "OPTIONS":
         found += [
             ("Access-Control-Allow-Methods", methods),

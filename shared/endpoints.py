@@ -9,7 +9,7 @@ import json
 import logging
 from functools import partial
 from random import SystemRandom
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from azurefunctions.extensions.http.fastapi import Request, Response
@@ -27,16 +27,18 @@ if TYPE_CHECKING:
     from shared.services import Services
     from shared.status import StatusSnapshot
 
-    type Services_ = Callable[[], Awaitable[Services]]
     type Handler = Callable[[Services, Request], Awaitable[Response]]
 
 log = logging.getLogger(__name__)
 
-#: Listed in the trigger, because the platform answers an empty 404 for a method that is not.
-ALL_METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+#: Listed in the triggers, because the platform answers an empty 404 for a method that is not. OPTIONS has triggers of
+#: its own, which need no key: a browser's preflight cannot have one.
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+PREFLIGHT: Final = ("OPTIONS",)
 ALLOW: Final = "GET, HEAD, OPTIONS"
 RETRY_AFTER_SECONDS: Final = (2, 6)
 RETRY_MS: Final = 3000
+STREAM_HEADERS: Final = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 #: What the clients of a process that stops are told, so that they do not come to the next one all at once.
 STOPPING_RETRY_MS: Final = (500, 5000)
 MAX_HEADER_CHARACTERS: Final = 16_384
@@ -44,24 +46,38 @@ MAX_HEADER_CHARACTERS: Final = 16_384
 STUCK_SECONDS: Final = 10.0
 #: A wait ends up to this part earlier than asked, so that many clients do not come back in step.
 JITTER: Final = 1 / 16
-#: For answers while there are no services yet: storage was away when the process started.
+#: For answers while there are no services yet, too: storage was away when the process started.
 _RANDOM: Final = SystemRandom()
-EVENT_STREAM: Final = "text/event-stream"
 #: Nobody is listening for this answer any more (nginx's "client closed request").
 CLIENT_GONE_STATUS: Final = 499
 
 
+class Site(NamedTuple):
+    """What answers: also while there are no services.
+
+    Attributes:
+        services: Returns the services of this process.
+        origins: The browser origins that may read the answers.
+    """
+
+    services: Callable[[], Awaitable[Services]]
+    origins: tuple[str, ...]
+
+
 async def status(services: Services, request: Request) -> Response:
     """Answer ``GET /api/cases/storage/status``: at once, or when the counts change."""
-    query = wire.parse_status_query(_headers(request), _query(request), services.settings.max_wait_seconds)
-    ahead = next(iter(query.tags), "")
-    snapshot = await services.watch.latest(newer_than=ahead)
+    query = wire.parse_status_query(headers_of(request), _query(request), services.settings.max_wait_seconds)
+    watch, is_gone = services.watch, partial(has_left, request.receive)
+    snapshot = await watch.latest(newer_than=query.tags)
     left_seconds = _token_seconds(services, request)
     holds = query.holds_for(snapshot)
+    wait_seconds = min(query.wait_seconds * (1 - services.random.uniform(0, JITTER)), left_seconds)
     if query.is_held_from(snapshot):
-        wait_seconds = min(query.wait_seconds * (1 - services.random.uniform(0, JITTER)), left_seconds)
-        changed = await services.watch.changed(snapshot.version, wait_seconds, partial(has_left, request.receive))
+        changed = await watch.changed(snapshot.version, wait_seconds, is_gone)
         snapshot, holds = (changed, False) if changed is not None else (snapshot, True)
+    elif held_seconds := query.seconds_to_date(snapshot, services.clock.now(), watch.interval_seconds):
+        await watch.changed(snapshot.version, min(held_seconds, wait_seconds), is_gone)
+        snapshot = await watch.latest()
     answers = services.answers.of(snapshot)
     answer = answers.unchanged if holds else answers.counts
     if query.wait_was_preferred:
@@ -71,11 +87,14 @@ async def status(services: Services, request: Request) -> Response:
 
 async def stream(services: Services, request: Request) -> Response:
     """Answer ``GET /api/cases/storage/status/stream``: Server-Sent Events until the stream's life is over."""
-    known = wire.parse_last_event_id(_headers(request), _query(request))
-    snapshot = await services.watch.latest(newer_than=known or "")  # errors are answered before the stream begins
-    headers = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no", "Vary": "Authorization"}
+    known = wire.parse_last_event_id(headers_of(request), _query(request))
+    # Errors are answered before the stream begins.
+    snapshot = await services.watch.latest(newer_than=frozenset({known}))
+    headers = STREAM_HEADERS | {"Vary": "Authorization"}
     if request.method == "HEAD":
-        return Response(media_type=EVENT_STREAM, headers=headers)
+        response = Response(media_type=wire.EVENT_STREAM, headers=headers)
+        del response.headers["content-length"]  # GET's is not known, and not 0
+        return response
     services.watch.require_room()
     life_seconds = services.settings.max_stream_seconds * (1 - services.random.uniform(0, JITTER))
     life_seconds = min(life_seconds, _token_seconds(services, request))
@@ -86,7 +105,7 @@ async def stream(services: Services, request: Request) -> Response:
 async def health(services: Services, request: Request) -> Response:
     """Answer ``GET /api/health``: liveness for everybody, details for those who may see them."""
     try:
-        await services.auth.check(request.headers.get("authorization"))
+        await services.auth.check(authorization_of(request))
         detailed = services.settings.auth_mode != "function"
     except RequestError:
         detailed = False
@@ -100,47 +119,54 @@ async def health(services: Services, request: Request) -> Response:
     )
 
 
-async def serve(get_services: Services_, request: Request, handler: Handler, *, open_to_all: bool = False) -> Response:
+async def options(site: Site, request: Request) -> Response:
+    """Answer OPTIONS, a browser's preflight among them: for everybody, and without storage."""
+    telemetry.ANSWERS.add(1, {"status": 204})
+    return _plus(Response(status_code=204, headers={"Allow": ALLOW}), cors.headers(site.origins, request, ALLOW))
+
+
+async def serve(site: Site, request: Request, handler: Handler, *, open_to_all: bool = False) -> Response:
     """Run a handler under everything that is the same for all: method, token, errors, CORS.
 
     Args:
-        get_services: Returns the services.
+        site: What answers.
         request: What came.
         handler: Makes the answer.
         open_to_all: The handler itself decides what an unauthenticated caller may see.
     """
-    services: Services | None = None
+    error: RequestError | None = None
     try:
-        services = await get_services()
-        response = await _handle(services, request, handler, open_to_all=open_to_all)
+        response = await _handle(await site.services(), request, handler, open_to_all=open_to_all)
     except ClientGone:
         response = Response(status_code=CLIENT_GONE_STATUS)
-    except StorageError as error:
-        log.warning("storage is unavailable: %s", error)
-        response = _problem(services, ServiceUnavailable("storage cannot be reached right now; try again"))
-    except RequestError as error:
-        response = _problem(services, error)
+    except StorageError as failure:
+        log.warning("storage is unavailable: %s", failure)
+        error = ServiceUnavailable("storage cannot be reached right now; try again")
+    except RequestError as refusal:
+        error = refusal
     except Exception:
         log.exception("%s failed", request.url.path)
-        response = _problem(services, InternalError("the request could not be answered; it is in the app's log"))
-    telemetry.ANSWERS.add(1, {"status": response.status_code})
-    return (
-        _plus(response, cors.headers(services.settings.cors_origins, request, ALLOW))
-        if services is not None
-        else response
-    )
+        error = InternalError("the request could not be answered; it is in the app's log")
+    if error is not None:
+        response = _refusal(request, handler, error)
+    telemetry.ANSWERS.add(1, {"status": error.status if error is not None else response.status_code})
+    return _plus(response, cors.headers(site.origins, request, ALLOW))
 
 
 async def _handle(services: Services, request: Request, handler: Handler, *, open_to_all: bool) -> Response:
-    if request.method == "OPTIONS":
-        return Response(status_code=204, headers={"Allow": ALLOW})
     if request.method not in {"GET", "HEAD"}:
         raise MethodNotAllowed(f"{request.method} does not apply here; use GET", {"Allow": ALLOW})
     if sum(len(name) + len(value) for name, value in request.headers.raw) > MAX_HEADER_CHARACTERS:
         raise BadRequest(f"the headers are longer than {MAX_HEADER_CHARACTERS} characters together")
     if not open_to_all:
-        request.state.token_ends_at = await services.auth.check(request.headers.get("authorization"))
+        request.state.token_ends_at = await services.auth.check(authorization_of(request))
     return await handler(services, request)
+
+
+def authorization_of(request: Request) -> str | None:
+    """Return what the caller shows; of lines that differ none is the caller's."""
+    shown = set(request.headers.getlist("authorization"))
+    return shown.pop() if len(shown) == 1 else None
 
 
 def _token_seconds(services: Services, request: Request) -> float:
@@ -149,13 +175,13 @@ def _token_seconds(services: Services, request: Request) -> float:
 
 
 async def _frames(
-    services: Services, snapshot: StatusSnapshot, known: str | None, life_seconds: float, is_gone: Callable[[], bool]
+    services: Services, snapshot: StatusSnapshot, known: str, life_seconds: float, is_gone: Callable[[], bool]
 ) -> AsyncGenerator[bytes]:
     watch, heartbeat_seconds = services.watch, services.settings.heartbeat_seconds
     ends_at = services.clock.monotonic() + life_seconds
     version = snapshot.version
     with watch.held():
-        yield wire.retry_line(RETRY_MS) + (wire.UNCHANGED if known == version else snapshot.frame)
+        yield wire.retry_line(RETRY_MS) + (wire.UNCHANGED if snapshot.is_named(known) else snapshot.frame)
         try:
             while not watch.is_stopping and (left_seconds := ends_at - services.clock.monotonic()) > 0:
                 changed = await watch.next(version, min(heartbeat_seconds, left_seconds), is_gone)
@@ -170,11 +196,15 @@ async def _frames(
         yield wire.retry_line(services.random.randint(*STOPPING_RETRY_MS)) + b"\n"
 
 
-def _problem(services: Services | None, error: RequestError) -> Response:
+def _refusal(request: Request, handler: Handler, error: RequestError) -> Response:
+    """Answer an error: with a problem document, or as an event to who would not come back otherwise."""
     headers = {"Cache-Control": "no-store", **error.headers}
     if isinstance(error, ServiceUnavailable):
         low, high = RETRY_AFTER_SECONDS
-        headers["Retry-After"] = str((services.random if services else _RANDOM).randint(low, high))
+        if handler is stream and wire.takes_events_only(headers_of(request)):
+            events = wire.unavailable(error, _RANDOM.randint(low * 1000, high * 1000))
+            return Response(events, media_type=wire.EVENT_STREAM, headers=STREAM_HEADERS)
+        headers["Retry-After"] = str(_RANDOM.randint(low, high))
     return Response(wire.problem(error), status_code=error.status, media_type=wire.PROBLEM_TYPE, headers=headers)
 
 
@@ -186,7 +216,8 @@ def _plus(response: Response, headers: tuple[Header, ...]) -> Response:
     return response
 
 
-def _headers(request: Request) -> list[tuple[str, str]]:
+def headers_of(request: Request) -> list[tuple[str, str]]:
+    """Return the headers as they came, names in lower case."""
     return [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw]
 
 

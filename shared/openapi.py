@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from azurefunctions.extensions.http.fastapi import Response
 
 from shared import wire
-from shared.endpoints import ALLOW, EVENT_STREAM
+from shared.endpoints import ALLOW, STREAM_HEADERS, headers_of
 from shared.errors import RequestError
 from shared.health import DETAILS
+from shared.status import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,16 +30,15 @@ if TYPE_CHECKING:
 VERSION: Final = "0.1.0"
 CACHE_CONTROL: Final = "public, max-age=3600"
 PLATFORM: Final = {"description": "The platform's, before the app is reached: the headers are too large"}
-STATUS_CACHE_CONTROL: Final = "private, no-cache"
-STREAM_CACHE_CONTROL: Final = "no-store, no-transform"
+STATUS_CACHE_CONTROL: Final = "private, no-cache, no-transform"
 
 
 async def openapi(services: Services, request: Request) -> Response:
     """Answer ``GET /api/openapi.json``."""
     del services
-    known = wire.parse_tags(request.headers.get("if-none-match", ""))
+    known = wire.if_none_match(headers_of(request))
     headers = {"ETag": f'"{_TAG}"', "Cache-Control": CACHE_CONTROL}
-    if known & {_TAG, wire.ANY}:
+    if wire.ANY in known or any(names(tag, _TAG) for tag in known):
         return Response(status_code=304, headers=headers)
     return Response(_BODY, media_type="application/json", headers=headers)
 
@@ -79,7 +79,10 @@ def _status() -> Json:
     parameters = [
         _header("If-None-Match", "Versions that the client has: entity tags, weak or strong, or *. Empty is absent."),
         _header("If-Modified-Since", "An HTTP date. Looked at without If-None-Match and since only."),
-        _header("Prefer", "`wait=N`: hold the answer up to N seconds while the validator holds (RFC 7240)."),
+        _header(
+            "Prefer",
+            "`wait=N` (RFC 7240): hold the answer up to N seconds while the validator holds. The first wait counts.",
+        ),
         _query("since", "As If-None-Match, for paths that lose headers.", maxLength=wire.MAX_VALUE_CHARACTERS),
         _query(
             "wait",
@@ -102,9 +105,12 @@ def _stream() -> Json:
     parameters = [
         _header("Last-Event-ID", "The version that the client has: a comment instead of a first frame if it holds."),
         _query("last_event_id", "The same, for paths that lose headers.", maxLength=wire.MAX_VALUE_CHARACTERS),
+        _query("lastEventId", "The same, as polyfills add it; goes first.", maxLength=wire.MAX_VALUE_CHARACTERS),
     ]
     headers = _refer(**{"Cache-Control": "StreamCache", "X-Accel-Buffering": "X-Accel-Buffering"})
-    answers = {"200": _answer("Server-Sent Events, until the stream's life is over", EVENT_STREAM, "Event", headers)}
+    answers = {
+        "200": _answer("Server-Sent Events, until the stream's life is over", wire.EVENT_STREAM, "Event", headers)
+    }
     return _path("Stream", "The counts now and at each change", parameters, answers, (400, 401, 405, 500, 503))
 
 
@@ -122,7 +128,7 @@ def _health() -> Json:
 
 
 def _document() -> Json:
-    parameters = [{"name": "If-None-Match", "in": "header", "schema": {"type": "string"}}]
+    parameters = [_header("If-None-Match", "As for the status.")]
     headers = _refer("ETag", **{"Cache-Control": "DocumentCache"})
     answers = {
         "200": _answer("This document", "application/json", "Document", headers),
@@ -150,9 +156,9 @@ def _path(
         "head": reading | {"operationId": f"head{name}", "responses": bodiless},
         "options": {
             "operationId": f"options{name}",
-            "summary": "What is allowed; needs no token",
+            "summary": "What is allowed; needs no token and no key",
             "security": [{}],
-            "responses": {"204": allowed, "431": PLATFORM} | _described(500, 503),
+            "responses": {"204": allowed, "431": PLATFORM},
         },
     }
 
@@ -171,14 +177,7 @@ def _problems() -> Json:
         str(status): {
             "description": "; ".join(f"`{error.code}`: {error.title}" for error in found),
             "headers": _refer("No-Store", *extra.get(status, ())),
-            "content": {
-                wire.PROBLEM_TYPE: {
-                    "schema": {
-                        "allOf": [_ref("schemas", "Problem")],
-                        "properties": {"status": {"const": status}, "code": {"enum": [e.code for e in found]}},
-                    }
-                }
-            },
+            "content": {wire.PROBLEM_TYPE: {"schema": _ref("schemas", "Problem")}},
         }
         for status, found in sorted(codes.items())
     }
@@ -198,18 +197,21 @@ def _schemas() -> Json:
     moment = {"type": "string", "format": "date-time", "description": "When a count last changed, UTC."}
     version = {"type": "string", "minLength": 1, "description": "Opaque: compare by equality."}
     data = _object(queued_count=count, input_count=count, output_count=count, timestamp=moment, version=version)
-    problem = {"type": text, "title": text, "status": {"type": "integer"}, "detail": text, "code": text}
+    code = text | {"enum": sorted(error.code for error in errors())}
+    problem: Json = {"type": text, "title": text, "status": {"type": "integer"}, "detail": text, "code": code}
+    said = {"oneOf": [_ref("schemas", "EventData"), _ref("schemas", "Problem")]}
     return {
         "Status": _object(success={"const": True}, data=_ref("schemas", "StatusData")),
         "StatusData": data,
         "Event": {
             "type": "object",
-            "description": "Of each event; comments (`: keep-alive`) come in between.",
-            "required": ["id", "event", "data"],
+            "description": "Of each event; comments (`: keep-alive`) come in between. A client that accepts no problem "
+            "documents gets a 503 as one `unavailable`, which has no id.",
+            "required": ["event", "data"],
             "properties": {
                 "id": version,
-                "event": {"const": "status_update"},
-                "data": text | {"contentMediaType": "application/json", "contentSchema": _ref("schemas", "EventData")},
+                "event": {"enum": ["status_update", "unavailable"]},
+                "data": text | {"contentMediaType": "application/json", "contentSchema": said},
                 "retry": count,
             },
         },
@@ -250,7 +252,7 @@ def _headers() -> Json:
         "Last-Modified": header({"type": "string", "pattern": " GMT$"}),
         "Vary": header({"type": "string", "pattern": "^Authorization, Prefer"}),
         "StatusCache": header({"const": STATUS_CACHE_CONTROL}),
-        "StreamCache": header({"const": STREAM_CACHE_CONTROL}),
+        "StreamCache": header({"const": STREAM_HEADERS["Cache-Control"]}),
         "DocumentCache": header({"const": CACHE_CONTROL}),
         "No-Store": header({"const": "no-store"}),
         "X-Accel-Buffering": header({"const": "no"}),

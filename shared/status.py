@@ -7,6 +7,7 @@ instance they come. ``timestamp`` is when the counts last changed, not when some
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 #: The table's clock and ours may differ by this much.
 LAST_MODIFIED_MARGIN: Final = timedelta(seconds=2)
 #: What a client sends is not made a number of whatever its length.
-MAX_REVISION_DIGITS: Final = 18
+_REVISION: Final = re.compile(r"[0-9]{1,18}(?![0-9])")
+_DIGITS: Final = frozenset("0123456789")
 
 
 @dataclass(frozen=True)
@@ -85,24 +87,44 @@ class StatusSnapshot:
         and the read after it: a further change in the same second, or one that landed while this was read, must
         not be answered 304 to a client that holds the older counts.
         """
-        after_change = self._landed_at.replace(microsecond=0) + timedelta(seconds=1)
         seen_until = (self.read_at - LAST_MODIFIED_MARGIN).replace(microsecond=0)
-        return min(after_change, seen_until)
+        return min(self._after_change, seen_until)
+
+    @property
+    def dated_at(self) -> datetime:
+        """When a read gives these counts their last ``last_modified``: the one that holds until they change."""
+        return self._after_change + LAST_MODIFIED_MARGIN
 
     def modified_since(self, moment: datetime) -> bool:
         """Tell whether the counts may have changed at or after this moment; one in the future says nothing."""
         return self._landed_at >= moment or moment > self.read_at
 
-    def is_behind(self, version: str) -> bool:
-        """Tell whether a version is of the same tally as this one, and of a later revision."""
-        epoch, _, revision = version.rpartition("-")
-        if epoch != self.tally.epoch or not revision.isdecimal() or len(revision) > MAX_REVISION_DIGITS:
-            return False
-        return int(revision) > self.tally.revision
+    def is_named(self, tag: str) -> bool:
+        """Tell whether a validator that came back names this version."""
+        return names(tag, self.version)
+
+    def is_behind(self, tag: str) -> bool:
+        """Tell whether a validator names a later revision of the same tally."""
+        prefix = f"{self.tally.epoch}-"
+        claimed = _REVISION.match(tag, len(prefix)) if tag.startswith(prefix) else None
+        return claimed is not None and int(claimed[0]) > self.tally.revision
+
+    @property
+    def _after_change(self) -> datetime:
+        return self._landed_at.replace(microsecond=0) + timedelta(seconds=1)
 
     @property
     def _landed_at(self) -> datetime:
         return max(self.tally.changed_at, self.written_at or self.tally.changed_at)
+
+
+def names(tag: str, version: str) -> bool:
+    """Tell whether a validator is a version, or what a proxy has made of it.
+
+    Proxies that compress add to a tag, each something else: ``-gzip`` (Apache), ``--gzip`` (Jetty), ``-df`` (Traffic
+    Server). Whatever it is, it does not begin with a digit, which would make the revision another one.
+    """
+    return tag.startswith(version) and tag[len(version) : len(version) + 1] not in _DIGITS
 
 
 def _json(value: object) -> bytes:

@@ -3,7 +3,9 @@
 The contract:
 
 1. Storage is read at most once a poll interval: by one loop while somebody waits, else when somebody asks. All who
-   ask within the interval, or while a read runs, share its result, also when it is an error.
+   ask within the interval, or while a read runs, share its result, also when it is an error. Clients that have, or say
+   that they have, a later version than this process share one more read an interval; who comes after it waits for the
+   next one, and nobody is shown older counts than it has.
 2. A waiter registers before it compares, so a change between the two is not lost.
 3. A waiter is woken when the version *differs* from its own: versions are compared by inequality only, because a
    rebuilt table may go backwards.
@@ -65,11 +67,13 @@ class Watch:
     ) -> None:
         self._counts = counts
         self._clock = clock
-        self._interval_seconds = poll_interval_seconds
+        self.interval_seconds = poll_interval_seconds
         self.max_waiters = max_waiters
         self._snapshot: StatusSnapshot | None = None
         self._failure: RequestError | None = None
+        self._ended = 0  # reads; they follow each other
         self._started_at = float("-inf")  # of the last read that ended
+        self._extra_from = float("-inf")  # when another extra read may be made
         self._confirmed_at = float("-inf")  # of the last read that succeeded
         self._offers = Offers(clock, self._take_offer)
         self._fetch: asyncio.Task[None] | None = None
@@ -79,23 +83,23 @@ class Watch:
         self.reads = 0
         self.is_stopping = False
 
-    async def latest(self, *, newer_than: str = "") -> StatusSnapshot:
+    async def latest(self, *, newer_than: frozenset[str] = frozenset()) -> StatusSnapshot:
         """Return the current counts.
 
         Args:
-            newer_than: A version that the client has. When it is *ahead* of the shared snapshot (another instance
-                has served it), the tally is read anew, so that a client does not see the counts go back.
+            newer_than: Versions that the client has. When one is *ahead* of the shared snapshot (another instance
+                has served it), the answer is of a read that began after the request came, so that no client sees
+                the counts go back.
 
         Raises:
             CountsNotReady: The account has never been reconciled.
             ServiceUnavailable: The table cannot be read.
         """
-        if self._age_seconds() > self._interval_seconds * (2 if self._poller else 1):
+        enough = self.reads + 1  # a read under way began before, and may not have seen that version
+        if self._age_seconds() > self.interval_seconds * (2 if self._poller else 1):
             await self._shared_fetch()
-        for _ in range(2):  # the first may join a read that began before that version was there
-            if self._snapshot is None or not self._snapshot.is_behind(newer_than):
-                break
-            await self._shared_fetch()
+        while self._ended < enough and self._is_behind(newer_than):
+            await self._extra_fetch()
         return self._current()
 
     async def changed(
@@ -197,7 +201,7 @@ class Watch:
 
     async def _poll(self) -> None:
         while True:
-            await asyncio.sleep(max(0.0, self._interval_seconds - self._age_seconds()))
+            await asyncio.sleep(max(0.0, self.interval_seconds - self._age_seconds()))
             await self._shared_fetch()
 
     async def _shared_fetch(self) -> None:
@@ -205,6 +209,16 @@ class Watch:
         if self._fetch is None:
             self._fetch = asyncio.create_task(self._read(), name="status read")
         await asyncio.shield(self._fetch)
+
+    async def _extra_fetch(self) -> None:
+        """Join the read that runs, or make one; when it is too early for that, only wait until it may be made."""
+        if self._fetch is None:
+            now = self._clock.monotonic()
+            if now < self._extra_from:
+                await self._clock.sleep(self._extra_from - now)
+                return
+            self._extra_from = now + self.interval_seconds
+        await self._shared_fetch()
 
     async def _read(self) -> None:
         self.reads += 1
@@ -224,6 +238,7 @@ class Watch:
             failure = ServiceUnavailable("the counts cannot be read right now; try again")
         finally:
             self._fetch = None
+            self._ended += 1
         seconds = self._clock.monotonic() - started_at
         telemetry.POLL_DURATION.record(seconds, {"result": "read" if failure is None else failure.code})
         self._failure, self._started_at = failure, started_at
@@ -249,9 +264,12 @@ class Watch:
         return self._snapshot
 
     def _require_confirmed(self) -> None:
-        if self._clock.monotonic() - self._confirmed_at > UNCONFIRMED_SECONDS + self._interval_seconds:
+        if self._clock.monotonic() - self._confirmed_at > UNCONFIRMED_SECONDS + self.interval_seconds:
             self._current()  # says why, when there is a reason
             raise ServiceUnavailable("the counts could not be confirmed for a while; try again")
+
+    def _is_behind(self, tags: frozenset[str]) -> bool:
+        return self._snapshot is not None and any(map(self._snapshot.is_behind, tags))
 
     def _age_seconds(self) -> float:
         return self._clock.monotonic() - self._started_at

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.client.conftest import INSTALL_SECONDS, ROOT
+
 CLIENT = ROOT / "client"
 LIMIT_SECONDS = 300  # the longest part takes about 60 s when alone
-INSTALL_SECONDS = 600
 
 
 def run_script(name: str, *arguments: str, **environ: str) -> None:
@@ -38,17 +38,6 @@ def run_script(name: str, *arguments: str, **environ: str) -> None:
             pytest.fail(f"{name} took longer than {LIMIT_SECONDS} s:\n{output}", pytrace=False)
     if process.returncode != 0:
         pytest.fail(f"{name} failed:\n{output}", pytrace=False)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    """Return where Chromium is, which is installed if it can be; in CI it has to be there."""
-    found = subprocess.run(
-        [ROOT / "localdev" / "chromium.sh"], capture_output=True, text=True, check=False, timeout=INSTALL_SECONDS
-    )
-    if found.returncode != 0:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(found.stderr.strip())
-    return found.stdout.strip()
 
 
 @pytest.mark.timeout(LIMIT_SECONDS + 60)

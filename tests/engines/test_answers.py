@@ -98,7 +98,7 @@ async def test_a_slow_reader_gets_the_newest_state_and_no_backlog(world: World, 
     """A thousand changes while a client does not read: one frame waits for it, and the next one is the newest."""
     watch = Watch(Counts(world.table, FINGERPRINT, SystemClock()), SystemClock(), 30)
     first = await watch.latest()
-    frames = _frames(Served(watch), first, None, 60, lambda: False)  # type: ignore[arg-type]
+    frames = _frames(Served(watch), first, "", 60, lambda: False)  # type: ignore[arg-type]
     sending = asyncio.create_task(EventStream(frames, {}, 60)({}, None, connection.send))
     while not connection.frames():
         await asyncio.sleep(0)
@@ -143,7 +143,7 @@ async def test_a_stream_whose_client_left_ends(
     monkeypatch.setattr("shared.waiters.SWEEP_SECONDS", 0.01)
     watch = Watch(Counts(world.table, FINGERPRINT, SystemClock()), SystemClock(), 30)
     served = Served(watch)
-    frames = _frames(served, await watch.latest(), None, 60, lambda: has_left(connection.receive))  # type: ignore[arg-type]
+    frames = _frames(served, await watch.latest(), "", 60, lambda: has_left(connection.receive))  # type: ignore[arg-type]
     sending = asyncio.create_task(EventStream(frames, {}, 60)({}, None, connection.send))
     while not watch.waiters:
         await asyncio.sleep(0)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 import pytest
+from azurefunctions.extensions.http.fastapi import Request
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -13,6 +14,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from shared import endpoints
+from shared.errors import Refused
+from shared.services import Services
 from tests.fakes.world import World
 from tests.leaks.written import WRITTEN
 
@@ -58,7 +62,7 @@ def measured() -> dict[str, dict[tuple[tuple[str, object], ...], float]]:
     return found
 
 
-def grown(before: dict[str, dict], name: str, **attributes: str) -> float:
+def grown(before: dict[str, dict], name: str, **attributes: str | int) -> float:
     """Return by how much a metric has grown."""
     key = tuple(sorted(attributes.items()))
     return measured().get(name, {}).get(key, 0) - before.get(name, {}).get(key, 0)
@@ -73,6 +77,27 @@ async def test_a_trace_leads_from_the_event_to_its_commit(world: World) -> None:
     (link,) = spans["commit"].links
     assert link.context.span_id == spans["take event"].context.span_id
     assert spans["commit"].attributes["blobs"] == 1
+
+
+async def test_an_answer_is_counted_as_what_it_is() -> None:
+    """A 503 counts as one, also where it goes as an event of a stream, to a client that takes nothing else."""
+
+    async def away() -> Services:
+        raise Refused("storage is away")
+
+    site = endpoints.Site(away, ("https://app.example.com",))
+    for handler, accept, status in (
+        (endpoints.stream, b"text/event-stream", 200),
+        (endpoints.stream, b"*/*", 503),
+        (endpoints.status, b"text/event-stream", 503),
+    ):
+        before = measured()
+        headers = [(b"accept", accept), (b"origin", b"https://app.example.com")]
+        scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": headers}
+        response = await endpoints.serve(site, Request(scope), handler)
+        assert response.status_code == status
+        assert response.headers["access-control-allow-origin"] == "https://app.example.com"
+        assert grown(before, "blob_status.answers", status=503) == 1
 
 
 async def test_events_are_counted_by_outcome(world: World) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -15,6 +17,7 @@ from shared.ports import Write
 from shared.status import StatusSnapshot
 from shared.tally import to_properties
 from shared.watch import ClientGone, Watch
+from tests.fakes import virtual_time
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import FINGERPRINT, World
 
@@ -28,6 +31,11 @@ async def watch(world: World) -> AsyncIterator[Watch]:
     watching = Watch(counts, SystemClock(), INTERVAL_SECONDS)
     yield watching
     watching.close()
+
+
+def ahead_of(snapshot: StatusSnapshot, revisions: int = 1) -> frozenset[str]:
+    """Return the claim of a client that has a later version."""
+    return frozenset({f"{snapshot.tally.epoch}-{snapshot.tally.revision + revisions}"})
 
 
 async def upload(world: World, name: str = "a.jpg") -> None:
@@ -171,7 +179,82 @@ async def test_a_client_that_is_ahead_never_sees_the_counts_go_back(world: World
     await upload(world)
     newer = world.stored_tally().version
     assert (await behind.latest()).version != newer
-    assert (await behind.latest(newer_than=newer)).version == newer
+    assert (await behind.latest(newer_than=frozenset({"another-1", newer}))).version == newer
+
+
+async def test_a_client_that_is_ahead_waits_for_a_read_that_may_be_made(world: World) -> None:
+    """The extra read of an interval is spent: who comes then with a newer version is not shown the older one."""
+    behind = Watch(Counts(world.table, FINGERPRINT, SystemClock()), SystemClock(), poll_interval_seconds=0.3)
+    started = time.monotonic()
+    await behind.latest(newer_than=ahead_of(await behind.latest()))
+    await upload(world)
+    newer = world.stored_tally().version
+    found = await asyncio.gather(*(behind.latest(newer_than=frozenset({newer})) for _ in range(50)))
+    assert {snapshot.version for snapshot in found} == {newer}
+    assert time.monotonic() - started >= 0.3
+    assert behind.reads == 3
+
+
+async def test_a_client_that_is_ahead_during_an_outage_is_not_shown_older_counts(world: World, watch: Watch) -> None:
+    """The read that would tell fails: the answer is 503."""
+    ahead = ahead_of(await watch.latest())
+    world.table.fault = lambda _: Fault.LOST_REQUEST
+    for _ in range(3):
+        with pytest.raises(ServiceUnavailable):
+            await watch.latest(newer_than=ahead)
+
+
+@pytest.mark.parametrize("holds", [False, True])
+@pytest.mark.parametrize("is_down", [False, True])
+@pytest.mark.parametrize("gap_seconds", [0.001, 0.07, 0.3])
+def test_i8_claims_to_be_ahead_share_one_more_read_an_interval(
+    *, holds: bool, is_down: bool, gap_seconds: float
+) -> None:
+    """Whatever versions clients claim to have: two reads an interval at most, the poller's and the one they share."""
+    began = virtual_time.run(reads_for_claims(holds=holds, is_down=is_down, gap_seconds=gap_seconds))
+    assert len(began) >= 60
+    for first, third in zip(began, began[2:], strict=False):
+        assert third - first >= 0.5 - 1e-9
+
+
+async def reads_for_claims(*, holds: bool, is_down: bool, gap_seconds: float) -> list[float]:
+    """Let sixty clients claim false versions for 30 s, at an interval of 0.5 s; return when storage was read."""
+    world, clock = await World().bootstrap(), virtual_time.VirtualClock()
+    watch = Watch(Counts(world.table, FINGERPRINT, clock), clock, 0.5)
+    first = await watch.latest()
+    waiting = asyncio.create_task(watch.changed(first.version, 60)) if holds else None
+    began: list[float] = []
+
+    async def read_begins() -> None:
+        if watch.reads > 1 + len(began):
+            began.append(clock.monotonic())
+        await asyncio.sleep(0.01)
+
+    world.table.pause = read_begins
+    world.table.fault = lambda _: Fault.LOST_REQUEST if is_down else None
+
+    async def insist(claim: frozenset[str]) -> None:
+        while clock.monotonic() < 30:
+            with contextlib.suppress(ServiceUnavailable):
+                await watch.latest(newer_than=claim)
+            await asyncio.sleep(gap_seconds)
+
+    claims = [ahead_of(first), ahead_of(first, 10**17), ahead_of(first) | {"another-99"}]
+    await asyncio.gather(*(insist(claim) for claim in claims * 20))
+    watch.close()
+    if waiting is not None:
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    return began
+
+
+@pytest.mark.parametrize("tag", ["c0ffee-9", "{epoch}--9", "{epoch}-" + "9" * 19, "{epoch}-x9", "{epoch}-0", "\u0669"])
+async def test_i8_what_is_no_version_ahead_costs_no_read(world: World, tag: str) -> None:
+    """Another epoch, a revision that no tally has, or none at all: nothing to look up."""
+    watch = Watch(Counts(world.table, FINGERPRINT, SystemClock()), SystemClock(), poll_interval_seconds=30)
+    epoch = (await watch.latest()).tally.epoch
+    await watch.latest(newer_than=frozenset({tag.replace("{epoch}", epoch)}))
+    assert watch.reads == 1
 
 
 async def test_own_commits_are_served_without_a_read_and_in_bursts_as_one(world: World) -> None:

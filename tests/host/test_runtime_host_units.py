@@ -135,6 +135,16 @@ def test_router_match(method: str, path: str, name: str, params: dict[str, str])
     assert (match[0].name, match[1]) == (name, params)
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
+def test_router_chooses_by_method(method: str, *, is_first: bool) -> None:
+    """Functions may share a route: the one that takes the method answers, in whatever order they are declared."""
+    others, options = function("a", ["GET", "HEAD"], "others"), function("a", ["OPTIONS"], "options")
+    match = Router([options, others] if is_first else [others, options], "api").match(method, "/api/a")
+    name = {"POST": None, "OPTIONS": "options"}.get(method, "others")
+    assert (match[0].name if match else None) == name
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [

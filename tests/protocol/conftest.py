@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
@@ -109,28 +110,54 @@ async def unreconciled(_unreconciled: Deployment) -> AsyncIterator[Caller]:
         yield found
 
 
-@pytest.fixture
-async def without_storage(stack: Stack) -> AsyncIterator[Caller]:
-    """Return who asks a deployment whose storage is not there."""
+@pytest.fixture(scope="session")
+def _without_storage(stack: Stack) -> Deployment:
     from localdev.azurite import Azurite
 
     absent = Azurite(in_memory=True)  # only its ports: it is not started
-    async with calling(_other(stack, answers=503, STORAGE=absent.connection_string)) as found:
+    return _other(stack, answers=503, STORAGE=absent.connection_string)
+
+
+@pytest.fixture
+async def without_storage(_without_storage: Deployment) -> AsyncIterator[Caller]:
+    """Return who asks a deployment whose storage is not there."""
+    async with calling(_without_storage) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def _keyed(stack: Stack) -> Deployment:
+    key = secret("a function key", secrets.token_urlsafe(24))
+    return _other(stack, "--enable-auth", code=key, AUTH_MODE="function", HOST_FUNCTION_KEY=key)
+
+
+@pytest.fixture
+async def keyed(_keyed: Deployment) -> AsyncIterator[Caller]:
+    """Return who asks a deployment that leaves keys to the platform, and has one."""
+    async with calling(_keyed) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def _crowded(stack: Stack) -> Deployment:
+    return _other(stack, MAX_WAITERS="1", CORS_ORIGINS="*")
+
+
+@pytest.fixture
+async def crowded(_crowded: Deployment) -> AsyncIterator[Caller]:
+    """Return who asks a deployment that has room for one waiter, and is open to all origins."""
+    async with calling(_crowded) as found:
         yield found
 
 
 @pytest.fixture
-async def keyed(stack: Stack) -> AsyncIterator[Caller]:
-    """Return who asks a deployment that leaves keys to the platform."""
-    async with calling(_other(stack, AUTH_MODE="function")) as found:
-        yield found
-
-
-@pytest.fixture
-async def crowded(stack: Stack) -> AsyncIterator[Caller]:
-    """Return who asks a deployment that has room for one waiter."""
-    async with calling(_other(stack, MAX_WAITERS="1")) as found:
-        yield found
+async def each_mode(request: pytest.FixtureRequest) -> AsyncIterator[list[Caller]]:
+    """Return who asks the deployment that is named, or local ones in each AUTH_MODE, one of them without storage."""
+    names = ["deployment"]
+    if not given(request.config, "--base-url"):
+        names += ["_keyed", "_secured", "_crowded", "_without_storage"]
+    async with contextlib.AsyncExitStack() as clients:
+        yield [await clients.enter_async_context(calling(request.getfixturevalue(name))) for name in names]
 
 
 @contextlib.asynccontextmanager
@@ -155,12 +182,14 @@ def _foreign(config: pytest.Config, url: str) -> Deployment:
     return Deployment(url, token, code, settings, trigger if command else None)
 
 
-def _other(stack: Stack, *, token: str = "", answers: int = 200, **environ: str) -> Deployment:
+def _other(
+    stack: Stack, *options: str, token: str = "", code: str = "", answers: int = 200, **environ: str
+) -> Deployment:
     from localdev.ports import free_port
 
     port = free_port()
-    stack.start_host(port, answers=answers, **environ)
-    return Deployment(f"http://127.0.0.1:{port}", token, settings=LOCAL)
+    stack.start_host(port, *options, answers=answers, **environ)
+    return Deployment(f"http://127.0.0.1:{port}", token, code, settings=LOCAL | environ)
 
 
 def _upload(stack: Stack) -> None:

@@ -54,7 +54,7 @@ async def test_p67_wrong_method(caller: Caller, method: str) -> None:
 
 @pytest.mark.parametrize("path", [STATUS, STREAM])
 async def test_p68_not_reconciled(unreconciled: Caller, path: str) -> None:
-    """503 `counts-not-ready`: the account has never been reconciled; never zeros."""
+    """503 `counts-not-ready`: the account has never been reconciled; never zeros. To an `EventSource` P91."""
     answer = await unreconciled.get(path)
     assert is_problem(answer, 503, "counts-not-ready")
     assert 'count"' not in answer.text
@@ -62,7 +62,7 @@ async def test_p68_not_reconciled(unreconciled: Caller, path: str) -> None:
 
 
 async def test_p69_no_storage(without_storage: Caller) -> None:
-    """503 `unavailable`: storage cannot be reached."""
+    """503 `unavailable`: storage cannot be reached. To an `EventSource` P91."""
     for path in (STATUS, STREAM):
         answer = await without_storage.get(path)
         assert is_problem(answer, 503, "unavailable")
@@ -70,12 +70,12 @@ async def test_p69_no_storage(without_storage: Caller) -> None:
 
 
 async def test_p70_retry_after(unreconciled: Caller) -> None:
-    """503 carries `Retry-After`, jittered."""
+    """503 carries `Retry-After`, jittered; P91 has `retry:`."""
     assert len({retry_after(await unreconciled.get()) for _ in range(ASKED_FOR_JITTER)}) > 1
 
 
 async def test_p71_no_room(crowded: Caller) -> None:
-    """503 `too-many-waiters`: no room to hold one more; what is answered at once is still answered."""
+    """503 `too-many-waiters`: no room to hold one more; what is answered at once is still answered. To an `EventSource` P91."""  # noqa: E501
     async with crowded.http.stream("GET", STREAM) as held:
         assert held.status_code == 200
         await anext(held.aiter_lines())
@@ -84,6 +84,16 @@ async def test_p71_no_room(crowded: Caller) -> None:
             assert is_problem(answer, 503, "too-many-waiters")
             assert retry_after(answer)
         assert (await crowded.get()).status_code == 200
+
+
+@pytest.mark.parametrize("path", [STATUS, STREAM])
+async def test_p72_two_tokens(secured: Caller, path: str) -> None:
+    """401 `unauthorized`: two `Authorization` lines that differ."""
+    good = ("Authorization", f"Bearer {secured.deployment.token}")
+    for other in ("Bearer a.b.c", "Bearer", "", "Basic dXNlcjpwYXNz", f"{good[1]}x"):
+        for lines in ([good, ("Authorization", other)], [("Authorization", other), good]):
+            assert is_problem(await secured.get(path, lines, is_known=False), 401, "unauthorized")
+    assert (await secured.get(path, [good, good], is_known=False, method="HEAD")).status_code == 200
 
 
 async def test_p75_unknown_route(caller: Caller) -> None:

@@ -16,6 +16,10 @@ from tests.protocol.deployment import EVENT_SECONDS, SLACK_SECONDS, STREAM, Call
 #: A stream's life may be this part shorter than MAX_STREAM_SECONDS.
 EARLY = 1 / 16
 BURST = 10
+#: What a browser's EventSource accepts, and others that take no problem document.
+EVENTS_ONLY = ("text/event-stream", "text/event-stream, */*;q=0", "text/*")
+#: The header, the query, and whether a frame comes first.
+RESUMED = [("", "{v}", False), ("", "{v}-gzip", False), ("{v}", "another", False), ("another", "{v}", True)]
 
 
 class Stream:
@@ -121,15 +125,18 @@ async def test_p83_resumed(caller: Caller) -> None:
 
 
 async def test_p84_resumed_by_query(caller: Caller) -> None:
-    """`?last_event_id=` is the same, and the header goes first."""
-    for header, query, is_frame in (("", "{v}", False), ("{v}", "another", False), ("another", "{v}", True)):
+    """`?last_event_id=` and `?lastEventId=` are the same, and the header goes first."""
+    cases = [(name, *case) for name in ("last_event_id", "lastEventId") for case in RESUMED]
+    for name, header, query, is_frame in cases:
         block: dict[str, str] = {}
 
-        async def ask(before: httpx.Response, *, h: str = header, q: str = query, b: dict[str, str] = block):
+        async def ask(
+            before: httpx.Response, *, n: str = name, h: str = header, q: str = query, b: dict[str, str] = block
+        ) -> httpx.Response:
             b.clear()
             version = version_of(before)
             headers = {"Last-Event-ID": h.replace("{v}", version)} if h else {}
-            b.update(await first_of(caller, headers, last_event_id=q.replace("{v}", version)))
+            b.update(await first_of(caller, headers, **{n: q.replace("{v}", version)}))
             return before
 
         await caller.steady(ask)
@@ -190,18 +197,50 @@ async def test_p88_headers(caller: Caller) -> None:
 
 
 async def test_p89_errors(caller: Caller) -> None:
-    """Errors before the first byte are the problem documents above."""
+    """Errors before the first byte are the problem documents above, but for P91."""
     assert is_problem(await caller.get(f"{STREAM}?last_event_id=a&last_event_id=b"), 400, "bad-request")
     assert is_problem(await caller.get(STREAM, last_event_id="x" * 4097), 400, "bad-request")
     assert is_problem(await caller.get(STREAM, {"Last-Event-ID": "x" * 4097}), 400, "bad-request")
 
 
 async def test_p90_head(caller: Caller) -> None:
-    """`HEAD` is answered at once, without a stream."""
+    """`HEAD` is answered at once, without a stream and without a length."""
     async with asyncio.timeout(SLACK_SECONDS):
         answer = await caller.get(STREAM, method="HEAD")
         head, _, body = (await caller.deployment.raw_head(STREAM)).partition(b"\r\n\r\n")
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-type"].partition(";")[0] == "text/event-stream"
     assert head.startswith(b"HTTP/1.1 200")
+    assert b"content-length" not in head.lower()
     assert body == b""
+
+
+async def test_p91_an_event_source(crowded: Caller, unreconciled: Caller, without_storage: Caller) -> None:
+    """Who accepts `text/event-stream` and not `application/problem+json` gets for a 503 a 200 stream: a jittered `retry:`, one `event: unavailable` with the problem as data, no `id:`, no comment, the end."""  # noqa: E501
+    async with streaming(crowded) as held:
+        await held.block()
+        retries = {await retry_of(crowded, accept, "too-many-waiters") for accept in EVENTS_ONLY}
+        for accept in ("*/*", "text/event-stream, */*;q=0.1", "text/event-stream, application/problem+json", ""):
+            assert is_problem(await crowded.get(STREAM, {"Accept": accept}), 503, "too-many-waiters")
+    retries |= {await retry_of(unreconciled, accept, "counts-not-ready") for accept in EVENTS_ONLY}
+    retries |= {await retry_of(without_storage, accept, "unavailable") for accept in EVENTS_ONLY}
+    assert len(retries) > 3
+    for caller in (crowded, unreconciled):
+        answer = await caller.get(f"{STREAM}?last_event_id=a&last_event_id=b", {"Accept": EVENTS_ONLY[0]})
+        assert is_problem(answer, 400, "bad-request")
+
+
+async def retry_of(caller: Caller, accept: str, code: str) -> int:
+    """Assert that a 503 comes as the only event of a stream; return after how many milliseconds to come back."""
+    answer = await caller.get(STREAM, {"Accept": accept, "Origin": "https://app.example.com"})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].partition(";")[0] == "text/event-stream"
+    assert answer.headers["cache-control"] == "no-store, no-transform"
+    assert answer.headers["access-control-allow-origin"] in {"https://app.example.com", "*"}
+    lines = answer.text.split("\n")
+    names = [line.partition(":")[0] for line in lines]
+    assert names == ["retry", "event", "data", "", ""]
+    assert lines[1] == "event: unavailable"
+    problem = json.loads(lines[2].removeprefix("data: "))
+    assert (problem["status"], problem["code"], problem["success"]) == (503, code, False)
+    return int(lines[0].removeprefix("retry: "))

@@ -109,7 +109,7 @@ class Clients:
         """Answer a request as the app's endpoint does (runs in the process)."""
         watch, stats = request.app.watch, self._world.stats
         try:
-            snapshot = await watch.latest(newer_than=request.version)
+            snapshot = await watch.latest(newer_than=frozenset({request.version}))
             if snapshot.version == request.version:
                 request.waits = True
                 changed = await watch.changed(request.version, wait_seconds) if wait_seconds else None

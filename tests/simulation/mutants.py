@@ -463,8 +463,10 @@ MUTANTS: dict[str, Mutant] = {
     "an older offer replaces newer counts": _edit(
         "watch", "if known is None or known.is_behind(snapshot.version):", "if True:"
     ),
-    "a client that is ahead shown what is there": _edit("watch", "for _ in range(2):", "for _ in range(0):"),
-    "a read under way taken for a new one": _edit("watch", "for _ in range(2):", "for _ in range(1):"),
+    "a client that is ahead shown what is there": _edit("watch", "while self._ended < enough and", "while False and"),
+    "a read under way taken for a new one": _edit(
+        "watch", "enough = self.reads + 1", "enough = self.reads + (self._fetch is None)"
+    ),
     "an error is kept for ever": _edit(
         "watch",
         "self._failure, self._started_at = failure, started_at",

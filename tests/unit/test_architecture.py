@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from shared import endpoints
 from tests.unit.builders import ROOT
 
 SHARED = sorted((ROOT / "shared").glob("*.py"))
@@ -22,6 +23,7 @@ PURE = {
     "keyset",
     "ledger",
     "memory",
+    "negotiation",
     "planning",
     "report",
     "status",
@@ -137,9 +139,11 @@ def triggers() -> list[ast.AsyncFunctionDef]:
 
 
 def test_the_triggers_are_found():
-    """The app has its six triggers, each with a docstring."""
+    """The app has its triggers, each with a docstring."""
     names = [trigger.name for trigger in triggers()]
-    assert names == ["on_blob_event", "get_status", "stream_status", "health", "get_openapi", "reconcile"]
+    assert [name for name in names if not name.endswith("_options")] == [
+        *("on_blob_event", "get_status", "stream_status", "health", "get_openapi", "reconcile")
+    ]
     assert all(ast.get_docstring(trigger) for trigger in triggers())
 
 
@@ -171,3 +175,25 @@ def test_the_app_needs_no_development_tool(path):
     """Nothing of localdev, tests or the development dependencies is imported by what is deployed."""
     tools = {"localdev", "tests", "bench", "pytest", "hypothesis", "httpx", "azure_functions_runtime"}
     assert not {name.partition(".")[0] for name in imports_of(tree_of(path))} & tools
+
+
+def routes() -> dict[str, dict[str, ast.Call]]:
+    """Return the routes: template → name of the constant with its methods → the decorator."""
+    found: dict[str, dict[str, ast.Call]] = {}
+    for trigger in triggers():
+        for call in trigger.decorator_list:
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "route":
+                methods = next(each.value for each in call.keywords if each.arg == "methods")
+                found.setdefault(ast.literal_eval(call.args[0]), {})[ast.unparse(methods)] = call
+    return found
+
+
+def test_preflights_need_no_key():
+    """Each route has a trigger for OPTIONS that the platform lets everybody reach; no other takes that method."""
+    assert len(routes()) == 4
+    for by_methods in routes().values():
+        assert set(by_methods) == {"endpoints.METHODS", "endpoints.PREFLIGHT"}
+        levels = {each.arg: ast.unparse(each.value) for each in by_methods["endpoints.PREFLIGHT"].keywords}
+        assert levels["auth_level"] == "func.AuthLevel.ANONYMOUS"
+    assert endpoints.PREFLIGHT == ("OPTIONS",)
+    assert "OPTIONS" not in endpoints.METHODS

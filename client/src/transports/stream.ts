@@ -15,7 +15,8 @@ const RETRY_BOUNDS_MS = [100, 30_000] as const;
 export async function followStream(exchange: Exchange): Promise<Outcome> {
   if (typeof TextDecoder === 'undefined') return { kind: 'unstreamable' };
   const known = exchange.memory.reading?.validator;
-  const headers: Record<string, string> = { Accept: 'text/event-stream' };
+  // Without the second type the server takes us for an EventSource, which does not see a 503 and its Retry-After.
+  const headers: Record<string, string> = { Accept: 'text/event-stream, application/problem+json' };
   if (known) headers['Last-Event-ID'] = known;
   const progress = { frames: 0 };
   try {
@@ -37,7 +38,7 @@ async function readFrames(
   progress: { frames: number },
 ): Promise<Outcome> {
   if (!/^text\/event-stream\b/i.test(response.headers.get('Content-Type') ?? '')) {
-    throw new StatusError('protocol', 'Not an event stream.');
+    throw new StatusError('protocol', 'Not a stream.');
   }
   const reader = response.body?.getReader?.();
   if (!reader) return { kind: 'unstreamable' };
@@ -67,6 +68,6 @@ async function readFrames(
     parser.feed(decoder.decode(value, { stream: true }));
     if (progress.frames) deadline.arm(STREAM_SILENCE_MS);
   }
-  if (!progress.frames) throw new StatusError('protocol', 'An empty stream.');
+  if (!progress.frames) throw new StatusError('protocol', 'Empty stream.');
   return { kind: 'ended', retryMs, livedMs: clock.now() - startedAt };
 }

@@ -131,9 +131,16 @@ describe('the stream', () => {
 
   it('an overloaded server (503) is no reason to fall back', async () => {
     const { clock, wire, client, start } = createRig({ transport: 'sse' });
-    wire.fault = () => problem(503, 'Full', { 'retry-after': '1' });
+    const asEvent = {
+      status: 200,
+      headers: { 'content-type': 'text/event-stream' },
+      body: 'retry: 1000\nevent: unavailable\ndata: {}\n\n',
+    };
+    wire.fault = ({ headers }) =>
+      headers.accept?.includes('application/problem+json') ? problem(503, 'Full', { 'retry-after': '1' }) : asEvent;
     await start();
     await clock.advance(20_000);
+    expect(client.getSnapshot().error).toMatchObject({ httpStatus: 503 });
     expect(streams(wire.sent)).toBe(wire.sent.length);
     wire.fault = () => undefined;
     await clock.advance(30_000);

@@ -31,7 +31,7 @@ export interface ServiceOptions {
 }
 
 const STATUS = '/api/cases/storage/status';
-const COMMON = { 'cache-control': 'private, no-cache', vary: 'Authorization, Prefer' };
+const COMMON = { 'cache-control': 'private, no-cache, no-transform', vary: 'Authorization, Prefer' };
 
 export function problem(status: number, title: string, headers: Record<string, string> = {}): Answer {
   const body = JSON.stringify({ type: 'about:blank', title, status, success: false });
