@@ -13,6 +13,7 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
 from ops.exits import WrongArgument
+from shared.connection import is_storage
 from shared.counts import ForeignTally
 from shared.errors import Refused, SettingsError
 from shared.services import Services
@@ -21,7 +22,7 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from shared.settings import Connection
+    from shared.connection import Connection
 
 DEFAULT_FILE: Final = "local.settings.json"
 
@@ -134,13 +135,9 @@ def _values(path: Path) -> dict[str, str]:
 def _merged(low: Mapping[str, str], high: Mapping[str, str]) -> dict[str, str]:
     """Lay one over the other; how to reach storage is taken from one of the two only."""
     said = {name: value for name, value in high.items() if value.strip()}
-    if any(map(_is_storage, said)):
-        low = {name: value for name, value in low.items() if not _is_storage(name)}
+    if any(map(is_storage, said)):
+        low = {name: value for name, value in low.items() if not is_storage(name)}
     return {**low, **said}
-
-
-def _is_storage(name: str) -> bool:
-    return name == "STORAGE" or name.startswith("STORAGE__")
 
 
 def _account(storage: Connection) -> str:

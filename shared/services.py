@@ -35,7 +35,8 @@ from shared.writer import Writer
 
 if TYPE_CHECKING:
     from shared.auth import Authenticator
-    from shared.settings import Connection, Settings
+    from shared.connection import Connection
+    from shared.settings import Settings
     from shared.tally import Tally
 
 #: Azurite closes an idle connection after 5 s, the service after longer; a request on a closed one is lost.
