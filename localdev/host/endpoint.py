@@ -9,18 +9,20 @@ from typing import Any, NamedTuple
 
 from .connection import ClientConnection
 
-BODY_LIMIT_BYTES = 3 * 512 * 1024
-"""1.5 MiB: Event Grid delivers at most 1 MB a request."""
-
 log = logging.getLogger(__name__)
 
 
 class Call(NamedTuple):
-    """A request to an endpoint of the host; names of headers and query parameters are in lower case."""
+    """A request to an endpoint of the host.
+
+    Attributes:
+        query: the values of each parameter, in order, by its name in lower case.
+        headers: the first value of each header, by its name in lower case.
+    """
 
     method: str
     path: str
-    query: dict[str, str]
+    query: dict[str, list[str]]
     headers: dict[str, str]
     body: bytes = b""
 
@@ -33,9 +35,14 @@ class Answer(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of_json(cls, value: Any) -> "Answer":
+    def of_json(cls, value: Any, content_type: str = "application/json") -> "Answer":
         """200 with a JSON body."""
-        return cls(HTTPStatus.OK, json.dumps(value).encode(), (("content-type", "application/json"),))
+        return cls(HTTPStatus.OK, json.dumps(value, separators=(",", ":")).encode(), (("content-type", content_type),))
+
+    @classmethod
+    def of_text(cls, status: HTTPStatus, text: str) -> "Answer":
+        """A line of text."""
+        return cls(status, text.encode(errors="replace"), (("content-type", "text/plain; charset=utf-8"),))
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault
@@ -58,11 +65,8 @@ class Endpoint:
         self._body = bytearray()
 
     def receive(self, data: bytes) -> None:
-        """Collect a part of the body."""
+        """Collect a part of the body; its size is bounded by the connection, as on the platform."""
         self._body += data
-        if len(self._body) > BODY_LIMIT_BYTES and self._client is not None:
-            client, self._client = self._client, None
-            client.respond(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     def received(self) -> None:
         """Answer."""
@@ -89,4 +93,5 @@ class Endpoint:
             log.exception("%s %s", self._call.method, self._call.path)
             answer = Answer(HTTPStatus.INTERNAL_SERVER_ERROR)
         if self._client is not None:
-            self._client.respond(answer.status, answer.headers, answer.body)
+            body = b"" if self._call.method == "HEAD" else answer.body
+            self._client.respond(answer.status, answer.headers, body)

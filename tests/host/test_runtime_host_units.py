@@ -1,21 +1,14 @@
-"""The runtime host's pure parts: routes, elements of a delivery, request targets, keys."""
-
-import json
+"""The runtime host's pure parts: routes, request targets, keys."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localdev.host.dispatch import Keys, origin_form
-from localdev.host.endpoint import Refusal
 from localdev.host.errors import AppError, SetupError
 from localdev.host.routes import Router
 from localdev.host.settings import expand, is_disabled, timespan_seconds
-from localdev.host.webhook import elements
 from localdev.host.worker import Function
-
-DEEP = "[" * 50_000 + "]" * 50_000
-"""More nesting than Python's JSON parser takes."""
 
 
 @pytest.mark.parametrize(
@@ -104,51 +97,6 @@ def test_router_prefix_and_constraint() -> None:
     assert Router([function("a", ["GET"])], "").match("GET", "/a") is not None
     with pytest.raises(AppError, match="regex"):
         Router([function("a/{x:regex}")], "api")
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        (b"[]", []),
-        (b'{"a": 1}', ['{"a": 1}']),
-        (b' [ {"a":1} ,\n{"a" : 2}] ', ['{"a":1}', '{"a" : 2}']),
-        (b'[null, 1, "x", [], true, 1e999, NaN]', ["null", "1", '"x"', "[]", "true", "1e999", "NaN"]),
-        (b'["\\ud800", "a,]b"]', ['"\\ud800"', '"a,]b"']),
-        (b"[" + b"9" * 6000 + b"]", ["9" * 6000]),
-        (b"[" + DEEP.encode() + b', "a],\\"[", {"b":[]}]', [DEEP, '"a],\\"["', '{"b":[]}']),
-        (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, ['{"a":' * 50_000 + "1" + "}" * 50_000]),
-        ('\ufeff[{"é":"\u2028"}]'.encode(), ['{"é":"\u2028"}']),
-        (b'[{"a":1,"a":2, "n":1.10}]', ['{"a":1,"a":2, "n":1.10}']),
-        (b'["\xff"]', ['"\ufffd"']),
-    ],
-)  # fmt: skip
-def test_elements(body: bytes, expected: list[str]) -> None:
-    """Elements keep their text to the letter, whatever they are."""
-    assert elements(body) == expected
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"1", b"null", b'"x"', b"[1", b"[1,]", b"[1 2]", b"[,1]", b"[] x", b"{} {}", b"{", b"[tru]", b"[1]]",
-     b"[" * 50_000, b"\xff\xfe"],
-)  # fmt: skip
-def test_elements_refused(body: bytes) -> None:
-    """A body that is no JSON array or object is refused."""
-    with pytest.raises(Refusal):
-        elements(body)
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    st.lists(
-        st.recursive(
-            st.none() | st.booleans() | st.floats() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)
-        )
-    )
-)
-def test_elements_of_any_json(values: list[object]) -> None:
-    """Every JSON array falls into the texts of its elements."""
-    assert elements(json.dumps(values).encode()) == [json.dumps(value) for value in values]
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,14 @@ async def on_event(event: str) -> None:
 
 
 @app.event_grid_trigger(arg_name="event")
+async def on_blob_event(event: str) -> None:
+    """The function of tests/facts/event_grid_webhook.jsonl, with the mark that makes it fail there."""
+    note("blob_event", event)
+    if '"x": "fail"' in event:
+        raise RuntimeError("as asked")
+
+
+@app.event_grid_trigger(arg_name="event")
 async def off_event(event: str) -> None:
     """Disabled by an app setting."""
     note("off_event", event)
