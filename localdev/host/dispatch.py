@@ -100,6 +100,9 @@ class Dispatcher:
         client: ClientConnection,
     ) -> Endpoint | None:
         call = Call(request.method, path, _query(query), _headers(request))
+        if not call.is_for_this_machine():
+            client.respond(HTTPStatus.FORBIDDEN)
+            return None
         if self._keys and not self._keys.allow(level, _key(call.query, call.headers)):
             client.respond(HTTPStatus.UNAUTHORIZED)
             return None

@@ -1,13 +1,20 @@
-"""The host's own endpoints: a whole request in, a whole answer out."""
+"""The host's own endpoints: a whole request in, a whole answer out.
+
+They let a caller run functions with input of its making, and locally nobody asks for keys. A web page in the
+developer's browser is such a caller: so a request has to name this machine in its Host, or it is refused (403).
+"""
 
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from .connection import ClientConnection
+
+_LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])\.?(:\d+)?", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +32,18 @@ class Call(NamedTuple):
     query: dict[str, list[str]]
     headers: dict[str, str]
     body: bytes = b""
+
+    def media_type(self) -> str:
+        """What the body says it is, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def is_for_this_machine(self) -> bool:
+        """Whether it is addressed to this machine by name.
+
+        A page of any site can make its own name resolve to 127.0.0.1 (DNS rebinding), and its requests are then of
+        the same origin to the browser: their Host gives them away.
+        """
+        return _LOOPBACK.fullmatch(self.headers.get("host", "")) is not None
 
 
 class Answer(NamedTuple):

@@ -400,12 +400,50 @@ async def test_admin_runs_events_and_disabled_functions(client: httpx.AsyncClien
 )
 async def test_admin_answers(client: httpx.AsyncClient, method: str, path: str, body: bytes, status: int) -> None:
     """Admin endpoints answer what they know, and refuse the rest."""
-    answer = await client.request(method, path, content=body)
+    answer = await client.request(method, path, content=body, headers={"content-type": "application/json"})
     assert answer.status_code == status
     if path == "/admin/host/status":
         assert answer.json() == {"state": "Running"}
     if path == "/admin/functions":
         assert {"echo", "on_event", "at_start"} <= set(answer.json())
+
+
+FORGED = b'{"input":"{\\"forged\\":1}"}'
+JSON_TYPE = "application/json"
+
+
+@pytest.mark.parametrize(
+    ("path", "host_name", "content_type", "status"),
+    [
+        ("/admin/functions/off_event", "127.0.0.1", "text/plain", 415),
+        ("/admin/functions/off_event", "127.0.0.1", "text/plain; x=application/json", 415),
+        ("/admin/functions/off_event", "127.0.0.1", "application/x-www-form-urlencoded", 415),
+        ("/admin/functions/off_event", "127.0.0.1", "multipart/form-data; boundary=x", 415),
+        ("/admin/functions/off_event", "127.0.0.1", "", 415),
+        ("/admin/functions/off_event", "evil.example", JSON_TYPE, 403),
+        ("/admin/functions/off_event", "localhost.evil.example", JSON_TYPE, 403),
+        ("/admin/functions/off_event", "127.0.0.1.evil.example:7071", JSON_TYPE, 403),
+        ("/admin/functions/off_event", "127.0.0.1@evil.example", JSON_TYPE, 403),
+        ("/admin/functions/off_event", "192.168.0.1", JSON_TYPE, 403),
+        ("/admin/functions/off_event", "", JSON_TYPE, 403),
+        ("/admin/functions", "evil.example", JSON_TYPE, 403),
+        ("/runtime/webhooks/EventGrid?functionName=on_event", "evil.example", JSON_TYPE, 403),
+        ("/admin/functions/off_timer", "LOCALHOST:7071", "Application/JSON; charset=utf-8", 202),
+        ("/admin/functions/off_timer", "[::1]:7071", JSON_TYPE, 202),
+        ("/admin/functions/off_timer", "127.1.2.3", JSON_TYPE, 202),
+    ],
+)
+async def test_no_web_page_runs_a_function(
+    host: Host, client: httpx.AsyncClient, path: str, host_name: str, content_type: str, status: int
+) -> None:
+    """What a page in the developer's browser could send is refused: other types than JSON, other names than ours."""
+    lines = [f"POST {path} HTTP/1.1", f"Host: {host_name}", "Connection: close", "aeg-event-type: Notification"]
+    lines += [f"Content-Type: {content_type}"] if content_type else []
+    head = "\r\n".join([*lines, f"Content-Length: {len(FORGED)}", "", ""])
+    answer = await raw(host, head.encode() + FORGED)
+    assert STATUS.findall(answer) == [str(status).encode()]
+    assert not [text for text in (await seen(client)).get("off_event", []) if "forged" in text]
+    assert not [text for text in (await seen(client)).get("event", []) if "forged" in text]
 
 
 # --- start and stop --------------------------------------------------------------------------------------------------
