@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
@@ -81,8 +83,7 @@ async def connected(target: Target, *, creates_table: bool, any_counts: bool = F
         WrongArgument: There is no such table.
         StorageError: Storage does not answer, or refuses.
     """
-    _check(target.settings.storage)
-    services = Services(target.settings)
+    services = Services(target.settings, proxy_to(_blob_url(target.settings.storage)))
     try:
         if creates_table:
             await services.start()
@@ -103,13 +104,33 @@ async def connected(target: Target, *, creates_table: bool, any_counts: bool = F
         await services.close()
 
 
-def _check(storage: Connection) -> None:
-    """Refuse a connection string that the SDK cannot use, before connections are opened for it."""
-    if not storage.connection_string:
-        return
+def proxy_to(url: str) -> str | None:
+    """Return the proxy that the environment names for an address: HTTPS_PROXY or HTTP_PROXY, unless NO_PROXY has it.
+
+    What is on this machine is reached directly, whatever the environment says: no proxy could.
+    """
+    found = urlsplit(url)
+    host = found.hostname or ""
+    if host == "localhost" or is_loopback(host) or proxy_bypass(host):
+        return None
+    return getproxies().get(found.scheme)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is an address of this machine itself."""
     try:
-        BlobServiceClient.from_connection_string(storage.connection_string)
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _blob_url(storage: Connection) -> str:
+    """Return the blob service's address; refuse a connection string that the SDK cannot use, before it is used."""
+    if not storage.connection_string:
+        return storage.blob_url
+    try:
         TableServiceClient.from_connection_string(storage.connection_string)
+        return str(BlobServiceClient.from_connection_string(storage.connection_string).url)
     except ValueError as error:
         raise SettingsError(f"STORAGE is not a usable connection string: {error}") from None
 
