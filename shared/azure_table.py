@@ -159,8 +159,8 @@ def _translate(error: AzureError, *, is_one_write: bool) -> StorageError:
         if status in _CONFLICTS and _code(error) != "TableNotFound":
             return Conflict(message, index)
         if status in _REJECTIONS:
-            return Rejected(message, index)
-    return Refused(f"Table Storage answered {status} {_code(error)}: {message}")
+            return Rejected(f"Table Storage answered {status} {_code(error)}: {message}", index)
+    return Refused(f"Table Storage answered {status} {_code(error)}: {message}", status)
 
 
 def _code(error: AzureError) -> str:

@@ -87,5 +87,5 @@ def translate(error: Exception) -> StorageError:
     """Turn an exception of the blob SDK into the app's."""
     if isinstance(error, HttpResponseError) and error.status_code and 400 <= error.status_code < 500:  # noqa: PLR2004
         message = str(error.message).partition("\n")[0]
-        return Refused(f"Blob Storage answered {error.status_code} {error_code(error)}: {message}")
+        return Refused(f"Blob Storage answered {error.status_code} {error_code(error)}: {message}", error.status_code)
     return OutcomeUnknown(f"no usable answer from Blob Storage: {type(error).__name__}")

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from localdev.azurite import ACCOUNT_KEY
+from localdev.azurite import ACCOUNT_KEY, Azurite
 from localdev.ports import free_ports
 from ops.exits import exit_of, explain
 from ops.target import proxy_to, read_target
-from shared.errors import OutcomeUnknown, Refused, SettingsError, StorageError
+from shared.errors import OutcomeUnknown, Refused, Rejected, SettingsError, StorageError
 from tests.leaks.secrets import secret
 from tests.ops.conftest import Account
 
@@ -141,6 +141,25 @@ def test_a_wrong_key(fresh: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "roles" in result.err
 
 
+class OldAzurite(Azurite):
+    """An Azurite that is started as most people start it: it refuses the API version of the SDKs."""
+
+    def _options(self) -> list[str]:
+        return [each for each in super()._options() if each != "--skipApiVersionCheck"]
+
+
+@pytest.mark.filterwarnings("ignore:Testing an element's truth value")  # the SDK's, of an error's XML
+def test_a_storage_that_is_too_old(fresh: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A 400 is said with its code and what to do; nothing sends the operator to look for keys or roles."""
+    with OldAzurite(in_memory=True) as azurite:
+        monkeypatch.setenv("STORAGE", azurite.connection_string)
+        result = fresh.run("reconcile")
+    assert result.code == 4
+    assert "answered 400 InvalidHeaderValue" in result.err
+    assert "start it with --skipApiVersionCheck" in result.err
+    assert "roles" not in result.err
+
+
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
@@ -149,7 +168,10 @@ def test_a_wrong_key(fresh: Account, monkeypatch: pytest.MonkeyPatch) -> None:
             "token; sign in (az login)",
         ),
         (OutcomeUnknown("no answer\n at all"), "no answer at all; check that the storage account"),
-        (Refused("403"), "roles of the identity"),
+        (Refused("Blob Storage answered 403 AuthorizationFailure: no", 403), "no; check the key, or the roles"),
+        (Refused("Blob Storage answered 400 InvalidHeaderValue: old.", 400), "old; storage does not take the request"),
+        (Rejected("Table Storage answered 400 InvalidInput: odd"), "odd; storage does not take the request"),
+        (Refused("Table Storage answered 409 TableBeingDeleted: wait", 409), "wait; something is being deleted"),
     ],
 )
 def test_storage_errors_say_what_to_do(error: StorageError, advice: str) -> None:
