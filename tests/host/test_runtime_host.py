@@ -1,6 +1,7 @@
 """The runtime host as a process: real HTTP against a function app on the official runtime."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -24,6 +25,8 @@ from tests.host.support import (
     seen,
     until,
 )
+
+WEBHOOK = "/runtime/webhooks/EventGrid?functionName=on_event"
 
 # --- routing ---------------------------------------------------------------------------------------------------------
 
@@ -280,19 +283,40 @@ async def test_exception_in_a_stream_cuts_it(host: Host) -> None:
     assert b"secret" not in answer
 
 
-async def test_overrun_is_cancelled(tmp_path: Path) -> None:
-    """A function, or a stream, that overruns functionTimeout is cancelled and logged."""
+@pytest.mark.parametrize("how", ["an HTTP function", "an event", "a timer"])
+async def test_an_overrun_ends_the_worker_and_every_client(tmp_path: Path, how: str) -> None:
+    """As on the platform: all that is held is cut, and a new worker serves at the same address."""
     folder = app("full", tmp_path, FULL_SETTINGS)
-    (folder / "host.json").write_text('{"functionTimeout": "00:00:01", "extensions": {"http": {"routePrefix": "v1"}}}')
+    (folder / "host.json").write_text('{"functionTimeout": "00:00:02", "extensions": {"http": {"routePrefix": "v1"}}}')
     with running(folder) as host:
-        stream = asyncio.create_task(raw(host, get("/v1/stream")))
-        answer = await raw(host, get("/v1/overruns", "Connection: close"))
-        assert (STATUS.findall(answer), answer.partition(b"\r\n\r\n")[2]) == ([b"500"], b"")
-        assert not (await stream).endswith(b"0\r\n\r\n")
-        notes = await raw(host, get("/v1/seen", "Connection: close"))
-        assert b'"overrun":["cancelled"]' in notes
-        assert "overruns overran functionTimeout (1.0 s)" in host.errors
-        assert "stream overran functionTimeout (1.0 s)" in host.errors
+        await raw(host, get("/v1/mark", "Connection: close"))
+        held = [asyncio.create_task(raw(host, get(path))) for path in ("/v1/park", "/v1/stream")]
+        if how == "an HTTP function":
+            held.append(asyncio.create_task(raw(host, get("/v1/overruns"))))
+        elif how == "an event":
+            body = b'{"takes too long":1}'
+            head = f"POST {WEBHOOK} HTTP/1.1\r\nHost: localhost\r\naeg-event-type: Notification\r\n"
+            request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+            held.append(asyncio.create_task(raw(host, request)))
+        else:
+            await raw(
+                host,
+                b"POST /admin/functions/endless_timer HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Type: application/json\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
+            )
+        answers = [answer for answer in await asyncio.gather(*held) if answer]
+        assert [STATUS.findall(answer) for answer in answers] == [[b"200"]]
+        assert not answers[0].endswith(b"0\r\n\r\n")
+
+        async def is_back() -> bool:
+            with contextlib.suppress(OSError):
+                return b'"parked"' in await raw(host, get("/v1/seen", "Connection: close"))
+            return False
+
+        await until(is_back)
+        assert b'"marked"' not in await raw(host, get("/v1/seen", "Connection: close")), "the worker is another"
+        assert "overran functionTimeout (2.0 s)" in host.errors
+        assert host.process.poll() is None
 
 
 # --- held requests and streams ---------------------------------------------------------------------------------------
