@@ -202,6 +202,8 @@ class Azurite:
             stdin=subprocess.PIPE,
             stdout=self._output,
             stderr=subprocess.STDOUT,
+            # AZURITE_ACCOUNTS, AZURITE_DB: of another Azurite, whose accounts and data are not ours.
+            env={name: value for name, value in os.environ.items() if not name.startswith("AZURITE_")},
             # Ctrl-C goes to the whole group: Azurite would get it together with our SIGTERM, and a second signal
             # ends it before its data is written. In a session of its own it hears only from us.
             start_new_session=os.name == "posix",

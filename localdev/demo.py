@@ -24,7 +24,7 @@ from localdev.azurite import ACCOUNT, ACCOUNT_KEY
 from localdev.demo_counts import EndpointError, StatusEndpoint
 from localdev.demo_pipeline import Pipeline, listed
 from localdev.demo_view import View
-from localdev.ports import LOOPBACK
+from localdev.ports import LOOPBACK, reach_directly
 from shared.errors import SettingsError
 from shared.folders import FOLDERS
 from shared.settings import Settings
@@ -120,6 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
     if given.images < 1 or given.rate <= 0:
         parser.error("--images and --rate are greater than 0")
+    reach_directly(os.environ)
     try:
         folders = Settings.from_environ(os.environ).folders
         return 0 if asyncio.run(run(given, folders, Console(highlight=False, soft_wrap=True))) else 1

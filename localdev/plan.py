@@ -16,6 +16,7 @@ from localdev.bridge import Schema, chaos
 from localdev.host.errors import HostError
 from localdev.host.settings import is_disabled, load_local_settings
 from localdev.ports import LOOPBACK, PortInUseError, free_ports, require_free
+from shared.connection import is_storage
 from shared.errors import SettingsError
 from shared.settings import Settings
 
@@ -103,7 +104,7 @@ class Plan:
 
 def without_storage(environ: Mapping[str, str]) -> dict[str, str]:
     """Returns the environment without the app's storage: it is the one started here, whatever else was set."""
-    return {name: value for name, value in environ.items() if name != "STORAGE" and not name.startswith("STORAGE__")}
+    return {name: value for name, value in environ.items() if not is_storage(name)}
 
 
 def make_plan(arguments: Sequence[str]) -> Plan:

@@ -1,11 +1,16 @@
-"""Local TCP ports: finding free ones, and saying clearly when a wanted one is taken."""
+"""Local TCP ports: finding free ones, reaching them directly, and saying clearly when a wanted one is taken."""
 
 from __future__ import annotations
 
 import os
 import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
 
 LOOPBACK = "127.0.0.1"
+LOCAL_NAMES = ("localhost", LOOPBACK, "::1")
 
 
 class PortInUseError(Exception):
@@ -46,3 +51,16 @@ def require_free(port: int, wanted_by: str, *, host: str = LOOPBACK) -> None:
             raise PortInUseError(
                 f"port {port}, wanted by {wanted_by}, is in use; stop what listens there or choose another port"
             ) from error
+
+
+def reach_directly(environ: MutableMapping[str, str]) -> None:
+    """Keeps what talks to this machine from going through the proxies of an environment, here and in child processes.
+
+    A proxy cannot reach our loopback interface: the SDKs, which honour HTTP_PROXY, would wait for it in vain. What is
+    elsewhere (a token issuer) is still reached through it. Both spellings are set, because programs differ in which
+    one they prefer.
+    """
+    spellings = ("NO_PROXY", "no_proxy")
+    given = [name.strip() for each in spellings for name in environ.get(each, "").split(",") if name.strip()]
+    if "*" not in given:  # which only means "all" when it stands alone
+        environ.update(dict.fromkeys(spellings, ",".join(dict.fromkeys([*given, *LOCAL_NAMES]))))

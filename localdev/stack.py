@@ -63,7 +63,7 @@ class Stack:
         """Starts all parts; returns when an upload would be counted and the counts are served.
 
         Raises:
-            AzuriteError: Azurite does not start.
+            AzuriteError: Azurite does not start, or does not answer.
         """
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS)) as session:
             sdk = asyncio.create_task(asyncio.to_thread(import_module, "localdev.page"))  # takes a second

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from azure.core.exceptions import ResourceExistsError
+from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.storage.blob import BlobServiceClient, CorsRule
+
+from localdev.azurite import AzuriteError
 
 if TYPE_CHECKING:
     from shared.folders import FolderMap
@@ -21,10 +23,22 @@ CORS: Final = CorsRule(
 )
 
 
+# Azurite answers in milliseconds by now: who is stopped meanwhile is not kept waiting for the SDK's own minutes.
+PATIENCE: Final[dict[str, Any]] = {"retry_total": 1, "connection_timeout": 5, "read_timeout": 10}
+
+
 def prepare(connection_string: str, folders: FolderMap) -> None:
-    """Makes the containers that are missing and lets browsers in."""
-    with BlobServiceClient.from_connection_string(connection_string) as service:
-        service.set_service_properties(cors=[CORS])
-        for container in {location.container for location in folders.locations.values()}:
-            with suppress(ResourceExistsError):
-                service.create_container(container)
+    """Makes the containers that are missing and lets browsers in.
+
+    Raises:
+        AzuriteError: Azurite does not do it.
+    """
+    try:
+        with BlobServiceClient.from_connection_string(connection_string, **PATIENCE) as service:
+            service.set_service_properties(cors=[CORS])
+            for container in {location.container for location in folders.locations.values()}:
+                with suppress(ResourceExistsError):
+                    service.create_container(container)
+    except AzureError as error:
+        said = str(error).partition("\n")[0]
+        raise AzuriteError(f"Azurite could not be prepared: {said}") from error

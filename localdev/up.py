@@ -11,13 +11,14 @@ when it could not start or when a part ended by itself, which it names. Nothing 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING
 
 from localdev.azurite import AzuriteError
 from localdev.plan import Plan, PlanError, make_plan
-from localdev.ports import PortInUseError
+from localdev.ports import PortInUseError, reach_directly
 from localdev.processes import Output, PartEndedError
 from localdev.stack import Stack
 
@@ -31,7 +32,7 @@ async def run(plan: Plan, output: Output) -> None:
     """Runs the stack until a signal comes.
 
     Raises:
-        AzuriteError: Azurite does not start.
+        AzuriteError: Azurite does not start, or does not answer.
         PartEndedError: A part ended by itself.
     """
     stop = _stop_signal()
@@ -114,6 +115,7 @@ def _stop_signal() -> asyncio.Event:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     output = Output()
+    reach_directly(os.environ)
     try:
         asyncio.run(run(make_plan(sys.argv[1:] if arguments is None else arguments), output))
     except (PlanError, AzuriteError, PortInUseError, PartEndedError) as error:

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from shared.checkpoint import AlreadyRunning
 from shared.counts import ForeignTally
-from shared.errors import BlobStatusError, Refused, SettingsError, StorageError
+from shared.errors import BlobStatusError, SettingsError, StorageError, advice
 
 
 class Exit(IntEnum):
@@ -42,12 +42,4 @@ def explain(error: Exception) -> str:
         return f"{type(error).__name__}: {line} (a mistake in this tool; --debug shows where)"
     if exit_of(error) is Exit.BUSY:
         return f"{line}; wait for it (--wait), or try again"
-    return f"{line}; {_advice(error)}" if isinstance(error, StorageError) and exit_of(error) is Exit.STORAGE else line
-
-
-def _advice(error: StorageError) -> str:
-    if "Credential" in str(error):
-        return "sign in (az login), with an identity that has the roles of docs/configuration.md"
-    if isinstance(error, Refused):
-        return "check the key, or the roles of the identity that you are signed in with (docs/configuration.md)"
-    return "check that the storage account of STORAGE is reachable, then try again: that is always safe"
+    return f"{line}; {advice(error)}" if isinstance(error, StorageError) and exit_of(error) is Exit.STORAGE else line

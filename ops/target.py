@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
 from ops.exits import WrongArgument
+from shared.connection import is_storage
 from shared.counts import ForeignTally
 from shared.errors import Refused, SettingsError
 from shared.services import Services
@@ -21,7 +24,7 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from shared.settings import Connection
+    from shared.connection import Connection
 
 DEFAULT_FILE: Final = "local.settings.json"
 
@@ -80,8 +83,7 @@ async def connected(target: Target, *, creates_table: bool, any_counts: bool = F
         WrongArgument: There is no such table.
         StorageError: Storage does not answer, or refuses.
     """
-    _check(target.settings.storage)
-    services = Services(target.settings)
+    services = Services(target.settings, proxy_to(_blob_url(target.settings.storage)))
     try:
         if creates_table:
             await services.start()
@@ -102,13 +104,33 @@ async def connected(target: Target, *, creates_table: bool, any_counts: bool = F
         await services.close()
 
 
-def _check(storage: Connection) -> None:
-    """Refuse a connection string that the SDK cannot use, before connections are opened for it."""
-    if not storage.connection_string:
-        return
+def proxy_to(url: str) -> str | None:
+    """Return the proxy that the environment names for an address: HTTPS_PROXY or HTTP_PROXY, unless NO_PROXY has it.
+
+    What is on this machine is reached directly, whatever the environment says: no proxy could.
+    """
+    found = urlsplit(url)
+    host = found.hostname or ""
+    if host == "localhost" or is_loopback(host) or proxy_bypass(host):
+        return None
+    return getproxies().get(found.scheme)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is an address of this machine itself."""
     try:
-        BlobServiceClient.from_connection_string(storage.connection_string)
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _blob_url(storage: Connection) -> str:
+    """Return the blob service's address; refuse a connection string that the SDK cannot use, before it is used."""
+    if not storage.connection_string:
+        return storage.blob_url
+    try:
         TableServiceClient.from_connection_string(storage.connection_string)
+        return str(BlobServiceClient.from_connection_string(storage.connection_string).url)
     except ValueError as error:
         raise SettingsError(f"STORAGE is not a usable connection string: {error}") from None
 
@@ -134,13 +156,9 @@ def _values(path: Path) -> dict[str, str]:
 def _merged(low: Mapping[str, str], high: Mapping[str, str]) -> dict[str, str]:
     """Lay one over the other; how to reach storage is taken from one of the two only."""
     said = {name: value for name, value in high.items() if value.strip()}
-    if any(map(_is_storage, said)):
-        low = {name: value for name, value in low.items() if not _is_storage(name)}
+    if any(map(is_storage, said)):
+        low = {name: value for name, value in low.items() if not is_storage(name)}
     return {**low, **said}
-
-
-def _is_storage(name: str) -> bool:
-    return name == "STORAGE" or name.startswith("STORAGE__")
 
 
 def _account(storage: Connection) -> str:

@@ -1,9 +1,9 @@
 """The app's modules: a pure core, thin adapters, engines, and one composition root.
 
 ========== ==================================================================
-pure       clock, entity_group, events, folders, keyset, ledger, memory,
-           negotiation, planning, report, status, tally, wire (and errors):
-           the standard library and each other, nothing else
+pure       clock, connection, entity_group, events, folders, keyset, ledger,
+           memory, negotiation, planning, report, schedule, status, tally, wire
+           (and errors): the standard library and each other, nothing else
 ports      ports (what the engines need of the outside world)
 engines    writer (planning, memory, turns, counts), watch (waiters, offers),
            reconcile (passes, comparison, audit, checkpoint, marks,

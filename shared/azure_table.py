@@ -182,7 +182,7 @@ def _translate(error: AzureError, *, is_one_write: bool) -> StorageError:
             return Conflict(message, index)
         if status in _REJECTIONS:
             return Rejected(message, index)
-    return Refused(message)
+    return Refused(message, status)
 
 
 def _retry_after(error: AzureError) -> float:

@@ -147,7 +147,15 @@ class Rejected(StorageError):  # noqa: N818
 
 
 class Refused(StorageError):  # noqa: N818
-    """Storage answers, and says no: no permission, no such table. Nothing was written, and retrying is for later."""
+    """Storage answers, and says no: no permission, no such table. Nothing was written, and retrying is for later.
+
+    Attributes:
+        status: The HTTP status that says so, or 0.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ContainerAbsent(StorageError):  # noqa: N818
@@ -172,3 +180,21 @@ class OutcomeUnknown(StorageError):  # noqa: N818
     def __init__(self, message: str, retry_after_seconds: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+def advice(error: StorageError) -> str:
+    """Return what an operator does about a storage error, by what storage has answered."""
+    if "Credential" in str(error):
+        return "sign in (az login), with an identity that has the roles of docs/configuration.md"
+    if isinstance(error, Rejected) or (isinstance(error, Refused) and error.status in {400, 405, 501}):
+        return (
+            "storage does not take the request, whoever sends it: is it too old for the SDK's API version "
+            "(Azurite: start it with --skipApiVersionCheck), or does something in between change what is sent?"
+        )
+    if isinstance(error, Refused) and error.status in {401, 403}:
+        return "check the key, or the roles of the identity that is signed in (docs/configuration.md), and the firewall"
+    if isinstance(error, Refused) and error.status == 409:  # noqa: PLR2004
+        return "something is being deleted or changed there: try again in a minute, that is always safe"
+    if isinstance(error, Refused):
+        return "check STORAGE, COUNTS_TABLE and the folders (docs/configuration.md)"
+    return "check that the storage account of STORAGE is reachable, then try again: that is always safe"

@@ -109,4 +109,4 @@ def translate(error: Exception) -> StorageError:
         return OutcomeUnknown(f"no usable answer from Blob Storage: {type(error).__name__}")
     text = str(error.message).partition("\n")[0]
     message = f"Blob Storage answered {error.status_code} {error_code(error)}: {text}"
-    return Refused(message) if 400 <= error.status_code < 500 else OutcomeUnknown(message)  # noqa: PLR2004
+    return Refused(message, error.status_code) if 400 <= error.status_code < 500 else OutcomeUnknown(message)  # noqa: PLR2004

@@ -24,7 +24,7 @@ from shared.checkpoint import LEASE_SECONDS, OLDEST_RESUMED, AlreadyRunning, Lea
 from shared.clock import to_iso
 from shared.comparison import parts_within
 from shared.counts import PARTITION, StoredTally
-from shared.errors import OutcomeUnknown, StorageError
+from shared.errors import OutcomeUnknown, StorageError, advice
 from shared.folders import Location
 from shared.ledger import SKEW_MARGIN, is_credible
 from shared.marks import Marks
@@ -117,6 +117,9 @@ class Reconciler:
             await self.run(slice_seconds=slice_seconds - (self._clock.monotonic() - began))
         except AlreadyRunning as running:
             log.info("%s", running)
+        except StorageError as error:
+            log.error("the reconciliation was not completed: %s; %s", error, advice(error))  # noqa: TRY400 - it goes on
+            raise
 
     async def run_prefix(
         self,

@@ -35,7 +35,8 @@ from shared.writer import Writer
 
 if TYPE_CHECKING:
     from shared.auth import Authenticator
-    from shared.settings import Connection, Settings
+    from shared.connection import Connection
+    from shared.settings import Settings
     from shared.tally import Tally
 
 #: Azurite closes an idle connection after 5 s, the service after longer; a request on a closed one is lost.
@@ -49,12 +50,14 @@ class Services:
 
     Args:
         settings: The checked settings.
+        proxy: Address of the HTTP proxy through which storage is reached, or None. The app has none; an operator's
+            desk may be behind one.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, proxy: str | None = None) -> None:
         self.settings = settings
         self.random = SystemRandom()
-        self._clients = _Clients(settings.storage)
+        self._clients = _Clients(settings.storage, proxy)
         clock = SystemClock()
         self.blobs = self._clients.blobs
         self.table = self._clients.table(settings.counts_table)
@@ -120,12 +123,13 @@ class Services:
 class _Clients:
     """The SDK's clients, each on connections of its own."""
 
-    def __init__(self, storage: Connection) -> None:
+    def __init__(self, storage: Connection, proxy: str | None) -> None:
         self._stack = AsyncExitStack()
         self._client_id = storage.client_id
-        self._table_connections = connections()
+        self._proxy = proxy
+        self._table_connections = connections(proxy)
         tables: dict[str, Any] = {"transport": self._table_connections, "retry_total": 0}
-        blobs: dict[str, Any] = {"transport": connections(), "retry_policy": _retries()}
+        blobs: dict[str, Any] = {"transport": connections(proxy), "retry_policy": _retries()}
         if storage.connection_string:
             self.tables = TableServiceClient.from_connection_string(storage.connection_string, **tables)
             self.blobs = BlobServiceClient.from_connection_string(storage.connection_string, **blobs)
@@ -143,7 +147,7 @@ class _Clients:
         """Return the topic that changes are announced to, if there is to be one."""
         if not endpoint:
             return None
-        topic = GridTopic(endpoint, self._identity(), connections())
+        topic = GridTopic(endpoint, self._identity(), connections(self._proxy))
         self._stack.push_async_callback(topic.close)
         return topic
 
@@ -163,13 +167,15 @@ def _retries() -> ExponentialRetry:
     return ExponentialRetry(initial_backoff=0, increment_base=1, retry_total=2, random_jitter_range=1)
 
 
-def connections() -> AioHttpTransport:
+def connections(proxy: str | None = None) -> AioHttpTransport:
     """Return connections that are dropped, when idle, before the other side drops them.
 
-    The timeouts are theirs: those given to a client are for the connections that it would make by itself (300 s).
+    The proxy is given, and not looked for in the environment: aiohttp would do that anew for each request, and take
+    passwords from ~/.netrc besides. The timeouts are theirs: those given to a client are for the connections that it
+    would make by itself (300 s).
     """
     connector = aiohttp.TCPConnector(limit=200, keepalive_timeout=KEEP_ALIVE_SECONDS)
-    session = aiohttp.ClientSession(connector=connector, auto_decompress=False, trust_env=False)
+    session = aiohttp.ClientSession(connector=connector, auto_decompress=False, trust_env=False, proxy=proxy)
     return AioHttpTransport(
         session=session,
         session_owner=True,

@@ -11,8 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shared import token_settings
+from shared.connection import Connection
 from shared.errors import SettingsError
 from shared.folders import ANY_SUFFIX, FOLDERS, FolderMap, Location
+from shared.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,25 +36,7 @@ LONGEST_SLICE_SECONDS: Final = 540.0
 
 _CONTAINER = re.compile(r"(\$root|\$web|[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9])){2,62})")
 _TABLE = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}")
-_TIMER_FIELDS: Final = (5, 6)
 _IN_AZURE: Final = "WEBSITE_SITE_NAME"
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """How to reach storage: a connection string, or the service addresses and an identity.
-
-    Attributes:
-        connection_string: Set for Azurite, "" otherwise.
-        blob_url: Address of the blob service, for an identity.
-        table_url: Address of the table service, for an identity.
-        client_id: Of a user-assigned identity, or "".
-    """
-
-    connection_string: str = ""
-    blob_url: str = ""
-    table_url: str = ""
-    client_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +95,7 @@ class Settings:
                 )
         auth_mode = _one_of(environ, "AUTH_MODE", AUTH_MODES)
         return cls(
-            storage=_connection(environ),
+            storage=Connection.from_environ(environ, in_azure=_IN_AZURE in environ),
             folders=folders,
             counts_table=_matching(environ, "COUNTS_TABLE", "storagecounts", _TABLE, "3 to 63 letters and digits"),
             quarantine_container=quarantine,
@@ -205,33 +189,16 @@ def _suffixes(environ: Mapping[str, str]) -> tuple[str, ...]:
     return suffixes
 
 
-def _connection(environ: Mapping[str, str]) -> Connection:
-    name = "STORAGE"
-    text = _text(environ, name)
-    blob_url, table_url = (_text(environ, f"{name}__{kind}ServiceUri") for kind in ("blob", "table"))
-    if text and (blob_url or table_url):
-        raise SettingsError(f"{name} and {name}__…ServiceUri are both set; remove one of the two")
-    if blob_url or table_url:
-        for kind, url in (("blob", blob_url), ("table", table_url)):
-            if not url.startswith("https://"):
-                raise SettingsError(f"{name}__{kind}ServiceUri={url} must be https://<account>.{kind}.core.windows.net")
-        return Connection(blob_url=blob_url, table_url=table_url, client_id=_text(environ, f"{name}__clientId"))
-    if not text and _IN_AZURE in environ:
-        raise SettingsError(
-            f"{name} is not set; set {name}__blobServiceUri and {name}__tableServiceUri to the account's addresses"
-        )
-    text = text or "UseDevelopmentStorage=true"
-    if text != "UseDevelopmentStorage=true" and "=" not in text:
-        raise SettingsError(f"{name} is not a connection string; try {name}=UseDevelopmentStorage=true")
-    return Connection(connection_string=text)
-
-
 def _schedule(environ: Mapping[str, str]) -> str:
-    value = _text(environ, "RECONCILE_SCHEDULE", "0 */15 * * * *")
-    if len(value.split()) not in _TIMER_FIELDS:
-        raise SettingsError(
-            f"RECONCILE_SCHEDULE={value} is not an NCRONTAB expression of six fields; try 0 */15 * * * *"
-        )
+    default = "0 */15 * * * *"
+    value = environ.get("RECONCILE_SCHEDULE", "")
+    value = (
+        value.strip(" ") if value.strip() else default
+    )  # a tab at an end is the platform's to refuse, not ours to hide
+    try:
+        Schedule(value)
+    except ValueError as error:
+        raise SettingsError(f"RECONCILE_SCHEDULE={value}: {error}; try {default}") from None
     return value
 
 

@@ -229,7 +229,10 @@ class Watch:
             if stored is None:
                 failure = CountsNotReady("the storage account has not been reconciled yet; try again")
             elif not stored.tally.ready:
-                failure = CountsNotReady("the first reconciliation of the storage account is running; try again")
+                failure = CountsNotReady(
+                    "the first reconciliation of the storage account has not been completed; try again. If this lasts, "
+                    "the app's log says what stands in its way"
+                )
         except StorageError as error:
             log.warning("the tally cannot be read: %s", error)
             failure = ServiceUnavailable("the counts cannot be read right now; try again")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+HEAD_SECONDS: Final = 30.0  # a client that has not sent a whole head by then, or none at all, is closed
 LINGER_SECONDS: Final = 2.0  # a refused client is read on for so long, or it would see a reset and not the refusal
 
 
@@ -87,15 +88,19 @@ class _Connection:
 
     async def serve(self) -> None:
         try:
-            while not self._proxy.stopping and (head := await read_head(self._client[0])) is not None:
+            while not self._proxy.stopping and (head := await self._head()) is not None:
                 self.busy = True
                 if not await self._one(head):
                     break
                 self.busy = False
-        except (ProtocolError, ClientGoneError, ConnectionError) as error:
+        except (ProtocolError, ClientGoneError, ConnectionError, TimeoutError) as error:
             _log.debug("a connection ended: %s", error)
         finally:
             self.close()
+
+    async def _head(self) -> Head | None:
+        async with asyncio.timeout(HEAD_SECONDS):
+            return await read_head(self._client[0])
 
     def close(self) -> None:
         self._client[1].close()

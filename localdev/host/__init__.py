@@ -2,7 +2,8 @@
 
 `python -m localdev.host` plays the part of the Azure Functions host for local development and tests: it loads the
 official `azure-functions-runtime` package, which indexes and runs the app exactly as the platform's worker does, and
-feeds it with HTTP requests, Event Grid deliveries and timer ticks. It imports nothing of the app.
+feeds it with HTTP requests, Event Grid deliveries and timer ticks. It has nothing of the app but `shared.schedule`, so
+that schedules are read by one parser.
 
 It is a development tool: it listens on loopback only and refuses to start in Azure.
 
@@ -15,7 +16,10 @@ How a request travels::
                                  |--> webhook (Event Grid) --> worker.invoke
                                  `--> admin                --> timers.fire --> worker.invoke
 
-Deliberate differences from the real host: no extension bundles (only HTTP, Event Grid and timer triggers; no output
-bindings), no past-due monitor for timers, a function that overruns `functionTimeout` is cancelled instead of
-restarting the worker, and keys come from the environment (`HOST_FUNCTION_KEY`, `HOST_MASTER_KEY`).
+What differs from the real host: no extension bundles (only HTTP, Event Grid and timer triggers; no output bindings);
+worker and host are one process, which begins anew when a function overruns `functionTimeout` (an event loop that is
+blocked for good is not noticed); no past-due monitor for timers, and schedules that the platform would misread are
+refused; of deliveries numbers and times are left as they were sent, and only RFC 8259 is JSON (`newtonsoft`); the
+webhook takes every method, where the platform's front lets GET, POST, DELETE and OPTIONS through; keys come from the
+environment (`HOST_FUNCTION_KEY`, `HOST_MASTER_KEY`); its own endpoints answer only requests that name this machine.
 """

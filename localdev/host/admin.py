@@ -1,7 +1,8 @@
 """The admin endpoints, as far as local work needs them.
 
 - `POST /admin/functions/<name>` with `{"input": "<text>"}` or `{}` runs a function without HTTP trigger now, also a
-  disabled one ("Manually run a non HTTP-triggered function", "Run a disabled function"): 202 at once.
+  disabled one ("Manually run a non HTTP-triggered function", "Run a disabled function"): 202 at once. The body is
+  `application/json`, else 415, as on the platform: a page of another site cannot send that without being asked first.
 - `GET /admin/functions` lists the names; `GET /admin/host/status` answers `{"state": "Running"}`.
 """
 
@@ -34,6 +35,8 @@ class Admin:
             case "GET", "/admin/functions":
                 return Answer.of_json([function.name for function in self._worker.functions.values()])
             case "POST", lowered if lowered.startswith(_FUNCTIONS):
+                if call.media_type() != "application/json":
+                    raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
                 return self._run_now(lowered.removeprefix(_FUNCTIONS), call.body)
         raise Refusal(HTTPStatus.NOT_FOUND)
 

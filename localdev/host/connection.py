@@ -1,18 +1,18 @@
 """A client's HTTP/1.1 connection: requests in order in, answers in order out.
 
-Parsing is httptools' (llhttp, strict: it refuses what request smuggling is made of, such as Content-Length beside
-Transfer-Encoding). Requests are answered one at a time; what a client pipelines waits unparsed. The connection is
-always read while a request is parked, because that is how a departed client is noticed.
+Requests are answered one at a time; what a client pipelines waits unparsed. The connection is always read while a
+request is parked, because that is how a departed client is noticed (see `patience`).
 """
 
 import asyncio
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
-import httptools
-
-from .request import BODY_LIMIT_BYTES, HEAD_LIMIT_BYTES, Handler, Request, is_well_formed
+from .framing import response_head
+from .incoming import Incoming
+from .patience import REQUEST_SECONDS, SLOWEST_BODY_BYTES, SendsNoMore
+from .request import Handler, Request
 
 HELD_LIMIT_BYTES = 64 * 1024
 """Pipelined bytes that are held while a request is answered, before reading stops."""
@@ -31,32 +31,44 @@ class Server(Protocol):
         """Take a request: the handler that will answer it, or None if it has been answered already."""
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(Incoming, asyncio.Protocol):
     """One client's connection. Handlers answer with `respond`, or with `send` … `finish`."""
 
     __slots__ = (
-        "_answered", "_deaf", "_error", "_full", "_handler", "_head_size", "_held", "_parser", "_pumping", "_queue",
-        "_request", "_server", "_throttled", "_transport", "started",
+        "_answered", "_full", "_handler", "_held", "_pumping", "_sends_no_more", "_server", "_throttled", "_timer",
+        "_transport", "sent", "started",
     )  # fmt: skip
 
     def __init__(self, server: Server) -> None:
+        super().__init__()
         self._server = server
         self._transport: asyncio.Transport
-        self._parser: Any = httptools.HttpRequestParser(self)
-        self._queue: list[Request] = []  # [0] is being answered
-        self._request = Request()  # being parsed
         self._handler: Handler | None = None
-        self._head_size = 0
         self._held = b""
-        self._error = 0
-        self._answered = self._deaf = self._full = self._pumping = self._throttled = self.started = False
+        self._answered = self._full = self._pumping = self._throttled = self.started = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._sends_no_more: SendsNoMore | None = None
+        self.sent = 0
 
     # What handlers use
 
     @property
     def keeps_alive(self) -> bool:
         """Whether the connection outlives the current answer; if not, the answer says so."""
-        return self._queue[0].keep_alive and not self._server.draining
+        is_last = self._sends_no_more is not None and len(self._queue) == 1 and not (self._held or self._error)
+        return self._queue[0].keep_alive and not self._server.draining and not is_last
+
+    # What `patience` asks
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether a request is being answered."""
+        return bool(self._queue)
+
+    @property
+    def can_be_asked(self) -> bool:
+        """Whether an interim answer can be sent now."""
+        return bool(self._queue) and not self.started and self._queue[0].version == "1.1"
 
     def end_after_answer(self) -> None:
         """Close the connection after the current answer: its end, or its head, says so."""
@@ -65,6 +77,7 @@ class ClientConnection(asyncio.Protocol):
     def send(self, data: bytes) -> None:
         """Write a part of the answer."""
         self.started = True
+        self.sent += len(data)
         self._transport.write(data)
 
     def finish(self) -> None:
@@ -110,10 +123,16 @@ class ClientConnection(asyncio.Protocol):
         self._server.connections.add(self)
         if self._server.draining:
             transport.close()
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002, D102
         self._server.connections.discard(self)
         self._deaf = True
+        self._begun = self._awaited = False
+        self._watch()
+        if self._sends_no_more is not None:
+            self._sends_no_more.stop()
+            self._sends_no_more = None  # it refers to us
         self._parser = None  # it refers to us
         handler, self._handler = self._handler, None
         self._queue.clear()
@@ -130,6 +149,15 @@ class ClientConnection(asyncio.Protocol):
         self._feed(data)
         self._pump()
 
+    def eof_received(self) -> bool:  # noqa: D102
+        if self._queue and self._sends_no_more is None:
+            self._sends_no_more = SendsNoMore(self, self._transport)
+        if self._begun:  # and will never be complete
+            self._error = self._error or HTTPStatus.BAD_REQUEST
+            self._deaf = True
+            self._pump()
+        return self._sends_no_more is not None
+
     def pause_writing(self) -> None:  # noqa: D102
         self._full = True
         if self._handler is not None:
@@ -142,65 +170,28 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._pump()
 
-    # httptools callbacks: they only record; `_pump` acts
-
-    def on_message_begin(self) -> None:  # noqa: D102
-        self._request = Request()
-        self._head_size = 0
-
-    def on_url(self, url: bytes) -> None:  # noqa: D102
-        self._request.target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:  # noqa: D102
-        self._request.headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:  # noqa: D102
-        request = self._request
-        request.method = self._parser.get_method().decode("ascii")
-        request.version = self._parser.get_http_version()
-        request.keep_alive = request.version == "1.1" and self._parser.should_keep_alive()
-        request.chunked = request.header(b"transfer-encoding") is not None
-        request.length = int(request.header(b"content-length") or 0)
-        request.expects = (request.header(b"expect") or b"").lower() == b"100-continue"
-        size = len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers)
-        if size > HEAD_LIMIT_BYTES:
-            self._error = self._error or HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-        elif request.length > BODY_LIMIT_BYTES:
-            self._error = self._error or HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        elif not is_well_formed(request):
-            self._error = self._error or HTTPStatus.BAD_REQUEST
-        self._queue.append(request)
-
-    def on_body(self, data: bytes) -> None:  # noqa: D102
-        request = self._request
-        request.size += len(data)
-        if request.size > BODY_LIMIT_BYTES:
-            self._error = self._error or HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        else:
-            request.body.append(data)
-
-    def on_message_complete(self) -> None:  # noqa: D102
-        if not self._error:
-            self._request.complete = True
-
     # The rest
 
-    def _feed(self, data: bytes) -> None:
-        requests = len(self._queue)
-        in_body = requests > 0 and not self._queue[-1].complete
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # No protocol is upgraded to: the request is answered as the plain request that it also is.
-            self._request.keep_alive = False
+    def _watch(self) -> None:
+        """Let the clock run while a request is arriving, or the first one is awaited."""
+        if not self._begun and not self._awaited:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(REQUEST_SECONDS, self._too_slow, self._request.size)
+
+    def _too_slow(self, size_before: int) -> None:
+        self._timer = None
+        waits_for_us = self._throttled or (self._queue and self._queue[-1].complete)
+        if waits_for_us or self._request.size - size_before >= SLOWEST_BODY_BYTES:
+            self._watch()
+        elif not self._begun:  # nothing has come: nothing to answer
+            self._transport.close()
+        else:
+            self._error = self._error or HTTPStatus.REQUEST_TIMEOUT
             self._deaf = True
-        except httptools.HttpParserError:
-            self._error = self._error or HTTPStatus.BAD_REQUEST
-        if len(self._queue) == requests and not in_body:  # nothing but a part of a head
-            self._head_size += len(data)
-            if self._head_size > HEAD_LIMIT_BYTES:
-                self._error = self._error or HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-        self._deaf = self._deaf or bool(self._error)
+            self._pump()
 
     def _pump(self) -> None:
         """Move on as far as possible: start requests, hand bodies on, end answered requests."""
@@ -212,6 +203,7 @@ class ClientConnection(asyncio.Protocol):
                 pass
         finally:
             self._pumping = False
+            self._watch()
 
     def _step(self) -> bool:
         if not self._queue:
@@ -221,7 +213,9 @@ class ClientConnection(asyncio.Protocol):
                 held, self._held = self._held, b""
                 self._feed(held)
                 self._apply_flow()
-                return bool(self._queue or self._error)
+                return True
+            elif self._sends_no_more is not None:
+                self._transport.close()
             return False
         request = self._queue[0]
         if self._error and not request.complete and not self._answered:
@@ -273,28 +267,19 @@ class ClientConnection(asyncio.Protocol):
     def _hang_up(self, *, linger: bool) -> None:
         """Close; lingering lets a client that still sends read the answer instead of a reset."""
         self._deaf = True
-        if linger and not self._transport.is_closing():
+        if linger and self._sends_no_more is None and not self._transport.is_closing():
             self._transport.write_eof()
             asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.abort)
         else:
             self._transport.close()
 
     def _write_response(self, status: int, headers: Iterable[tuple[str, str]], body: bytes, *, close: bool) -> None:
-        lines = [f"HTTP/1.1 {status} {_phrase(status)}", *(f"{name}: {value}" for name, value in headers)]
-        if status != HTTPStatus.NO_CONTENT:
-            lines.append(f"content-length: {len(body)}")
-        if close:
-            lines.append("connection: close")
-        self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        self.send(response_head(status, headers, len(body), close=close) + body)
 
     def _apply_flow(self) -> None:
-        if self._transport.is_closing():
+        if self._transport.is_closing() or self._sends_no_more is not None:
             return
         if self._throttled or len(self._held) > HELD_LIMIT_BYTES:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
-
-
-def _phrase(status: int) -> str:
-    return HTTPStatus(status).phrase

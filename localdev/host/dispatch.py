@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 import httptools
 
@@ -100,6 +100,9 @@ class Dispatcher:
         client: ClientConnection,
     ) -> Endpoint | None:
         call = Call(request.method, path, _query(query), _headers(request))
+        if not call.is_for_this_machine():
+            client.respond(HTTPStatus.FORBIDDEN)
+            return None
         if self._keys and not self._keys.allow(level, _key(call.query, call.headers)):
             client.respond(HTTPStatus.UNAUTHORIZED)
             return None
@@ -119,14 +122,19 @@ def origin_form(target: bytes) -> bytes | None:
     return target if target.startswith(b"/") and parsed.path and target.isascii() else None
 
 
-def _query(query: str) -> dict[str, str]:
-    pairs = parse_qsl(query, keep_blank_values=True, errors="replace")
-    return {name.lower(): value for name, value in reversed(pairs)}
+def _query(query: str) -> dict[str, list[str]]:
+    """Return the values by the lower-case name; a name without `=` is none, as for .NET."""
+    found: dict[str, list[str]] = {}
+    for pair in query.split("&"):
+        name, equals, value = pair.partition("=")
+        if equals:
+            found.setdefault(unquote_plus(name).lower(), []).append(unquote_plus(value))
+    return found
 
 
 def _headers(request: Request) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers}
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(request.headers)}
 
 
-def _key(query: Mapping[str, str], headers: Mapping[str, str]) -> str:
-    return headers.get("x-functions-key") or query.get("code", "")
+def _key(query: Mapping[str, list[str]], headers: Mapping[str, str]) -> str:
+    return headers.get("x-functions-key") or query.get("code", [""])[0]

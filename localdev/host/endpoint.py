@@ -1,28 +1,49 @@
-"""The host's own endpoints: a whole request in, a whole answer out."""
+"""The host's own endpoints: a whole request in, a whole answer out.
+
+They let a caller run functions with input of its making, and locally nobody asks for keys. A web page in the
+developer's browser is such a caller: so a request has to name this machine in its Host, or it is refused (403).
+"""
 
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from .connection import ClientConnection
 
-BODY_LIMIT_BYTES = 3 * 512 * 1024
-"""1.5 MiB: Event Grid delivers at most 1 MB a request."""
+_LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])\.?(:\d+)?", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
 
 
 class Call(NamedTuple):
-    """A request to an endpoint of the host; names of headers and query parameters are in lower case."""
+    """A request to an endpoint of the host.
+
+    Attributes:
+        query: the values of each parameter, in order, by its name in lower case.
+        headers: the first value of each header, by its name in lower case.
+    """
 
     method: str
     path: str
-    query: dict[str, str]
+    query: dict[str, list[str]]
     headers: dict[str, str]
     body: bytes = b""
+
+    def media_type(self) -> str:
+        """What the body says it is, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def is_for_this_machine(self) -> bool:
+        """Whether it is addressed to this machine by name.
+
+        A page of any site can make its own name resolve to 127.0.0.1 (DNS rebinding), and its requests are then of
+        the same origin to the browser: their Host gives them away.
+        """
+        return _LOOPBACK.fullmatch(self.headers.get("host", "")) is not None
 
 
 class Answer(NamedTuple):
@@ -33,9 +54,14 @@ class Answer(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of_json(cls, value: Any) -> "Answer":
+    def of_json(cls, value: Any, content_type: str = "application/json") -> "Answer":
         """200 with a JSON body."""
-        return cls(HTTPStatus.OK, json.dumps(value).encode(), (("content-type", "application/json"),))
+        return cls(HTTPStatus.OK, json.dumps(value, separators=(",", ":")).encode(), (("content-type", content_type),))
+
+    @classmethod
+    def of_text(cls, status: HTTPStatus, text: str) -> "Answer":
+        """A line of text."""
+        return cls(status, text.encode(errors="replace"), (("content-type", "text/plain; charset=utf-8"),))
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault
@@ -58,11 +84,8 @@ class Endpoint:
         self._body = bytearray()
 
     def receive(self, data: bytes) -> None:
-        """Collect a part of the body."""
+        """Collect a part of the body; its size is bounded by the connection, as on the platform."""
         self._body += data
-        if len(self._body) > BODY_LIMIT_BYTES and self._client is not None:
-            client, self._client = self._client, None
-            client.respond(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     def received(self) -> None:
         """Answer."""
@@ -89,4 +112,5 @@ class Endpoint:
             log.exception("%s %s", self._call.method, self._call.path)
             answer = Answer(HTTPStatus.INTERNAL_SERVER_ERROR)
         if self._client is not None:
-            self._client.respond(answer.status, answer.headers, answer.body)
+            body = b"" if self._call.method == "HEAD" else answer.body
+            self._client.respond(answer.status, answer.headers, body)

@@ -1,6 +1,8 @@
-"""The head of a proxied request, and the framing of its answer: all that the relay knows of HTTP."""
+"""The heads of a proxied request and of the host's own answers, and the framing of the worker's answers."""
 
 import re
+from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Any
 
 import httptools
@@ -94,3 +96,13 @@ def forwarded_head(request: Request, target: bytes, invocation_id: str) -> bytes
         lines.append(b"host: localhost")
     lines.append(b"x-ms-invocation-id: " + invocation_id.encode())
     return b"\r\n".join([*lines, b"", b""])
+
+
+def response_head(status: int, headers: Iterable[tuple[str, str]], length: int, *, close: bool) -> bytes:
+    """The head of an answer of the host's own."""
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers)]
+    if status != HTTPStatus.NO_CONTENT:
+        lines.append(f"content-length: {length}")
+    if close:
+        lines.append("connection: close")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")

@@ -27,8 +27,9 @@ log = logging.getLogger(__name__)
 class Exchange:
     """One proxied HTTP invocation; a `connection.Handler`.
 
-    It ends in one of four ways: the answer is complete, the worker or the invocation fails (500, or a cut answer),
-    the invocation overruns its time (the same), or the client leaves (the worker is told by closing its connection).
+    It ends in one of four ways: the answer is complete, the worker or the invocation fails (500, or a cut answer), the
+    invocation overruns its time (which ends all of them), or the client leaves (the worker is told by closing its
+    connection).
     """
 
     __slots__ = (
@@ -193,11 +194,7 @@ class Exchange:
             self._fail()
 
     def _overrun(self) -> None:
-        timeout = self._pool.worker.timeout_seconds
-        log.error("%s overran functionTimeout (%s s) and was cancelled", self._function.name, timeout)
-        if self._task is not None:
-            self._task.cancel()
-        self._fail()
+        self._pool.worker.note_overrun(self._function)
 
     def _finish(self) -> None:
         self._ended = True

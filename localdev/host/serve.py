@@ -2,6 +2,9 @@
 
 Stopping: no new connections; timers fire no more; what is being answered may finish within `GRACE_SECONDS`; then
 parked requests get a 503, streams are cut and invocations cancelled. The process ends well within five seconds.
+
+Overrun: a function that takes longer than `functionTimeout` ends its worker on the platform, and with it every client
+that the worker holds. Worker and host are one process here, which then begins anew in its place, on the same port.
 """
 
 import asyncio
@@ -9,12 +12,13 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from .connection import ClientConnection
 from .dispatch import Dispatcher, Keys
@@ -91,6 +95,7 @@ async def serve(options: Options) -> None:
         HostError: it cannot start.
     """
     signals = Signals()
+    started_in = Path.cwd()
     load_local_settings(options.app_dir)
     settings = read_host_json(options.app_dir)
     with bound_socket(options.address, options.port) as listener:
@@ -105,7 +110,9 @@ async def serve(options: Options) -> None:
         timers.start()
         url = _url(listener)
         print("\n".join(["Functions:", *_listing(router, timers, worker, url), f"ready {url}"]), flush=True)
-        await signals.stop.wait()
+        await _first(signals.stop, worker.overran)
+        if not signals.stop.is_set():
+            _begin_anew(started_in, listener.getsockname()[1])
         server.close()
         await _shut_down(dispatcher, timers, worker, signals)
 
@@ -158,6 +165,21 @@ async def _shut_down(dispatcher: Dispatcher, timers: Timers, worker: Worker, sig
     if not await worker.http_stopped():
         signals.pass_on(signal.SIGINT)  # the second signal makes uvicorn wait for nobody
         await worker.http_stopped()
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Wait until one of the events is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+
+
+def _begin_anew(started_in: Path, port: int) -> NoReturn:
+    """Replace this process by another like it: no connection outlives that, and no function, whatever it does."""
+    sys.stdout.flush()
+    os.chdir(started_in)
+    os.execv(sys.executable, [*sys.orig_argv, "--port", str(port)])  # noqa: S606 - our own command line
 
 
 async def _until(condition: Callable[[], bool], seconds: float) -> None:

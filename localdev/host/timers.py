@@ -8,19 +8,18 @@ import asyncio
 import datetime as dt
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+
+from shared.schedule import Schedule
 
 from .errors import SetupError
-from .ncrontab import Schedule
-from .settings import expand, timespan_seconds
+from .settings import expand
 from .worker import Function, Worker
 
 LONGEST_SLEEP_SECONDS = 30.0
 """Looked at the clock again after this time at the latest: a laptop that slept must not oversleep."""
 
 log = logging.getLogger(__name__)
-
-NextAfter = Callable[[dt.datetime], dt.datetime]
 
 
 class Timer:
@@ -30,7 +29,8 @@ class Timer:
         schedule: the expression with its app settings filled in.
 
     Raises:
-        SetupError: the schedule is malformed or refers to an app setting that is not set.
+        SetupError: the schedule is malformed, is one that the platform misreads, or refers to an app setting that is
+            not set.
     """
 
     def __init__(self, function: Function, worker: Worker) -> None:
@@ -38,7 +38,10 @@ class Timer:
         self.schedule = expand(str(function.trigger.get("schedule", "")), f"The schedule of {function.name}")
         self._worker = worker
         self._lock = asyncio.Lock()
-        self._next_after = _next_after(self.schedule, function.name)
+        try:
+            self._next_after = Schedule(self.schedule).next_after
+        except ValueError as error:
+            raise SetupError(f"The schedule of {function.name}: {error}") from error
         self._last: dt.datetime | None = None
 
     async def fire(self) -> None:
@@ -84,16 +87,6 @@ class Timers:
         """Fire no more; runs that are going on are the worker's to end."""
         for task in self._tasks:
             task.cancel()
-
-
-def _next_after(schedule: str, name: str) -> NextAfter:
-    interval_seconds = timespan_seconds(schedule)
-    if interval_seconds:
-        return lambda moment: moment + dt.timedelta(seconds=interval_seconds)
-    try:
-        return Schedule(schedule).next_after
-    except ValueError as error:
-        raise SetupError(f"The schedule of {name}: {error}") from error
 
 
 async def _sleep_until(moment: dt.datetime) -> None:

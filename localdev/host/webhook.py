@@ -1,128 +1,106 @@
-"""The Event Grid webhook: `POST /runtime/webhooks/EventGrid?functionName=NAME`.
+"""The Event Grid webhook: `POST /runtime/webhooks/EventGrid?functionName=NAME`, as extension 3.3.0 answers it.
 
-Every element of a delivery is an invocation of its own; they run in parallel, and if one fails the whole delivery does
-(500), so that it is delivered again. An element reaches the function as the very text that was received, whatever it
-is: an object, a number, null, a string with half a surrogate pair. Both schemas may come as an array or as one object.
-Sources: "Event Grid trigger" and "Webhook event delivery" of the platform's documentation; for the handshake of
-CloudEvents the CloudEvents webhook specification, chapter 4.
+Every element of a delivery is an invocation of its own; they all run at once, and if one fails the whole delivery does
+(500), so that Event Grid delivers it again, for a day. An element that is no object fails its delivery too, after the
+others have run; a body that is no JSON, or is nested deeper than 64 levels, before anything runs. What an element looks
+like to its function, and where that differs from the extension, is in `newtonsoft`.
+
+The extension looks at nothing but the name, which has its case, and `aeg-event-type`. A method is as good as another
+to it, OPTIONS excepted, which is the handshake of CloudEvents; so is a content type.
+Sources: HttpRequestProcessor and EventGridExtensionConfigProvider of Azure/azure-sdk-for-net, and 63 deliveries to the
+real extension (tests/facts/event_grid_webhook.jsonl), each of which is a test.
 """
 
 import asyncio
-import json
-import re
 from http import HTTPStatus
+from typing import Any
 
+from . import newtonsoft
 from .endpoint import Answer, Call, Refusal
 from .worker import Function, Worker
 
 PATH = "/runtime/webhooks/eventgrid"
 
-_BLANK = re.compile(r"[ \t\r\n]*")
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]|[^\s\[\]{},"]+|[,\s]+', re.DOTALL)
-_DECODER = json.JSONDecoder(parse_int=len, parse_float=len)  # the values are not used, and huge numbers are not refused
+ORIGIN = "eventgrid.azure.net"
+"""Who may deliver, whoever asks."""
 
 
 class EventGridWebhook:
     """Deliveries to the functions of a worker."""
 
     def __init__(self, worker: Worker) -> None:
+        self._functions = {
+            function.name: function
+            for function in worker.functions.values()
+            if function.kind == "eventGridTrigger" and not function.disabled
+        }
         self._worker = worker
 
     async def answer(self, call: Call) -> Answer:
         """Handle a delivery, a handshake or a farewell."""
-        function = self._worker.functions.get(call.query.get("functionname", "").lower())
-        if function is None or function.disabled or function.kind != "eventGridTrigger":
-            raise Refusal(HTTPStatus.NOT_FOUND)
+        name = ",".join(call.query.get("functionname", []))  # as .NET reads a parameter that is given twice
+        function = self._functions.get(name)
+        if function is None:
+            return Answer.of_text(HTTPStatus.NOT_FOUND, f"cannot find function: '{name}'")
         if call.method == "OPTIONS":
-            origin = call.headers.get("webhook-request-origin", "eventgrid.azure.net")
-            return Answer(HTTPStatus.OK, headers=(("webhook-allowed-origin", origin), ("webhook-allowed-rate", "*")))
-        if call.method != "POST":
-            raise Refusal(HTTPStatus.NOT_FOUND)
+            return Answer(HTTPStatus.OK, headers=(("webhook-allowed-origin", ORIGIN),))
         match call.headers.get("aeg-event-type", "").lower():
             case "notification":
-                return await self._deliver(function, call.body)
+                return await self._deliver(function, _content(call))
             case "subscriptionvalidation":
-                return _validate(call.body)
+                return _validate(_content(call))
             case "unsubscribe":
                 return Answer(HTTPStatus.ACCEPTED)
             case _:
                 raise Refusal(HTTPStatus.BAD_REQUEST)
 
-    async def _deliver(self, function: Function, body: bytes) -> Answer:
-        invocations = (self._worker.invoke(function, element) for element in elements(body))
-        succeeded = await asyncio.gather(*invocations)
-        return Answer(HTTPStatus.ACCEPTED if all(succeeded) else HTTPStatus.INTERNAL_SERVER_ERROR)
+    async def _deliver(self, function: Function, events: Any) -> Answer:
+        texts = elements(events)
+        succeeded = await asyncio.gather(*(self._worker.invoke(function, text) for text in texts if text is not None))
+        if None in texts:
+            raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR)
+        if all(succeeded):
+            return Answer(HTTPStatus.ACCEPTED)
+        return Answer.of_text(HTTPStatus.INTERNAL_SERVER_ERROR, f"Exception while executing function: {function.name}")
 
 
-def elements(body: bytes) -> list[str]:
-    """The JSON texts of the events of a delivery, as received.
+def elements(events: Any) -> list[str | None]:
+    """Return the JSON texts of a delivery's elements; None for one that is no object, which no function gets.
 
     Raises:
-        Refusal: 400, the body is neither a JSON array nor a JSON object.
+        Refusal: 500, it is neither an array nor a lone object.
     """
-    text = body.decode("utf-8-sig", errors="replace").strip(" \t\r\n")
-    if not text.startswith(("[", "{")):
-        raise Refusal(HTTPStatus.BAD_REQUEST)
+    if isinstance(events, dict):
+        events = [events]
+    if not isinstance(events, list):
+        raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR)
+    return [newtonsoft.write(event) if isinstance(event, dict) else None for event in events]
+
+
+def _content(call: Call) -> Any:
+    """Parse the body; what the extension does not expect is an exception to it that nobody catches."""
     try:
-        return _slices(text)
+        return newtonsoft.parse(newtonsoft.decode(call.body, call.headers.get("content-type", "")))
     except ValueError:
-        raise Refusal(HTTPStatus.BAD_REQUEST) from None
-    except RecursionError:  # nested too deeply for Python's parser; the function is to see it all the same
-        return _shallow_slices(text)
+        raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR) from None
 
 
-def _slices(text: str) -> list[str]:
-    if text[0] == "{":
-        _, end = _DECODER.raw_decode(text)
-        if end != len(text):
-            raise ValueError("more than one value")
-        return [text]
-    found: list[str] = []
-    position = _skip_blank(text, 1)
-    while text[position : position + 1] != "]" or found:
-        _, end = _DECODER.raw_decode(text, position)
-        found.append(text[position:end])
-        position = _skip_blank(text, end)
-        if text[position : position + 1] != ",":
-            break
-        position = _skip_blank(text, position + 1)
-    if text[position:] != "]":
-        raise ValueError("the array does not end where the body does")
-    return found
-
-
-def _skip_blank(text: str, position: int) -> int:
-    match = _BLANK.match(text, position)
-    return match.end() if match else position
-
-
-def _shallow_slices(text: str) -> list[str]:
-    """As `_slices`, by counting brackets: without recursion, and without checking what is inside an element."""
-    if text[0] == "{":
-        return [text]
-    found: list[str] = []
-    depth, start = 0, 1
-    for token in _TOKEN.finditer(text):
-        mark = token[0][0]
-        if mark in "[{":
-            depth += 1
-        elif mark in "]}":
-            depth -= 1
-        if (depth == 0 and mark == "]") or (depth == 1 and "," in token[0] and mark != '"'):
-            element = text[start : token.start()].strip(" \t\r\n")
-            if element:
-                found.append(element)
-            start = token.end()
-    if depth:
-        raise Refusal(HTTPStatus.BAD_REQUEST)
-    return found
-
-
-def _validate(body: bytes) -> Answer:
-    """The subscription validation handshake of the Event Grid schema."""
+def _validate(events: Any) -> Answer:
+    """Answer the handshake of the Event Grid schema; in a lone event `data` may be a text that holds JSON."""
     try:
-        event = json.loads(body)
-        code = (event[0] if isinstance(event, list) else event)["data"]["validationCode"]
-    except (ValueError, RecursionError, LookupError, TypeError):
-        raise Refusal(HTTPStatus.BAD_REQUEST) from None
-    return Answer.of_json({"validationResponse": code})
+        data = events[0]["data"] if isinstance(events, list) else events["data"]
+        if isinstance(events, dict) and isinstance(data, str):
+            data = newtonsoft.parse(data)
+        code = data["validationCode"]
+    except (ValueError, LookupError, TypeError):
+        raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR) from None
+    return Answer.of_json({"validationResponse": _as_text(code)}, content_type="text/plain; charset=utf-8")
+
+
+def _as_text(value: Any) -> str:
+    """Return what .NET's `ToString` makes of a JSON value."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value)
+    return str(value) if isinstance(value, str) else newtonsoft.write(value)

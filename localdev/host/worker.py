@@ -62,14 +62,16 @@ class Worker:
     """The worker of one function app.
 
     Attributes:
-        functions: the app's functions by lower-case name (names are case-insensitive on the platform).
+        functions: the app's functions by lower-case name (the admin call finds them in any case).
         http_port: port of the worker's HTTP server on loopback, None without HTTP functions.
+        overran: a function has overrun `functionTimeout`, which ends the worker.
     """
 
     def __init__(self, app_dir: Path, timeout_seconds: float | None) -> None:
         self.functions: dict[str, Function] = {}
         self.http_port: int | None = None
         self.timeout_seconds = timeout_seconds
+        self.overran = asyncio.Event()
         self._app_dir = app_dir
         self._running: set[asyncio.Task[Any]] = set()
         self._server: set[asyncio.Task[Any]] = set()
@@ -118,11 +120,20 @@ class Worker:
             text: JSON text of what triggered it, passed on as it is.
 
         Returns:
-            Whether it succeeded. A failure, also an overrun of `functionTimeout`, is logged.
+            Whether it succeeded. A failure is logged; an overrun of `functionTimeout` ends the worker.
         """
         task = asyncio.get_running_loop().create_task(self._invoke(function, text))
         self._track(task)
         return await task
+
+    def note_overrun(self, function: Function) -> None:
+        """A function took too long: nothing but the end of its worker ends it for certain."""
+        log.error(
+            "%s overran functionTimeout (%s s): the worker ends, and every client that it holds",
+            function.name,
+            self.timeout_seconds,
+        )
+        self.overran.set()
 
     async def stop(self, grace_seconds: float) -> None:
         """Wait for running invocations, cancel those that outlast the grace, stop the worker's HTTP server."""
@@ -148,7 +159,7 @@ class Worker:
                     str(uuid.uuid4()), function.function_id, inputs, {}
                 )
         except TimeoutError:
-            log.error("%s overran functionTimeout (%s s) and was cancelled", function.name, self.timeout_seconds)  # noqa: TRY400
+            self.note_overrun(function)
             return False
         if not succeeded:  # the runtime has logged the traceback
             log.error("%s failed: %s", function.name, error)

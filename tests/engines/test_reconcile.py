@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from shared.counts import PARTITION
-from shared.errors import CountsNotReady, OutcomeUnknown, Rejected
+from shared.errors import CountsNotReady, OutcomeUnknown, Refused, Rejected
 from shared.ledger import row_key
 from shared.ports import Page, Write
 from shared.report import Progress
@@ -109,6 +109,26 @@ async def test_i4_a_late_event_does_not_undo_a_repair(world: World) -> None:
         await world.process.delivery.take(event)
     assert world.stored_tally().sums == world.truth()
     assert world.stored_tally().counts()["queued"] == 1
+
+
+async def test_a_first_run_that_is_refused_is_not_said_to_be_running(caplog: pytest.LogCaptureFixture) -> None:
+    """The log names status, code and what to do; who asks for the counts is not told that all goes well."""
+    world = World()
+    await world.process.delivery.take(world.blobs.put("queued/a.jpg"))
+
+    async def refused(container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
+        del container, prefix, token
+        raise Refused("Blob Storage answered 400 InvalidHeaderValue: too new", 400)
+        yield Page([], world.clock.now(), "")
+
+    world.blobs.pages = refused  # type: ignore[method-assign]
+    with pytest.raises(Refused):
+        await world.process.reconciler.run_scheduled(60)
+    assert "not completed: Blob Storage answered 400 InvalidHeaderValue: too new; storage does not take" in caplog.text
+    with pytest.raises(CountsNotReady) as not_ready:
+        await world.new_process().watch.latest()
+    assert "running" not in str(not_ready.value)
+    assert "the app's log says" in str(not_ready.value)
 
 
 async def test_i4_a_failed_listing_changes_nothing(world: World) -> None:

@@ -2,144 +2,31 @@
 
 import asyncio
 import contextlib
-import json
 import os
-import re
-import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from tests.leaks.secrets import secret
+from tests.host.support import (
+    DEADLINE_SECONDS,
+    FULL_SETTINGS,
+    FUNCTION_KEY,
+    MASTER_KEY,
+    STATUS,
+    Host,
+    app,
+    get,
+    raw,
+    running,
+    seen,
+    until,
+)
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-APPS = Path(__file__).parent / "apps"
-DEADLINE_SECONDS = 10.0
-FUNCTION_KEY = secret("a function key", "function-key-of-the-host-tests")
-MASTER_KEY = secret("a master key", "master-key-of-the-host-tests")
-STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
-FULL_SETTINGS = {
-    "EVERY": "*/1 * * * * *",
-    "AzureWebJobs.switched_off.Disabled": "true",
-    "AzureWebJobs.off_event.Disabled": "1",
-    "AzureWebJobs.off_timer.Disabled": "true",
-}
-
-
-class Host:
-    """A runtime host in a process of its own."""
-
-    def __init__(self, app_dir: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
-        self.log = app_dir / f"host-{time.monotonic_ns()}.log"
-        command = [sys.executable, "-m", "localdev.host", str(app_dir), *(arguments or ("--port", "0"))]
-        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "", **(env or {})}
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment, text=True)
-        self.listing: list[str] = []
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.listing.append(line.rstrip())
-            if line.startswith("ready "):
-                self.url = line.split()[1]
-                self.port = int(self.url.rpartition(":")[2])
-                return
-        self.process.wait(DEADLINE_SECONDS)
-
-    @property
-    def errors(self) -> str:
-        """What it logged."""
-        return self.log.read_text()
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal; the exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        status = self.process.wait(DEADLINE_SECONDS)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return status
-
-
-def app(name: str, folder: Path, settings: dict[str, str] | None = None) -> Path:
-    """A copy of a fixture app, with its local settings."""
-    target = folder / name
-    shutil.copytree(APPS / name, target, ignore=shutil.ignore_patterns("__pycache__"))
-    if settings is not None:
-        (target / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": settings}))
-    return target
-
-
-@contextlib.contextmanager
-def running(app_dir: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[Host]:
-    """A host that is ended, whatever happens."""
-    host = Host(app_dir, *arguments, env=env)
-    try:
-        yield host
-    finally:
-        if host.process.poll() is None:
-            host.process.kill()
-        host.end()
-
-
-@pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """The app with everything, open to everybody."""
-    with running(app("full", tmp_path_factory.mktemp("open"), FULL_SETTINGS)) as host:
-        yield host
-
-
-@pytest.fixture(scope="session")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """The same app behind keys."""
-    folder = app("full", tmp_path_factory.mktemp("guarded"), FULL_SETTINGS)
-    keys = {"HOST_FUNCTION_KEY": FUNCTION_KEY, "HOST_MASTER_KEY": MASTER_KEY}
-    with running(folder, "--port", "0", "--enable-auth", env=keys) as host:
-        yield host
-
-
-@pytest.fixture
-async def client(host: Host) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the open host."""
-    limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=host.url, timeout=DEADLINE_SECONDS, limits=limits) as client:
-        yield client
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for a condition, not longer than the deadline."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not await condition():
-            await asyncio.sleep(0.01)
-
-
-async def seen(client: httpx.AsyncClient) -> dict[str, Any]:
-    """What the app's functions noted."""
-    return dict((await client.get("/api/seen")).json())
-
-
-async def raw(host: Host, data: bytes) -> bytes:
-    """Everything that the host answers to some bytes until it closes the connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
-    writer.write(data)
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        answer = await reader.read()
-    writer.close()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
-    return answer
-
-
-def get(path: str, *headers: str) -> bytes:
-    """A GET request; the connection stays open unless a header says otherwise."""
-    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: test", *headers, "", ""]).encode("latin-1")
-
+WEBHOOK = "/runtime/webhooks/EventGrid?functionName=on_event"
 
 # --- routing ---------------------------------------------------------------------------------------------------------
 
@@ -396,19 +283,40 @@ async def test_exception_in_a_stream_cuts_it(host: Host) -> None:
     assert b"secret" not in answer
 
 
-async def test_overrun_is_cancelled(tmp_path: Path) -> None:
-    """A function, or a stream, that overruns functionTimeout is cancelled and logged."""
+@pytest.mark.parametrize("how", ["an HTTP function", "an event", "a timer"])
+async def test_an_overrun_ends_the_worker_and_every_client(tmp_path: Path, how: str) -> None:
+    """As on the platform: all that is held is cut, and a new worker serves at the same address."""
     folder = app("full", tmp_path, FULL_SETTINGS)
-    (folder / "host.json").write_text('{"functionTimeout": "00:00:01", "extensions": {"http": {"routePrefix": "v1"}}}')
+    (folder / "host.json").write_text('{"functionTimeout": "00:00:02", "extensions": {"http": {"routePrefix": "v1"}}}')
     with running(folder) as host:
-        stream = asyncio.create_task(raw(host, get("/v1/stream")))
-        answer = await raw(host, get("/v1/overruns", "Connection: close"))
-        assert (STATUS.findall(answer), answer.partition(b"\r\n\r\n")[2]) == ([b"500"], b"")
-        assert not (await stream).endswith(b"0\r\n\r\n")
-        notes = await raw(host, get("/v1/seen", "Connection: close"))
-        assert b'"overrun":["cancelled"]' in notes
-        assert "overruns overran functionTimeout (1.0 s)" in host.errors
-        assert "stream overran functionTimeout (1.0 s)" in host.errors
+        await raw(host, get("/v1/mark", "Connection: close"))
+        held = [asyncio.create_task(raw(host, get(path))) for path in ("/v1/park", "/v1/stream")]
+        if how == "an HTTP function":
+            held.append(asyncio.create_task(raw(host, get("/v1/overruns"))))
+        elif how == "an event":
+            body = b'{"takes too long":1}'
+            head = f"POST {WEBHOOK} HTTP/1.1\r\nHost: localhost\r\naeg-event-type: Notification\r\n"
+            request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+            held.append(asyncio.create_task(raw(host, request)))
+        else:
+            await raw(
+                host,
+                b"POST /admin/functions/endless_timer HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Type: application/json\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
+            )
+        answers = [answer for answer in await asyncio.gather(*held) if answer]
+        assert [STATUS.findall(answer) for answer in answers] == [[b"200"]]
+        assert not answers[0].endswith(b"0\r\n\r\n")
+
+        async def is_back() -> bool:
+            with contextlib.suppress(OSError):
+                return b'"parked"' in await raw(host, get("/v1/seen", "Connection: close"))
+            return False
+
+        await until(is_back)
+        assert b'"marked"' not in await raw(host, get("/v1/seen", "Connection: close")), "the worker is another"
+        assert "overran functionTimeout (2.0 s)" in host.errors
+        assert host.process.poll() is None
 
 
 # --- held requests and streams ---------------------------------------------------------------------------------------
@@ -459,72 +367,6 @@ async def test_stream_arrives_as_it_is_made(host: Host, client: httpx.AsyncClien
         return len((await seen(client)).get("stream", [])) > before
 
     await until(closed)
-
-
-# --- Event Grid ------------------------------------------------------------------------------------------------------
-
-WEBHOOK = "/runtime/webhooks/EventGrid?functionName=on_event"
-NOTIFICATION = {"aeg-event-type": "Notification"}
-
-
-@pytest.mark.parametrize(
-    "texts",
-    [
-        ['{"id": "1", "data": {"n": 1.10}}', "null", "1", '"x"', "[]", "true", '"\\ud800"', "NaN", '{"a":1,"a":2}'],
-        ["9" * 5000],
-        ["[" * 20_000 + "]" * 20_000],
-    ],
-)
-async def test_events_reach_the_function_as_sent(client: httpx.AsyncClient, texts: list[str]) -> None:
-    """A function that takes `str` gets the element's own JSON text, whatever it is."""
-    body = "[" + " , ".join(texts) + "]"
-    assert (await client.post(WEBHOOK, headers=NOTIFICATION, content=body)).status_code == 202
-    assert set(texts) <= set((await seen(client))["event"])
-
-
-@pytest.mark.parametrize("body", ['{"specversion":"1.0","id":"%s"}', '[{"specversion":"1.0","id":"%s"}]'])
-async def test_cloud_events(client: httpx.AsyncClient, body: str) -> None:
-    """CloudEvents come as an object or as an array."""
-    identity = f"cloud-{len(body)}"
-    headers = NOTIFICATION | {"content-type": "application/cloudevents+json; charset=utf-8"}
-    assert (await client.post(WEBHOOK, headers=headers, content=body % identity)).status_code == 202
-    assert f'{{"specversion":"1.0","id":"{identity}"}}' in (await seen(client))["event"]
-
-
-@pytest.mark.parametrize(
-    ("path", "headers", "body", "status"),
-    [
-        (WEBHOOK, NOTIFICATION, b"[]", 202),
-        (WEBHOOK, NOTIFICATION, b'[{"a":1}, {"please fail": 1}]', 500),
-        (WEBHOOK.replace("EventGrid", "eventgrid").replace("on_event", "ON_EVENT"), NOTIFICATION, b"[]", 202),
-        (WEBHOOK + "s", NOTIFICATION, b"[]", 404),
-        (WEBHOOK.replace("on_event", "off_event"), NOTIFICATION, b"[]", 404),
-        (WEBHOOK.replace("on_event", "echo"), NOTIFICATION, b"[]", 404),
-        ("/runtime/webhooks/EventGrid", NOTIFICATION, b"[]", 404),
-        (WEBHOOK, {}, b"[]", 400),
-        (WEBHOOK, {"aeg-event-type": "Other"}, b"[]", 400),
-        (WEBHOOK, NOTIFICATION, b"not json", 400),
-        (WEBHOOK, NOTIFICATION, b"1", 400),
-        (WEBHOOK, NOTIFICATION, b"", 400),
-        (WEBHOOK, NOTIFICATION, b"[" + b" " * 2_000_000 + b"]", 413),
-        (WEBHOOK, {"aeg-event-type": "Unsubscribe"}, b"", 202),
-        (WEBHOOK, {"aeg-event-type": "SubscriptionValidation"}, b"[{}]", 400),
-    ],
-)
-async def test_webhook_answers(
-    client: httpx.AsyncClient, path: str, headers: dict[str, str], body: bytes, status: int
-) -> None:
-    """The webhook answers as the platform's does."""
-    assert (await client.post(path, headers=headers, content=body)).status_code == status
-
-
-async def test_webhook_handshakes(client: httpx.AsyncClient) -> None:
-    """Both schemas can prove that the endpoint wants their events."""
-    event = [{"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "abc"}}]
-    answer = await client.post(WEBHOOK, headers={"aeg-event-type": "SubscriptionValidation"}, json=event)
-    assert answer.json() == {"validationResponse": "abc"}
-    answer = await client.options(WEBHOOK, headers={"WebHook-Request-Origin": "eventgrid.azure.net"})
-    assert (answer.status_code, answer.headers["WebHook-Allowed-Origin"]) == (200, "eventgrid.azure.net")
 
 
 # --- timers and admin ------------------------------------------------------------------------------------------------
@@ -582,12 +424,50 @@ async def test_admin_runs_events_and_disabled_functions(client: httpx.AsyncClien
 )
 async def test_admin_answers(client: httpx.AsyncClient, method: str, path: str, body: bytes, status: int) -> None:
     """Admin endpoints answer what they know, and refuse the rest."""
-    answer = await client.request(method, path, content=body)
+    answer = await client.request(method, path, content=body, headers={"content-type": "application/json"})
     assert answer.status_code == status
     if path == "/admin/host/status":
         assert answer.json() == {"state": "Running"}
     if path == "/admin/functions":
         assert {"echo", "on_event", "at_start"} <= set(answer.json())
+
+
+FORGED = b'{"input":"{\\"forged\\":1}"}'
+JSON_TYPE = "application/json"
+
+
+@pytest.mark.parametrize(
+    ("path", "host_name", "content_type", "status"),
+    [
+        ("/admin/functions/off_event", "127.0.0.1", "text/plain", 415),
+        ("/admin/functions/off_event", "127.0.0.1", "text/plain; x=application/json", 415),
+        ("/admin/functions/off_event", "127.0.0.1", "application/x-www-form-urlencoded", 415),
+        ("/admin/functions/off_event", "127.0.0.1", "multipart/form-data; boundary=x", 415),
+        ("/admin/functions/off_event", "127.0.0.1", "", 415),
+        ("/admin/functions/off_event", "evil.example", JSON_TYPE, 403),
+        ("/admin/functions/off_event", "localhost.evil.example", JSON_TYPE, 403),
+        ("/admin/functions/off_event", "127.0.0.1.evil.example:7071", JSON_TYPE, 403),
+        ("/admin/functions/off_event", "127.0.0.1@evil.example", JSON_TYPE, 403),
+        ("/admin/functions/off_event", "192.168.0.1", JSON_TYPE, 403),
+        ("/admin/functions/off_event", "", JSON_TYPE, 403),
+        ("/admin/functions", "evil.example", JSON_TYPE, 403),
+        ("/runtime/webhooks/EventGrid?functionName=on_event", "evil.example", JSON_TYPE, 403),
+        ("/admin/functions/off_timer", "LOCALHOST:7071", "Application/JSON; charset=utf-8", 202),
+        ("/admin/functions/off_timer", "[::1]:7071", JSON_TYPE, 202),
+        ("/admin/functions/off_timer", "127.1.2.3", JSON_TYPE, 202),
+    ],
+)
+async def test_no_web_page_runs_a_function(
+    host: Host, client: httpx.AsyncClient, path: str, host_name: str, content_type: str, status: int
+) -> None:
+    """What a page in the developer's browser could send is refused: other types than JSON, other names than ours."""
+    lines = [f"POST {path} HTTP/1.1", f"Host: {host_name}", "Connection: close", "aeg-event-type: Notification"]
+    lines += [f"Content-Type: {content_type}"] if content_type else []
+    head = "\r\n".join([*lines, f"Content-Length: {len(FORGED)}", "", ""])
+    answer = await raw(host, head.encode() + FORGED)
+    assert STATUS.findall(answer) == [str(status).encode()]
+    assert not [text for text in (await seen(client)).get("off_event", []) if "forged" in text]
+    assert not [text for text in (await seen(client)).get("event", []) if "forged" in text]
 
 
 # --- start and stop --------------------------------------------------------------------------------------------------

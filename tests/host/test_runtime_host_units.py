@@ -1,74 +1,14 @@
-"""The runtime host's pure parts: schedules, routes, elements of a delivery, request targets, keys."""
-
-import datetime as dt
-import json
+"""The runtime host's pure parts: routes, request targets, keys."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localdev.host.dispatch import Keys, origin_form
-from localdev.host.endpoint import Refusal
 from localdev.host.errors import AppError, SetupError
-from localdev.host.ncrontab import Schedule
 from localdev.host.routes import Router
 from localdev.host.settings import expand, is_disabled, timespan_seconds
-from localdev.host.webhook import elements
 from localdev.host.worker import Function
-
-DEEP = "[" * 50_000 + "]" * 50_000
-"""More nesting than Python's JSON parser takes."""
-
-
-def at(text: str) -> dt.datetime:
-    """A moment in UTC."""
-    return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
-
-
-@pytest.mark.parametrize(
-    ("expression", "after", "expected"),
-    [
-        ("* * * * * *", "2026-11-22T10:00:00.5", "2026-11-22T10:00:01"),
-        ("0 */15 * * * *", "2026-11-22T10:00:00", "2026-11-22T10:15:00"),
-        ("*/15 * * * *", "2026-11-22T10:01:00", "2026-11-22T10:15:00"),
-        ("0 0 0 * * *", "2026-12-31T23:59:59", "2027-01-01T00:00:00"),
-        ("30 5,35 9-17/4 * * *", "2026-11-22T09:35:30", "2026-11-22T13:05:30"),
-        ("0 30 9 * * Mon-Fri", "2026-11-20T09:30:00", "2026-11-23T09:30:00"),
-        ("0 0 12 1 jan *", "2026-01-01T12:00:00", "2027-01-01T12:00:00"),
-        ("0 0 0 29 2 *", "2026-01-01T00:00:00", "2028-02-29T00:00:00"),
-        ("0 0 0 13 * 5", "2026-11-22T00:00:00", "2027-08-13T00:00:00"),
-        ("5/20 * * * * *", "2026-11-22T10:00:05", "2026-11-22T10:00:25"),
-        ("59 59 23 * * *", "2026-11-22T23:59:59", "2026-11-23T23:59:59"),
-    ],
-)
-def test_schedule_next(expression: str, after: str, expected: str) -> None:
-    """The next occurrence is the first second after the moment that satisfies every field."""
-    assert Schedule(expression).next_after(at(after)) == at(expected)
-
-
-@pytest.mark.parametrize(
-    "expression",
-    ["", "* * * *", "60 * * * * *", "* * 24 * * *", "* * * 0 * *", "* * * * 13 *", "* * * * * 7", "*/0 * * * * *",
-     "5-1 * * * * *", "a * * * * *", "1,,2 * * * * *", "0 0 0 30 2 *", "* * * * * * *", "-1 * * * * *", "1/ * * * * *"],
-)  # fmt: skip
-def test_schedule_refused(expression: str) -> None:
-    """A malformed schedule, or one that never comes, is refused."""
-    with pytest.raises(ValueError, match=r".+"):
-        Schedule(expression)
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    st.sampled_from(["*/7 * * * * *", "3 1-50/9 2,14 * * *", "0 0 */5 */3 * 1-5", "10-20 59 23 31 12 *"]),
-    st.datetimes(dt.datetime(2020, 1, 1), dt.datetime(2035, 1, 1), timezones=st.just(dt.UTC)),  # noqa: DTZ001
-)
-def test_schedule_increases(expression: str, moment: dt.datetime) -> None:
-    """The next occurrence lies ahead, on a whole second, and nothing lies between it and the moment."""
-    schedule = Schedule(expression)
-    following = schedule.next_after(moment)
-    assert following > moment
-    assert following.microsecond == 0
-    assert schedule.next_after(following - dt.timedelta(seconds=1)) == following
 
 
 @pytest.mark.parametrize(
@@ -167,51 +107,6 @@ def test_router_prefix_and_constraint() -> None:
     assert Router([function("a", ["GET"])], "").match("GET", "/a") is not None
     with pytest.raises(AppError, match="regex"):
         Router([function("a/{x:regex}")], "api")
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        (b"[]", []),
-        (b'{"a": 1}', ['{"a": 1}']),
-        (b' [ {"a":1} ,\n{"a" : 2}] ', ['{"a":1}', '{"a" : 2}']),
-        (b'[null, 1, "x", [], true, 1e999, NaN]', ["null", "1", '"x"', "[]", "true", "1e999", "NaN"]),
-        (b'["\\ud800", "a,]b"]', ['"\\ud800"', '"a,]b"']),
-        (b"[" + b"9" * 6000 + b"]", ["9" * 6000]),
-        (b"[" + DEEP.encode() + b', "a],\\"[", {"b":[]}]', [DEEP, '"a],\\"["', '{"b":[]}']),
-        (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, ['{"a":' * 50_000 + "1" + "}" * 50_000]),
-        ('\ufeff[{"é":"\u2028"}]'.encode(), ['{"é":"\u2028"}']),
-        (b'[{"a":1,"a":2, "n":1.10}]', ['{"a":1,"a":2, "n":1.10}']),
-        (b'["\xff"]', ['"\ufffd"']),
-    ],
-)  # fmt: skip
-def test_elements(body: bytes, expected: list[str]) -> None:
-    """Elements keep their text to the letter, whatever they are."""
-    assert elements(body) == expected
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"1", b"null", b'"x"', b"[1", b"[1,]", b"[1 2]", b"[,1]", b"[] x", b"{} {}", b"{", b"[tru]", b"[1]]",
-     b"[" * 50_000, b"\xff\xfe"],
-)  # fmt: skip
-def test_elements_refused(body: bytes) -> None:
-    """A body that is no JSON array or object is refused."""
-    with pytest.raises(Refusal):
-        elements(body)
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    st.lists(
-        st.recursive(
-            st.none() | st.booleans() | st.floats() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)
-        )
-    )
-)
-def test_elements_of_any_json(values: list[object]) -> None:
-    """Every JSON array falls into the texts of its elements."""
-    assert elements(json.dumps(values).encode()) == [json.dumps(value) for value in values]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from azure.storage.blob import CorsRule
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from localdev.azurite import ACCOUNT
-from localdev.bridge import Bridge
+from localdev.bridge import Bridge, proxy
 from localdev.ports import LOOPBACK
 from tests.localdev.support import Webhook, eventually, sas
 
@@ -151,6 +151,35 @@ async def test_pipelined_requests_are_answered_in_order(script: Script, start_br
     script.answers = [OK, CREATED]
     request = b"GET /acc/c/x HTTP/1.1\r\nHost: h\r\n\r\n"
     assert await talk(bridge, request * 2, len(OK + CREATED)) == OK + CREATED
+
+
+async def test_a_client_that_sends_no_more_gets_its_answer(script: Script, start_bridge: StartBridge) -> None:
+    """The FIN of a client that waits for its answer (`nc -N`) is not taken for its departure."""
+    bridge = await start_bridge(azurite=script.url)
+    script.answers = [OK]
+    script.release.clear()
+    reader, writer = await asyncio.open_connection(LOOPBACK, bridge.port)
+    writer.write(b"GET /acc/c/x HTTP/1.1\r\nHost: h\r\n\r\n")
+    writer.write_eof()
+    await eventually(lambda: script.received)
+    script.release.set()
+    async with asyncio.timeout(5):
+        assert await reader.read() == OK
+    writer.close()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /acc/c/x HTTP/1.1\r\nHost: h\r\n"])
+async def test_half_open_requests_are_closed(
+    start_bridge: StartBridge, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    """Who sends half a head, or nothing, does not hold its connection for ever."""
+    monkeypatch.setattr(proxy, "HEAD_SECONDS", 0.2)
+    bridge = await start_bridge(azurite="http://127.0.0.1:1")
+    reader, writer = await asyncio.open_connection(LOOPBACK, bridge.port)
+    writer.write(sent)
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    writer.close()
 
 
 async def test_a_kept_connection_outlives_the_one_behind_it(script: Script, start_bridge: StartBridge) -> None:

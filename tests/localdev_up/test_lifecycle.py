@@ -46,6 +46,26 @@ def test_second_stack_touches_nothing(
         assert first.lines[-1] == "stopped"
 
 
+def test_environment_of_a_real_shell(tmp_path: Path) -> None:
+    """Proxies for the internet and the accounts of another Azurite do not reach what runs here."""
+    with socket.socket() as proxy:  # takes connections and never answers
+        proxy.bind((LOOPBACK, 0))
+        proxy.listen()
+        proxy.setblocking(False)
+        address = f"http://{LOOPBACK}:{proxy.getsockname()[1]}"
+        shell = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"), address)
+        shell |= {"NO_PROXY": "", "no_proxy": "intranet.example", "AZURITE_ACCOUNTS": "other:eA=="}
+        shell |= {"AZURITE_DB": "mysql://nobody@127.0.0.1:1/none"}
+        with Up("--free-ports", "--data", str(tmp_path), **shell) as running:
+            running.until_ready()
+            given = ["--base-url", running.functions_url, "--connection-string", running.connection_string]
+            done = run("localdev.demo", "--images", "3", *given, **shell)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert running.end(signal.SIGTERM) == 0
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
+
+
 def test_default_ports_are_checked(tmp_path: Path) -> None:
     """A port given by its variable is checked like the default one, and nothing is left running."""
     with socket.socket() as taken:

@@ -17,12 +17,14 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from localdev.azurite import AzuriteError
 from localdev.demo import compare
 from localdev.demo_images import jpeg
 from localdev.page import Page, config
 from localdev.plan import PlanError, Ports, make_plan
-from localdev.ports import free_port
+from localdev.ports import free_port, reach_directly
 from localdev.processes import LEASH
+from localdev.storage import prepare
 from localdev.up import banner
 from shared.settings import Settings
 from tests.localdev_up.support import ROOT, descendants, eventually, processes
@@ -86,6 +88,37 @@ def test_wrong_values_are_named(environ: pytest.MonkeyPatch, variable: str, valu
     environ.setenv(variable, value)
     with pytest.raises(PlanError, match=re.escape(says)):
         make_plan([])
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "localhost,127.0.0.1,::1"),
+        ({"NO_PROXY": "a.example, b.example"}, "a.example,b.example,localhost,127.0.0.1,::1"),
+        ({"NO_PROXY": "a.example", "no_proxy": "localhost,c.example"}, "a.example,localhost,c.example,127.0.0.1,::1"),
+    ],
+)
+def test_local_calls_pass_proxies_by(given: dict[str, str], expected: str) -> None:
+    """What was exempted stays so, and this machine joins it, in both spellings."""
+    environ = {"HTTP_PROXY": "http://proxy.example", **given}
+    reach_directly(environ)
+    assert environ == {"HTTP_PROXY": "http://proxy.example", "NO_PROXY": expected, "no_proxy": expected}
+
+
+def test_everything_exempted_stays_exempted() -> None:
+    """A star means everything only when it stands alone."""
+    environ = {"no_proxy": "*"}
+    reach_directly(environ)
+    assert environ == {"no_proxy": "*"}
+
+
+def test_an_azurite_that_refuses_is_one_line() -> None:
+    """What stops the preparation of the storage is said, and not shown as a traceback."""
+    with pytest.raises(AzuriteError, match="could not be prepared"):
+        prepare(
+            f"DefaultEndpointsProtocol=http;AccountName=a;AccountKey=eA==;BlobEndpoint=http://127.0.0.1:{free_port()}/a",
+            Settings.from_environ({}).folders,
+        )
 
 
 def test_disabled_timer(environ: pytest.MonkeyPatch) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
+import socket
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from localdev.azurite import ACCOUNT_KEY
+from localdev.azurite import ACCOUNT_KEY, Azurite
 from localdev.ports import free_ports
 from ops.exits import exit_of, explain
-from ops.target import read_target
-from shared.errors import OutcomeUnknown, Refused, SettingsError, StorageError
+from ops.target import proxy_to, read_target
+from shared.errors import OutcomeUnknown, Refused, Rejected, SettingsError, StorageError
+from tests.leaks.secrets import secret
 from tests.ops.conftest import Account
 
 IDENTITY = {
@@ -136,6 +141,25 @@ def test_a_wrong_key(fresh: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "roles" in result.err
 
 
+class OldAzurite(Azurite):
+    """An Azurite that is started as most people start it: it refuses the API version of the SDKs."""
+
+    def _options(self) -> list[str]:
+        return [each for each in super()._options() if each != "--skipApiVersionCheck"]
+
+
+@pytest.mark.filterwarnings("ignore:Testing an element's truth value")  # the SDK's, of an error's XML
+def test_a_storage_that_is_too_old(fresh: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A 400 is said with its code and what to do; nothing sends the operator to look for keys or roles."""
+    with OldAzurite(in_memory=True) as azurite:
+        monkeypatch.setenv("STORAGE", azurite.connection_string)
+        result = fresh.run("reconcile")
+    assert result.code == 4
+    assert "answered 400 InvalidHeaderValue" in result.err
+    assert "start it with --skipApiVersionCheck" in result.err
+    assert "roles" not in result.err
+
+
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
@@ -144,7 +168,10 @@ def test_a_wrong_key(fresh: Account, monkeypatch: pytest.MonkeyPatch) -> None:
             "token; sign in (az login)",
         ),
         (OutcomeUnknown("no answer\n at all"), "no answer at all; check that the storage account"),
-        (Refused("403"), "roles of the identity"),
+        (Refused("Blob Storage answered 403 AuthorizationFailure: no", 403), "no; check the key, or the roles"),
+        (Refused("Blob Storage answered 400 InvalidHeaderValue: old.", 400), "old; storage does not take the request"),
+        (Rejected("Table Storage answered 400 InvalidInput: odd"), "odd; storage does not take the request"),
+        (Refused("Table Storage answered 409 TableBeingDeleted: wait", 409), "wait; something is being deleted"),
     ],
 )
 def test_storage_errors_say_what_to_do(error: StorageError, advice: str) -> None:
@@ -182,3 +209,69 @@ def test_help(fresh: Account) -> None:
     assert result.code == 0
     for word in ("status", "watch", "reconcile", "verify", "quarantine", "replay", "exit codes"):
         assert word in result.out
+
+
+@pytest.mark.parametrize(
+    ("url", "environ", "proxy"),
+    [
+        ("https://caseimages.blob.core.windows.net", {"HTTPS_PROXY": "http://p:1"}, "http://p:1"),
+        ("https://caseimages.blob.core.windows.net", {"https_proxy": "http://p:1", "HTTP_PROXY": "x"}, "http://p:1"),
+        ("https://caseimages.blob.core.windows.net", {"HTTP_PROXY": "http://p:1"}, None),
+        (
+            "https://caseimages.blob.core.windows.net",
+            {"HTTPS_PROXY": "http://p:1", "NO_PROXY": ".core.windows.net"},
+            None,
+        ),
+        ("https://caseimages.blob.core.windows.net", {}, None),
+        ("http://azurite.example:10000/devstoreaccount1", {"HTTP_PROXY": "http://p:1"}, "http://p:1"),
+        ("http://127.0.0.1:10000/devstoreaccount1", {"HTTP_PROXY": "http://p:1"}, None),
+        ("http://localhost:10000/devstoreaccount1", {"HTTP_PROXY": "http://p:1"}, None),
+        ("http://[::1]:10000/devstoreaccount1", {"HTTP_PROXY": "http://p:1"}, None),
+    ],
+)
+def test_proxy(monkeypatch: pytest.MonkeyPatch, url: str, environ: dict[str, str], proxy: str | None) -> None:
+    """A company's proxy is used for what is elsewhere, as far as its variables say so, and never for this machine."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert proxy_to(url) == proxy
+
+
+def test_an_account_in_azure_is_reached_through_the_proxy(account: Account) -> None:
+    """The command line asks the proxy of its environment for the account; for Azurite it asks nobody."""
+    asked: list[bytes] = []
+
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    asked.append(connection.recv(4096))
+                    connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        shell = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), address)
+        key = unwritten_key()
+        far = f"DefaultEndpointsProtocol=https;AccountName=caseimages;AccountKey={key};EndpointSuffix=core.windows.net"
+        for storage, code in ((account.environ["STORAGE"], 0), (far, 4)):
+            account.environ |= shell | {"STORAGE": storage}
+            with account.start("status") as process:
+                _, said = process.communicate(timeout=60)
+            assert process.returncode == code, said
+            if code == 0:
+                assert not asked
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+    assert {request.split(b"\r\n")[0] for request in asked} == {
+        b"CONNECT caseimages.table.core.windows.net:443 HTTP/1.1"
+    }
+
+
+def unwritten_key() -> str:
+    """Return the key of an account that does not exist."""
+    return secret("an account's key", base64.b64encode(b"the key of the test of proxies, 40 bytes").decode())

@@ -16,6 +16,7 @@ SHARED = sorted((ROOT / "shared").glob("*.py"))
 APP = [ROOT / "function_app.py", *SHARED]
 PURE = {
     "clock",
+    "connection",
     "entity_group",
     "errors",
     "events",
@@ -26,6 +27,7 @@ PURE = {
     "negotiation",
     "planning",
     "report",
+    "schedule",
     "status",
     "tally",
     "wire",
@@ -168,6 +170,21 @@ def test_modules_are_small_and_explain_themselves(path):
     """Every module begins with what it is for, and can be read in one sitting."""
     assert ast.get_docstring(tree_of(path))
     assert len(path.read_text().splitlines()) <= MAX_MODULE_LINES
+
+
+def test_the_local_host_shares_one_module_with_the_app():
+    """The runtime host runs any app; of this one it has the parser of schedules, which must not exist twice."""
+    hosts = [tree_of(path) for path in (ROOT / "localdev" / "host").glob("*.py")]
+    named = {
+        name
+        for tree in hosts
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names])
+    }
+    assert {name for name in named if name.partition(".")[0] in {"shared", "function_app", "ops"}} == {
+        "shared.schedule"
+    }
 
 
 @pytest.mark.parametrize("path", SHARED, ids=lambda path: path.stem)

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.connection import Connection
 from shared.errors import SettingsError
 from shared.folders import FOLDERS, INPUT, OUTPUT, QUEUED, Location
-from shared.settings import Connection, Settings
+from shared.settings import Settings
 from shared.token_settings import JwtSettings
 from tests.unit.builders import ROOT
 
@@ -55,8 +56,8 @@ class Recording(Mapping[str, str]):
         return self._values[name]
 
     def __iter__(self) -> Iterator[str]:
-        """Nobody should: what is read this way cannot be documented."""
-        raise AssertionError("the environment is searched")
+        """Searching is for refusing what is unknown; a value that is looked at on the way is noted like any other."""
+        return iter(self._values)
 
     def __len__(self) -> int:
         """Return the number of variables."""
@@ -236,7 +237,10 @@ def test_suffixes(value, suffixes):
         ("RECONCILE_ON_START", ["yes", "2", "on"]),
         ("VERIFY_DELETES", ["no", "off", "truee"]),
         ("AUTH_MODE", ["none", "JWT", "jwt,function"]),
-        ("RECONCILE_SCHEDULE", ["15", "hourly", "* * * *", "0 0 * * * * *"]),
+        (
+            "RECONCILE_SCHEDULE",
+            ["15", "hourly", "* * * *", "0 0 * * * * *", "99 99 * * * *", "a b c d e f", "00:05:00"],
+        ),
         ("STORAGE", ["caseimages", "https://caseimages.blob.core.windows.net"]),
         ("STORAGE__blobServiceUri", ["caseimages", "http://caseimages.blob.core.windows.net"]),
         (
@@ -297,6 +301,42 @@ def test_identity():
 def test_half_an_identity(missing):
     """One address without the other is refused, naming the missing one."""
     assert missing in refusal(**{name: value for name, value in IDENTITY.items() if name != missing})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "STORAGE__accountName",
+        "STORAGE__serviceUri",
+        "STORAGE__queueServiceUri",
+        "STORAGE__credential",
+        "STORAGE__blobServiceUrl",
+        "STORAGE__blobserviceuri",
+        "Storage__tableServiceUri",
+        "STORAGE__",
+        "STORAGE:blobServiceUri",
+        "storage",
+    ],
+)
+@pytest.mark.parametrize("others", [{}, IDENTITY, {"STORAGE": "UseDevelopmentStorage=true"}])
+def test_unknown_storage_settings(name, others):
+    """A name that would be ignored, so that another account is counted, is refused with the names that are read."""
+    found = refusal(**others, **{name: "caseimages"})
+    assert found.startswith(f"{name} is not a setting")
+    assert {"STORAGE__blobServiceUri", "STORAGE__tableServiceUri"} <= set(found.split())
+
+
+def test_other_names_are_not_storage_settings():
+    """What only resembles them is somebody else's, and an empty value counts as not set."""
+    others = {"STORAGE_ACCOUNT": "caseimages", "STORAGE__accountName": " ", "AzureWebJobsStorage__accountName": "host"}
+    assert read(**others) == read()
+
+
+def test_a_schedule_is_read_as_the_platform_reads_it():
+    """Blanks at its ends do not matter; a tab, which the platform refuses, is not stripped out of sight."""
+    assert read(RECONCILE_SCHEDULE=" 0 0 * * * * ").reconcile_schedule == "0 0 * * * *"
+    assert "blanks only" in refusal(RECONCILE_SCHEDULE="\t0 0 * * * *")
+    assert "backwards" in refusal(RECONCILE_SCHEDULE="0 0 22-2 * * *")
 
 
 def test_two_ways_to_storage():

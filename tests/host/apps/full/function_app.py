@@ -105,14 +105,17 @@ async def breaks(req: Request) -> StreamingResponse:
     return StreamingResponse(parts())
 
 
+@app.route("mark", methods=["GET"])
+async def mark(req: Request) -> Response:
+    """Leaves a mark in this worker."""
+    note("marked", "")
+    return Response()
+
+
 @app.route("overruns", methods=["GET"])
 async def overruns(req: Request) -> Response:
     """Longer than functionTimeout."""
-    try:
-        await asyncio.Event().wait()
-    except asyncio.CancelledError:
-        note("overrun", "cancelled")
-        raise
+    await asyncio.Event().wait()
     return Response()
 
 
@@ -184,6 +187,16 @@ async def on_event(event: str) -> None:
     note("event", event)
     if "please fail" in event:
         raise RuntimeError("as asked")
+    if "takes too long" in event:
+        await asyncio.Event().wait()
+
+
+@app.event_grid_trigger(arg_name="event")
+async def on_blob_event(event: str) -> None:
+    """The function of tests/facts/event_grid_webhook.jsonl, with the mark that makes it fail there."""
+    note("blob_event", event)
+    if '"x": "fail"' in event:
+        raise RuntimeError("as asked")
 
 
 @app.event_grid_trigger(arg_name="event")
@@ -210,3 +223,9 @@ async def at_start(timer: func.TimerRequest) -> None:
 async def off_timer(timer: func.TimerRequest) -> None:
     """Disabled by an app setting."""
     note("off_timer", "ran")
+
+
+@app.timer_trigger(arg_name="timer", schedule="0 0 0 1 1 *", run_on_startup=False)
+async def endless_timer(timer: func.TimerRequest) -> None:
+    """Longer than functionTimeout, when somebody asks for it."""
+    await asyncio.Event().wait()

@@ -1,0 +1,116 @@
+"""Helpers of these tests: the runtime host as a process of its own, and raw HTTP."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.leaks.secrets import secret
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+APPS = Path(__file__).parent / "apps"
+DEADLINE_SECONDS = 10.0
+FUNCTION_KEY = secret("a function key", "function-key-of-the-host-tests")
+MASTER_KEY = secret("a master key", "master-key-of-the-host-tests")
+STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
+FULL_SETTINGS = {
+    "EVERY": "*/1 * * * * *",
+    "AzureWebJobs.switched_off.Disabled": "true",
+    "AzureWebJobs.off_event.Disabled": "1",
+    "AzureWebJobs.off_timer.Disabled": "true",
+}
+
+
+class Host:
+    """A runtime host in a process of its own."""
+
+    def __init__(self, app_dir: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+        self.log = app_dir / f"host-{time.monotonic_ns()}.log"
+        command = [sys.executable, "-m", "localdev.host", str(app_dir), *(arguments or ("--port", "0"))]
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "", **(env or {})}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment, text=True)
+        self.listing: list[str] = []
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.listing.append(line.rstrip())
+            if line.startswith("ready "):
+                self.url = line.split()[1]
+                self.port = int(self.url.rpartition(":")[2])
+                return
+        self.process.wait(DEADLINE_SECONDS)
+
+    @property
+    def errors(self) -> str:
+        """What it logged."""
+        return self.log.read_text()
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal; the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        status = self.process.wait(DEADLINE_SECONDS)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return status
+
+
+def app(name: str, folder: Path, settings: dict[str, str] | None = None) -> Path:
+    """A copy of a fixture app, with its local settings."""
+    target = folder / name
+    shutil.copytree(APPS / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+    if settings is not None:
+        (target / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": settings}))
+    return target
+
+
+@contextlib.contextmanager
+def running(app_dir: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[Host]:
+    """A host that is ended, whatever happens."""
+    host = Host(app_dir, *arguments, env=env)
+    try:
+        yield host
+    finally:
+        if host.process.poll() is None:
+            host.process.kill()
+        host.end()
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for a condition, not longer than the deadline."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+async def seen(client: httpx.AsyncClient) -> dict[str, Any]:
+    """What the app's functions noted."""
+    return dict((await client.get("/api/seen")).json())
+
+
+async def raw(host: Host, data: bytes) -> bytes:
+    """Everything that the host answers to some bytes until it closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
+    writer.write(data)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        answer = await reader.read()
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+    return answer
+
+
+def get(path: str, *headers: str) -> bytes:
+    """A GET request; the connection stays open unless a header says otherwise."""
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: test", *headers, "", ""]).encode("latin-1")
