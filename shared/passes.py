@@ -145,11 +145,14 @@ class Pass:
         stored = await (counts.open() if self._commits else counts.read())
         if stored is None or stored.partition != self._stored.partition or run.listed == dict(stored.tally.sums):
             return
-        if run.report.bootstrap:
+        has_moved, report = stored.etag != run.tally_etag, run.report
+        if report.bootstrap:
             is_doubtful = self._is_tally_new
         else:
-            is_traffic = run.differs or stored.etag != run.tally_etag
-            is_doubtful = not is_traffic or bool(run.report.corrected or run.report.unreadable)
+            is_doubtful = not (run.differs or has_moved) or bool(report.corrected or report.unreadable)
+            if run.differs and not has_moved and not report.corrected:
+                counts_of = stored.tally.counts()
+                report.disputed = sum(abs(run.listed[name].count - counts_of[name]) for name in counts_of) or 1
         if not is_doubtful:
             return
         run.enter(Stage.AUDITING)

@@ -210,7 +210,7 @@ class Reconciler:
             if only is None:
                 await work.audit()
             run.report.finished = True
-        run.report.clean = run.report.finished and not run.report.corrected and not run.report.unreadable
+        run.report.clean = run.report.is_exact
         return run.report
 
     def _goes_on(self, unfinished: Run | None, stored: StoredTally) -> TypeGuard[Run]:

@@ -43,6 +43,8 @@ class Report:
             both in one transaction, so something else has written to the table.
         vanished: Folders whose container does not exist, or that were counted and list nothing: look into it.
         refused: Blobs whose row storage would not take; they are not counted.
+        disputed: By how many names at least listing and ledger differ, although no look at a blob says so and no count
+            has changed meanwhile: storage contradicts itself, or a name is read otherwise than it was written.
         unreadable: Rows that make no sense: something else has written to the table. They count nothing.
         tombstones_collected: Rows of names long gone that were dropped.
     """
@@ -60,6 +62,7 @@ class Report:
     miscounted: dict[str, int] = field(default_factory=dict)
     vanished: list[str] = field(default_factory=list)
     refused: int = 0
+    disputed: int = 0
     unreadable: int = 0
     tombstones_collected: int = 0
 
@@ -67,6 +70,11 @@ class Report:
     def corrected(self) -> int:
         """How many rows were wrong, the tally being one of them."""
         return sum(self.added.values()) + sum(self.removed.values()) + bool(self.miscounted)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether a finished comparison has found that listing, rows and tally are the same."""
+        return self.finished and not self.corrected and not self.disputed and not self.unreadable
 
     @property
     def resumed(self) -> bool:

@@ -19,6 +19,8 @@ def publish(report: Report) -> None:
     _measure(report)
     level = logging.WARNING if report.corrected and not report.bootstrap else logging.INFO
     log.log(level, "reconciled: %s", asdict(report))
+    if report.disputed:
+        log.error("listing and ledger differ by %s names, and no look at a blob says so", report.disputed)
     if report.vanished:
         log.error("nothing is left of %s: is that meant?", ", ".join(report.vanished))
 

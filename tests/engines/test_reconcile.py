@@ -320,3 +320,28 @@ async def test_i4_a_time_ahead_of_every_clock_makes_nothing_live_for_ever(
     report = await world.process.reconciler.run(full=full)
     assert report.removed == {"queued": 2}
     assert world.stored_tally().sums == world.truth()
+
+
+@pytest.mark.parametrize("lie", ["a name that nobody has", "a blob left out", "one for another"])
+async def test_i4_exact_is_never_said_while_listing_and_ledger_hold_other_names(world: World, lie: str) -> None:
+    """A listing that a proxy has changed, or a name that is decoded wrongly: no look confirms what differs."""
+    for name in ("a", "b", "c"):
+        await world.process.delivery.take(world.blobs.put(f"queued/{name}.jpg"))
+    world.clock.advance(60)
+    list_page = world.blobs.list_page
+
+    def lying(container: str, prefix: str, after: str) -> tuple[list[str], str]:
+        names, token = list_page(container, prefix, after)
+        if container == "queued":
+            names = names if lie == "a name that nobody has" else names[1:]
+            names = names if lie == "a blob left out" else [*names, "ghost.jpg"]
+        return names, token
+
+    world.blobs.list_page = lying  # type: ignore[method-assign]
+    for report in (await world.process.reconciler.run(), await world.process.reconciler.verify()):
+        assert report.disputed
+        assert not report.clean
+        assert report.corrected == 0
+    world.blobs.list_page = list_page  # type: ignore[method-assign]
+    assert (await world.process.reconciler.verify()).clean
+    assert world.stored_tally().sums == world.truth()
