@@ -7,7 +7,7 @@ second. Without that a handful of half-open connections stay for ever.
 has closed its sending half and waits for the answer (`nc -N`). Most answers come before it matters. If one does not, an
 interim answer (100 Continue, which every HTTP/1.1 client has to take at any time) finds out: the machine of a client
 that has left replies to it with a reset. Where that cannot be asked, because the answer has begun or the client speaks
-HTTP/1.0, a client that is sent nothing for a second has left.
+HTTP/1.0, a client that is sent nothing for a moment has left: it has to be forgotten within two seconds, app included.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ SLOWEST_BODY_BYTES = 240 * 30
 """Kestrel's `MinRequestBodyDataRate`, over REQUEST_SECONDS."""
 
 ANSWER_SECONDS = 0.25
-"""An answer that takes longer after the client's FIN is worth the question whether the client is there."""
+"""An answer that takes longer after the client's FIN, or pauses for so long, is worth the question who waits for it."""
 
 RESET_SECONDS = 0.05
 """A reset by the own machine has arrived by then."""
 
-SILENCE_SECONDS = 1.0
-"""Who is sent nothing for so long after a FIN, and cannot be asked, has left."""
+SILENCE_SECONDS = 0.5
+"""Who is sent nothing for so long later on, and cannot be asked, has left."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -39,6 +39,10 @@ class Client(Protocol):
     @property
     def sent(self) -> int:
         """How many bytes it has been sent."""
+
+    @property
+    def started(self) -> bool:
+        """Whether the answer has begun."""
 
     @property
     def can_be_asked(self) -> bool:
@@ -55,11 +59,12 @@ class Client(Protocol):
 class SendsNoMore:
     """Finds out whether a client that has sent its FIN is still there, for as long as it awaits an answer."""
 
-    __slots__ = ("_client", "_timer", "_transport")
+    __slots__ = ("_client", "_sent_by_then", "_timer", "_transport")
 
     def __init__(self, client: Client, transport: asyncio.Transport) -> None:
         self._client = client
         self._transport = transport
+        self._sent_by_then = client.sent
         self._timer = self._later(ANSWER_SECONDS, self._ask)
 
     def stop(self) -> None:
@@ -70,8 +75,10 @@ class SendsNoMore:
         if self._client.awaits_answer and self._client.can_be_asked:
             self._transport.write(CONTINUE)
             self._timer = self._later(RESET_SECONDS, self._look)
+        elif self._client.started:
+            self._listen(self._sent_by_then)
         else:
-            self._timer = self._later(SILENCE_SECONDS, self._listen, self._client.sent)
+            self._timer = self._later(SILENCE_SECONDS, self._listen, self._sent_by_then)
 
     def _look(self) -> None:
         """A client that is there stays for its answer, however long that takes; only then it is listened to again."""
