@@ -1,0 +1,312 @@
+"""Small wrong changes to a module: where they can be made, and the syntax tree with one of them made.
+
+Behaviour only. Annotations, docstrings, imports, protocols, decorators, log lines, telemetry and what an exception says
+are left alone: no test should notice those.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+#: What a comparison is turned into: its edge moved, its sense reversed.
+COMPARISONS: dict[type[ast.cmpop], list[type[ast.cmpop]]] = {
+    ast.Lt: [ast.LtE, ast.GtE],
+    ast.LtE: [ast.Lt, ast.Gt],
+    ast.Gt: [ast.GtE, ast.LtE],
+    ast.GtE: [ast.Gt, ast.Lt],
+    ast.Eq: [ast.NotEq],
+    ast.NotEq: [ast.Eq],
+    ast.Is: [ast.IsNot],
+    ast.IsNot: [ast.Is],
+    ast.In: [ast.NotIn],
+    ast.NotIn: [ast.In],
+}
+ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.FloorDiv,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.FloorDiv,
+    ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+}
+NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
+#: What is called through these is for people who watch, and changes nothing.
+QUIET = {"log", "logging", "telemetry"}
+_UNTOUCHED = {"annotation", "returns", "decorator_list", "bases", "type_params"}
+_LONGEST = 160
+_CONTEXT = 30
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_Loop = ast.For | ast.AsyncFor | ast.While
+_Leave = ast.Return | ast.Raise | ast.Continue | ast.Break
+
+
+@dataclass(slots=True)
+class Change:
+    """One wrong change; its text names it.
+
+    Attributes:
+        kind: What sort of mistake it is.
+        module: Of ``shared``.
+        function: Qualified name, or ``<module>``.
+        lines: Those that have to run for it to make a difference; none when it does while the module is imported.
+        old: What stands there.
+        new: What will.
+        make: Makes it, in the tree that it was found in.
+        number: Which one it is of those in this function that read the same.
+    """
+
+    kind: str
+    module: str
+    function: str
+    lines: range
+    old: str = ""
+    new: str = ""
+    make: Callable[[], None] = lambda: None
+    number: int = 1
+
+    def __str__(self) -> str:
+        nth = f" (no. {self.number})" if self.number > 1 else ""
+        return f"{self.module}.{self.function}: {self.kind}: {self.old} → {self.new}{nth}"
+
+
+def changes(module: str, tree: ast.Module) -> list[Change]:
+    """Return all changes that can be made in a module's tree, in the order of the source."""
+    found = list(_in_block(tree, tree.body, Change("", module, "<module>", range(0))))
+    seen: Counter[str] = Counter()
+    for change in found:
+        seen[str(change)] += 1
+        change.number = seen[str(change)]
+    return found
+
+
+def changed(module: str, source: str, name: str) -> ast.Module:
+    """Return the tree of a module's source with one change made.
+
+    Raises:
+        LookupError: There is no change of this name.
+    """
+    tree = ast.parse(source)
+    for change in changes(module, tree):
+        if str(change) == name:
+            change.make()
+            return ast.fix_missing_locations(tree)
+    raise LookupError(name)
+
+
+def _text(*nodes: ast.AST) -> str:
+    return "; ".join(" ".join(ast.unparse(node).split()) for node in nodes)
+
+
+def _shown(old: str, new: str) -> tuple[str, str]:
+    """Shorten two long texts to where they differ."""
+    if max(len(old), len(new)) <= _LONGEST:
+        return old, new
+    start = max(0, _same(old, new) - _CONTEXT)
+    end = max(0, _same(old[::-1], new[::-1]) - _CONTEXT)
+    before, after = (
+        f"{'…' if start else ''}{text[start : len(text) - end]}{'…' if end else ''}" for text in (old, new)
+    )
+    return before, after
+
+
+def _same(one: str, other: str) -> int:
+    """Return how many characters two texts begin with alike."""
+    pairs = zip(one, other, strict=False)
+    return next((index for index, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def _is_left_alone(node: ast.AST) -> bool:
+    match node:
+        case ast.Import() | ast.ImportFrom() | ast.Raise() | ast.Expr(value=ast.Constant()):
+            return True
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")) | ast.ClassDef(bases=[ast.Name(id="Protocol"), *_]):
+            return True
+        case ast.Call() | ast.Expr() | ast.Assign():
+            return ast.unparse(node if isinstance(node, ast.Call) else node.value).split(".")[0] in QUIET
+    return False
+
+
+def _in_block(owner: ast.AST, block: list[ast.stmt], at: Change) -> Iterator[Change]:
+    """Find what can be changed in the statements of a block, and inside them."""
+    is_run = at.function != "<module>" and not isinstance(owner, ast.ClassDef)
+    for index, statement in enumerate(block):
+        if isinstance(statement, _Function | ast.ClassDef):
+            outer = "" if at.function == "<module>" else f"{at.function}."
+            here = replace(at, function=f"{outer}{statement.name}", lines=range(0))
+        else:
+            here = replace(at, lines=_own_lines(statement) if is_run else range(0))
+            for kind, length, new in _instead_of_statement(owner, block, index, here) if is_run else ():
+                old = block[index : index + length]
+
+                def make(old: list[ast.stmt] = old, new: list[ast.stmt] = new, index: int = index) -> None:
+                    block[index : index + len(old)] = new
+
+                before, after = _shown(_text(*map(_head, old)), _text(*map(_head, new)))
+                yield replace(here, kind=kind, old=before, new=after, make=make)
+        if not _is_left_alone(statement):
+            yield from _inside(statement, here)
+
+
+def _own_lines(statement: ast.stmt) -> range:
+    """Return the lines of a statement without those of the statements in it."""
+    inner = [node.lineno for node in ast.iter_child_nodes(statement) if isinstance(node, ast.stmt)]
+    last = statement.end_lineno or statement.lineno
+    return range(statement.lineno, max(statement.lineno + 1, min([last + 1, *inner])))
+
+
+def _head(statement: ast.stmt) -> ast.stmt:
+    """Return a compound statement with ``...`` for what is in it; what ends it is shown."""
+    if not isinstance(statement, _Loop | ast.If | ast.With | ast.AsyncWith | ast.Try):
+        return statement
+    if isinstance(statement, ast.Try):
+        return ast.Expr(ast.Name("try"))
+    shown = copy.copy(statement)
+    shown.body = [ast.Expr(ast.Constant(...)), *(each for each in statement.body[-1:] if isinstance(each, ast.Break))]
+    if not isinstance(shown, ast.With | ast.AsyncWith):
+        shown.orelse = []
+    return shown
+
+
+def _instead_of_statement(
+    owner: ast.AST, block: list[ast.stmt], index: int, at: Change
+) -> Iterator[tuple[str, int, list[ast.stmt]]]:
+    """Return what is done to whole statements by mistake: the kind, how many of them, and what stands there instead."""
+    statement, following = block[index], block[index + 1 : index + 2]
+    if _can_be_dropped(statement, at):
+        yield "statement dropped", 1, [ast.Pass()]
+    if isinstance(owner, _Function) and _is_procedure(owner) and not _is_left_alone(statement):
+        yield "early return", 1, [ast.Return(), statement]
+    if isinstance(owner, ast.ExceptHandler) and index == 0 and not isinstance(block[-1], ast.Raise):
+        yield "wrong branch", len(block), [ast.Raise()]
+    if isinstance(statement, _Loop) and not isinstance(statement.body[-1], _Leave):
+        once = copy.copy(statement)
+        once.body = [*statement.body, ast.Break()]
+        yield "loop ended after one", 1, [once]
+    if isinstance(statement, ast.AugAssign) and type(statement.op) in ARITHMETIC:
+        other = ARITHMETIC[type(statement.op)]()
+        yield "arithmetic turned", 1, [ast.AugAssign(statement.target, other, statement.value)]
+    if following and _can_be_swapped(statement, following[0]):
+        yield "await reordered", 2, [following[0], statement]
+
+
+def _is_procedure(function: ast.AST) -> bool:
+    """Tell whether a function returns nothing, so that an early return is not missed at once, as in a constructor."""
+    returned = (node.value for node in ast.walk(function) if isinstance(node, ast.Return))
+    return getattr(function, "name", "") != "__init__" and not any(returned)
+
+
+def _can_be_dropped(statement: ast.stmt, at: Change) -> bool:
+    if isinstance(statement, ast.Assign):  # what a constructor sets, and a local name, would be missed at once
+        kept = all(isinstance(target, ast.Attribute | ast.Subscript) for target in statement.targets)
+        return kept and not at.function.endswith("__init__") and not _is_left_alone(statement)
+    if isinstance(statement, ast.Expr):
+        return isinstance(statement.value, ast.Await | ast.Call) and not _is_left_alone(statement)
+    return isinstance(statement, ast.AugAssign | ast.Delete | ast.Raise | ast.Continue | ast.Break)
+
+
+def _can_be_swapped(first: ast.stmt, second: ast.stmt) -> bool:
+    """Tell whether two statements, one of which waits, could as well be written the other way round."""
+    if not isinstance(first, ast.Expr | ast.Assign | ast.AugAssign) or _is_left_alone(first) or _is_left_alone(second):
+        return False
+    if not isinstance(second, ast.Expr | ast.Assign | ast.AugAssign | ast.Return):
+        return False
+    nodes = [list(ast.walk(each)) for each in (first, second)]
+    stored = {node.id for node in nodes[0] if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    used = {node.id for node in nodes[1] if isinstance(node, ast.Name)}
+    return not stored & used and any(isinstance(node, ast.Await) for each in nodes for node in each)
+
+
+def _inside(node: ast.AST, at: Change) -> Iterator[Change]:
+    """Find what can be changed in the parts of a statement or an expression."""
+    for field, value in ast.iter_fields(node):
+        if field in _UNTOUCHED or (isinstance(node, ast.ClassDef) and field == "keywords"):
+            continue
+        if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
+            yield from _in_block(node, value, at)
+        elif isinstance(value, list):
+            for index, each in enumerate(value):
+                put = lambda new, index=index, value=value: value.__setitem__(index, new)  # noqa: E731
+                yield from _at(each, at, put, is_condition=field == "ifs")
+        else:
+            put = lambda new, field=field: setattr(node, field, new)  # noqa: E731
+            yield from _at(value, at, put, is_condition=field == "test" and not isinstance(node, ast.IfExp))
+
+
+def _at(node: object, at: Change, put: Callable[[ast.AST], None], *, is_condition: bool) -> Iterator[Change]:
+    """Find what can be changed at a place, and inside what stands there."""
+    if not isinstance(node, ast.AST) or _is_left_alone(node):
+        return
+    if isinstance(node, ast.expr):
+        others = list(_instead_of(node))
+        if is_condition and not isinstance(node, ast.Compare | ast.Constant | ast.UnaryOp):
+            others.append(("condition negated", ast.UnaryOp(ast.Not(), node)))
+        for kind, new in others:
+            make = lambda new=new: put(new)  # noqa: E731
+            before, after = _shown(_text(node), _text(new))
+            yield replace(at, kind=kind, old=before, new=after, make=make)
+    yield from _inside(node, at)
+
+
+def _instead_of(node: ast.expr) -> Iterator[tuple[str, ast.expr]]:  # noqa: C901, PLR0912 - one case each
+    """Return what stands instead of an expression by mistake."""
+    match node:
+        case ast.Compare(left, ops, comparators):
+            for index, op in enumerate(ops):
+                for other in COMPARISONS[type(op)]:
+                    turned = [*ops[:index], other(), *ops[index + 1 :]]
+                    yield "comparison turned", ast.Compare(left, turned, comparators)
+        case ast.Constant(bool(value)):
+            yield "boolean flipped", ast.Constant(not value)
+        case ast.Constant(int(value) | float(value)):
+            yield "off by one", ast.Constant(value + 1)
+            yield "off by one", ast.Constant(value - 1)
+        case ast.BoolOp(op, values):
+            yield "wrong branch", ast.BoolOp(ast.Or() if isinstance(op, ast.And) else ast.And(), values)
+            for index in range(len(values)):
+                rest = values[:index] + values[index + 1 :]
+                yield "condition dropped", ast.BoolOp(op, rest) if len(rest) > 1 else rest[0]
+        case ast.UnaryOp(ast.Not(), operand):
+            yield "condition negated", operand
+        case ast.UnaryOp(ast.USub(), operand):
+            yield "arithmetic turned", operand
+        case ast.BinOp(left, op, right) if type(op) in ARITHMETIC and not (_is_text(left) or _is_text(right)):
+            yield "arithmetic turned", ast.BinOp(left, ARITHMETIC[type(op)](), right)
+        case ast.IfExp(test, body, orelse):
+            yield "wrong branch", ast.IfExp(test, orelse, body)
+        case ast.Name(id=name) if name in NAMES:
+            yield "wrong branch", ast.Name(NAMES[name], ast.Load())
+        case ast.Call():
+            yield from _instead_of_call(node)
+
+
+def _instead_of_call(node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
+    function, positional, named = node.func, node.args, node.keywords
+    if _text(function) == "isinstance":
+        return
+    for swapped in _swapped(positional):
+        yield "argument swapped", ast.Call(function, swapped, named)
+    for values in _swapped([each.value for each in named]):
+        pairs = [ast.keyword(each.arg, value) for each, value in zip(named, values, strict=True)]
+        yield "argument swapped", ast.Call(function, positional, pairs)
+    for index in range(len(named)):
+        yield "argument dropped", ast.Call(function, positional, named[:index] + named[index + 1 :])
+
+
+def _swapped(values: list[ast.expr]) -> Iterator[list[ast.expr]]:
+    """Return the arguments with two neighbours in each other's place, for all that differ."""
+    for index, (one, other) in enumerate(pairwise(values)):
+        if not isinstance(one, ast.Starred) and not isinstance(other, ast.Starred) and _text(one) != _text(other):
+            yield [*values[:index], other, one, *values[index + 2 :]]
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes))
