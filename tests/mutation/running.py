@@ -41,8 +41,9 @@ _OPTIONS = [
 ]
 _MEMORY_BYTES = 4 << 30
 _TOOL = sys.monitoring.COVERAGE_ID
-#: A part of the suite that takes this many times as long as usual, and this much more, is stuck.
-_SLOWER, _GRACE_SECONDS = 5.0, 8.0
+#: A part of the suite is stuck when it takes so much more than this many times what is usual: of processor time, or of
+#: time, of which other work on the machine may take its share.
+_SLOWER, _MORE_PROCESSOR_SECONDS, _MORE_SECONDS = 5.0, 5.0, 30.0
 
 
 @dataclass(slots=True)
@@ -157,7 +158,8 @@ class Chosen:
 
 def limit(usual_seconds: float) -> None:
     """Have an alarm raised when what comes next takes much longer than usual."""
-    signal.setitimer(signal.ITIMER_REAL, _SLOWER * usual_seconds + _GRACE_SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, _SLOWER * usual_seconds + _MORE_PROCESSOR_SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, _SLOWER * usual_seconds + _MORE_SECONDS)
 
 
 def run_tests(plugin: Chosen, *arguments: str) -> bool:
@@ -227,6 +229,7 @@ def try_out(module: str, name: str, parts: dict[str, Part], verdict: Callable[[s
 
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     signal.signal(signal.SIGALRM, stuck)
+    signal.signal(signal.SIGPROF, stuck)
     with Hook(code_of):
         limit(20.0)
         if not run_tests(plugin, *dict.fromkeys(each.partition("::")[0] for each in tests)):
