@@ -220,9 +220,12 @@ def _can_be_swapped(first: ast.stmt, second: ast.stmt) -> bool:
     if not isinstance(second, ast.Expr | ast.Assign | ast.AugAssign | ast.Return):
         return False
     nodes = [list(ast.walk(each)) for each in (first, second)]
-    stored = {node.id for node in nodes[0] if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    used = {node.id for node in nodes[1] if isinstance(node, ast.Name)}
-    return not stored & used and any(isinstance(node, ast.Await) for each in nodes for node in each)
+    waits = [any(isinstance(node, ast.Await) for node in each) for each in nodes]
+    names = [[node for node in each if isinstance(node, ast.Name)] for each in nodes]
+    sets = [{name.id for name in each if isinstance(name.ctx, ast.Store)} for each in names]
+    if any(local and not waiting for local, waiting in zip(sets, waits, strict=True)):
+        return False  # a local name is for nobody else to see
+    return any(waits) and not sets[0] & {name.id for name in names[1]}
 
 
 def _inside(node: ast.AST, at: Change) -> Iterator[Change]:

@@ -105,6 +105,12 @@ def test_what_is_no_behaviour_is_left_alone() -> None:
     assert [each.new for each in changes("m", ast.parse(LEFT_ALONE))] == ["pass"]
 
 
+def test_what_nobody_else_sees_is_not_reordered() -> None:
+    """A local name that is set before or after a wait; nor what is needed by what follows."""
+    for body in ("b = 1\nawait a()", "await a()\nb = 1", "b = await a()\nawait c(b)"):
+        assert "await reordered" not in {each.kind for each in changes("m", ast.parse(in_function(body)))}
+
+
 def test_changes_that_read_the_same_are_told_apart() -> None:
     """By their number in the function."""
     source = in_function("a(1)\na(1)")
