@@ -293,7 +293,7 @@ def _instead_of(node: ast.expr) -> Iterator[tuple[str, ast.expr]]:  # noqa: C901
 
 def _instead_of_call(node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
     function, positional, named = node.func, node.args, node.keywords
-    if _text(function) == "isinstance":
+    if _text(function) in {"isinstance", *NAMES}:  # a swap is an error at once, or nothing
         return
     for swapped in _swapped(positional):
         yield "argument swapped", ast.Call(function, swapped, named)
