@@ -11,34 +11,9 @@ import copy
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
-#: What a comparison is turned into: its edge moved, its sense reversed.
-COMPARISONS: dict[type[ast.cmpop], list[type[ast.cmpop]]] = {
-    ast.Lt: [ast.LtE, ast.GtE],
-    ast.LtE: [ast.Lt, ast.Gt],
-    ast.Gt: [ast.GtE, ast.LtE],
-    ast.GtE: [ast.Gt, ast.Lt],
-    ast.Eq: [ast.NotEq],
-    ast.NotEq: [ast.Eq],
-    ast.Is: [ast.IsNot],
-    ast.IsNot: [ast.Is],
-    ast.In: [ast.NotIn],
-    ast.NotIn: [ast.In],
-}
-ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.FloorDiv,
-    ast.Div: ast.Mult,
-    ast.FloorDiv: ast.Mult,
-    ast.Mod: ast.FloorDiv,
-    ast.LShift: ast.RShift,
-    ast.RShift: ast.LShift,
-    ast.BitAnd: ast.BitOr,
-    ast.BitOr: ast.BitAnd,
-}
-NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
+from tests.mutation.expressions import ARITHMETIC, instead_of, text_of
+
 #: What is called through these is for people who watch, and changes nothing.
 QUIET = {"log", "logging", "telemetry"}
 _UNTOUCHED = {"annotation", "returns", "decorator_list", "bases", "type_params"}
@@ -102,10 +77,6 @@ def changed(module: str, source: str, name: str) -> ast.Module:
     raise LookupError(name)
 
 
-def _text(*nodes: ast.AST) -> str:
-    return "; ".join(" ".join(ast.unparse(node).split()) for node in nodes)
-
-
 def _shown(old: str, new: str) -> tuple[str, str]:
     """Shorten two long texts to where they differ."""
     if max(len(old), len(new)) <= _LONGEST:
@@ -150,7 +121,7 @@ def _in_block(owner: ast.AST, block: list[ast.stmt], at: Change) -> Iterator[Cha
                 def make(old: list[ast.stmt] = old, new: list[ast.stmt] = new, index: int = index) -> None:
                     block[index : index + len(old)] = new
 
-                before, after = _shown(_text(*map(_head, old)), _text(*map(_head, new)))
+                before, after = _shown(text_of(*map(_head, old)), text_of(*map(_head, new)))
                 yield replace(here, kind=kind, old=before, new=after, make=make)
         if not _is_left_alone(statement):
             yield from _inside(statement, here)
@@ -249,67 +220,11 @@ def _at(node: object, at: Change, put: Callable[[ast.AST], None], *, is_conditio
     if not isinstance(node, ast.AST) or _is_left_alone(node):
         return
     if isinstance(node, ast.expr):
-        others = list(_instead_of(node))
+        others = list(instead_of(node))
         if is_condition and not isinstance(node, ast.Compare | ast.Constant | ast.UnaryOp):
             others.append(("condition negated", ast.UnaryOp(ast.Not(), node)))
         for kind, new in others:
             make = lambda new=new: put(new)  # noqa: E731
-            before, after = _shown(_text(node), _text(new))
+            before, after = _shown(text_of(node), text_of(new))
             yield replace(at, kind=kind, old=before, new=after, make=make)
     yield from _inside(node, at)
-
-
-def _instead_of(node: ast.expr) -> Iterator[tuple[str, ast.expr]]:  # noqa: C901, PLR0912 - one case each
-    """Return what stands instead of an expression by mistake."""
-    match node:
-        case ast.Compare(left, ops, comparators):
-            for index, op in enumerate(ops):
-                for other in COMPARISONS[type(op)]:
-                    turned = [*ops[:index], other(), *ops[index + 1 :]]
-                    yield "comparison turned", ast.Compare(left, turned, comparators)
-        case ast.Constant(bool(value)):
-            yield "boolean flipped", ast.Constant(not value)
-        case ast.Constant(int(value) | float(value)):
-            yield "off by one", ast.Constant(value + 1)
-            yield "off by one", ast.Constant(value - 1)
-        case ast.BoolOp(op, values):
-            yield "wrong branch", ast.BoolOp(ast.Or() if isinstance(op, ast.And) else ast.And(), values)
-            for index in range(len(values)):
-                rest = values[:index] + values[index + 1 :]
-                yield "condition dropped", ast.BoolOp(op, rest) if len(rest) > 1 else rest[0]
-        case ast.UnaryOp(ast.Not(), operand):
-            yield "condition negated", operand
-        case ast.UnaryOp(ast.USub(), operand):
-            yield "arithmetic turned", operand
-        case ast.BinOp(left, op, right) if type(op) in ARITHMETIC and not (_is_text(left) or _is_text(right)):
-            yield "arithmetic turned", ast.BinOp(left, ARITHMETIC[type(op)](), right)
-        case ast.IfExp(test, body, orelse):
-            yield "wrong branch", ast.IfExp(test, orelse, body)
-        case ast.Name(id=name) if name in NAMES:
-            yield "wrong branch", ast.Name(NAMES[name], ast.Load())
-        case ast.Call():
-            yield from _instead_of_call(node)
-
-
-def _instead_of_call(node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
-    function, positional, named = node.func, node.args, node.keywords
-    if _text(function) in {"isinstance", *NAMES}:  # a swap is an error at once, or nothing
-        return
-    for swapped in _swapped(positional):
-        yield "argument swapped", ast.Call(function, swapped, named)
-    for values in _swapped([each.value for each in named]):
-        pairs = [ast.keyword(each.arg, value) for each, value in zip(named, values, strict=True)]
-        yield "argument swapped", ast.Call(function, positional, pairs)
-    for index in range(len(named)):
-        yield "argument dropped", ast.Call(function, positional, named[:index] + named[index + 1 :])
-
-
-def _swapped(values: list[ast.expr]) -> Iterator[list[ast.expr]]:
-    """Return the arguments with two neighbours in each other's place, for all that differ."""
-    for index, (one, other) in enumerate(pairwise(values)):
-        if not isinstance(one, ast.Starred) and not isinstance(other, ast.Starred) and _text(one) != _text(other):
-            yield [*values[:index], other, one, *values[index + 2 :]]
-
-
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes))
