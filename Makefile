@@ -11,7 +11,7 @@ TESTS := $(UNIT) $(filter-out $(UNIT) %/__pycache__,$(patsubst %/,%,$(sort $(wil
 WITH_CHROMIUM := CHROMIUM_PATH=$$(./localdev/chromium.sh) && export CHROMIUM_PATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup client dev demo ops test simulate mutants test-client chaos fuzz check check-infra infra-schemas format lock clean
+.PHONY: help setup setup-python client dev demo ops test quick simulate mutants mutate test-client chaos fuzz check check-infra infra-schemas format lock clean
 .PHONY: bench-latency bench-start bench-readme bench-page bench-idle bench-intermediaries bench-write bench-reconcile bench-serve bench-compare soak
 
 help: ## show this list
@@ -19,6 +19,9 @@ help: ## show this list
 
 setup: ## make .venv, install Azurite, build the live page, where a lock file or a source has changed
 	@./localdev/setup.sh
+
+setup-python:
+	@./localdev/setup.sh python
 
 client: ## install what the client's checks and tests need, where its lock file has changed
 	@./client/setup.sh
@@ -35,11 +38,19 @@ ops: setup ## operator's command line, docs/operations.md (ARGS="status")
 test: setup client ## run all tests, the client's and the page's in Chromium too (ARGS="-k name")
 	@$(PYTHON) -m pytest -q $(TESTS) $(ARGS)
 
+quick: setup-python ## run what needs Python only, in a minute: tests/unit, tests/engines, 50 simulator seeds (ARGS="-k name")
+	@$(PYTHON) -m tests.simulation --seeds 50 --jobs 1 & simulated=$$!; \
+	$(PYTHON) -m pytest -q tests/unit tests/engines $(ARGS); tested=$$?; \
+	wait $$simulated && exit $$tested
+
 simulate: setup ## run the deterministic simulator over SEEDS=1000 seeds (ARGS="--start 7 --scenario loss")
 	@$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),1000) $(ARGS)
 
 mutants: setup ## break the code in every way of the catalogue; the simulator must notice each (ARGS="--only NAME")
 	@$(PYTHON) -m tests.simulation.mutants $(ARGS)
+
+mutate: setup-python ## make 400 small wrong changes by machine; `make quick` must notice them (ARGS="--seed 1 --sample 400")
+	@$(PYTHON) -m tests.mutation $(ARGS)
 
 test-client: setup client ## run the client's checks and tests with their own output: core, React Native, real stack, Chromium
 	@cd client && npm run --silent check

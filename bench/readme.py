@@ -72,9 +72,11 @@ ALONE = [
     Step("help_seconds", "make help", "bench-readme"),
     Step("check_infra_seconds", "make check-infra", "nothing to mend"),
     Step("check_seconds", "make check", "nothing to mend"),
+    Step("quick_seconds", "make quick", r"0 drift[\s\S]*\d+ passed|\d+ passed[\s\S]*0 drift"),
     Step("simulate_seconds", "make simulate", r"1000 seeds, \d+ deliveries, 0 drift"),
     Step("test_seconds", "make test", r"\d+ passed", is_long=True),
     Step("mutants_seconds", "make mutants", "0 survived|all found", is_long=True),
+    Step("mutate_seconds", "make mutate", r"\d+ changes, \d+ survived without an explanation", is_long=True),
 ]
 CLAIMS = [
     Claim("clone_seconds", "`git clone`"),

@@ -2,6 +2,7 @@
 # Makes .venv (Python 3.13 and everything pinned in requirements-dev.txt), localdev/node_modules (Azurite) and the live
 # page (client/demo/dist). Each again only when its lock file or sources changed. Every missing prerequisite is named
 # with how to get it; without the page everything else works, so a page that cannot be built is only said.
+# `./localdev/setup.sh python` makes .venv only: what needs no Node can do without it.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -32,6 +33,7 @@ if [ "$(cat .venv/.stamp 2>/dev/null)" != "$wanted" ]; then
     "$uv" pip sync --quiet --python .venv/bin/python requirements-dev.txt
     echo "$wanted" >.venv/.stamp
 fi
+[ "${1:-}" != python ] || exit 0
 
 node_major=$(node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/')
 [ "${node_major:-0}" -ge 20 ] || need 'Node 20 or newer with npm (https://nodejs.org, or nvm install 20)'

@@ -7,17 +7,15 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import pytest
-from azure.core.credentials import AccessToken, AzureNamedKeyCredential
+from azure.core.credentials import AccessToken
 from azure.core.exceptions import ServiceRequestError
 from azure.core.pipeline.transport import AsyncHttpTransport
-from azure.data.tables import AccountSasPermissions, ResourceTypes, generate_account_sas
 from azure.data.tables.aio import TableServiceClient
 
-from localdev.azurite import ACCOUNT, ACCOUNT_KEY, Azurite
+from localdev.azurite import ACCOUNT, ACCOUNT_KEY
 from localdev.ports import LOOPBACK
 from shared import services
 from shared.azure_table import AzureTable
@@ -251,29 +249,6 @@ async def test_in_azure_the_app_s_identity_asks() -> None:
     assert request.headers["Authorization"] == "Bearer a-token-of-the-test-for-storage"
     assert identity.scopes == ["https://storage.azure.com/.default"]
     assert b"POST https://a.table.core.windows.net/counts HTTP/1.1" in request.content
-
-
-async def test_a_shared_access_signature_is_sent_as_the_sdk_sends_it(azurite: Azurite, unique: str) -> None:
-    """Who has one in the connection string needs nothing else."""
-    parts = dict(part.split("=", 1) for part in azurite.connection_string.rstrip(";").split(";"))
-    signature = generate_account_sas(
-        AzureNamedKeyCredential(parts["AccountName"], parts["AccountKey"]),
-        ResourceTypes(service=True, object=True),
-        AccountSasPermissions(read=True, write=True, add=True, update=True, create=True, delete=True, list=True),
-        datetime.now(UTC) + timedelta(hours=1),
-    )
-    secret("a shared access signature", signature)
-    given = f"SharedAccessSignature={signature};TableEndpoint={parts['TableEndpoint']};"
-    transport = services.connections()
-    async with (
-        TableServiceClient.from_connection_string(azurite.connection_string) as owner,
-        TableServiceClient.from_connection_string(given, transport=transport, retry_total=0) as service,
-    ):
-        await owner.create_table(unique)
-        client = service.get_table_client(unique)
-        table = AzureTable(client, Transactions(client, transport))
-        assert len(await table.commit("p", WRITES)) == 2
-        assert await table.read("p", "b")
 
 
 @pytest.mark.parametrize(

@@ -333,3 +333,10 @@ async def test_a_process_that_stops_lets_go_whom_it_holds_and_holds_nobody_more(
     async with asyncio.timeout(5):
         assert await asyncio.gather(*waiting) == [None] * 10
     assert (await watch.latest()).version == version
+
+
+async def test_a_wait_before_anything_could_be_read_ends_as_an_outage(world: World, watch: Watch) -> None:
+    """There is no version yet that it could be unchanged from."""
+    world.table.fault = lambda _: Fault.LOST_REQUEST
+    with pytest.raises(ServiceUnavailable):
+        await watch.changed("any", 3 * INTERVAL_SECONDS)

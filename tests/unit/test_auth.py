@@ -12,6 +12,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -126,10 +127,11 @@ def checker(keys: KeyServer, *algorithms: str, clock: FakeClock | None = None) -
 
 
 def claims(**changed: object) -> dict[str, object]:
-    """Return the claims of a good token; a claim of None is left out."""
+    """Return the claims of a good token; a claim of None is left out, one of a timedelta is so far from now."""
     now = int(time.time())
     made = {"iss": ISSUER, "aud": AUDIENCE, "exp": now + 600, "sub": "someone"} | changed
-    return {name: value for name, value in made.items() if value is not None}
+    dated = {name: now + each.total_seconds() for name, each in made.items() if isinstance(each, timedelta)}
+    return {name: value for name, value in (made | dated).items() if value is not None}
 
 
 def signed(key: Any = KEY, algorithm: str = "RS256", header: dict[str, Any] | None = None, **changed: object) -> str:
@@ -163,7 +165,7 @@ async def refused(tokens: BearerTokens, authorization: str | None) -> Unauthoriz
 
 
 @pytest.mark.parametrize(
-    "changed", [{}, {"aud": ["other", AUDIENCE]}, {"nbf": 0}, {"iat": 0}, {"exp": time.time() + 3600.5}]
+    "changed", [{}, {"aud": ["other", AUDIENCE]}, {"nbf": 0}, {"iat": 0}, {"exp": timedelta(seconds=9.5)}]
 )
 async def test_good_tokens(tokens, changed):
     """A token signed by a published key, for us, by the issuer, in its time, is let through."""
@@ -186,12 +188,12 @@ async def test_no_token(tokens, keys, authorization):
 @pytest.mark.parametrize(
     "changed",
     [
-        {"exp": int(time.time()) - LEEWAY_SECONDS - 60},
+        {"exp": timedelta(seconds=-LEEWAY_SECONDS - 60)},
         {"exp": None},
         {"exp": "soon"},
         {"exp": float("inf")},
-        {"nbf": int(time.time()) + 3600},
-        {"iat": int(time.time()) + 3600},
+        {"nbf": timedelta(hours=1)},
+        {"iat": timedelta(hours=1)},
         {"aud": "api://other"},
         {"aud": None},
         {"aud": []},
@@ -207,11 +209,11 @@ async def test_wrong_claims(tokens, changed):
 
 
 @pytest.mark.parametrize(
-    "changed", [{"exp": -LEEWAY_SECONDS + 10}, {"nbf": LEEWAY_SECONDS - 10}, {"iat": LEEWAY_SECONDS - 10}]
+    ("claim", "seconds"), [("exp", -LEEWAY_SECONDS + 10), ("nbf", LEEWAY_SECONDS - 10), ("iat", LEEWAY_SECONDS - 10)]
 )
-async def test_clocks_may_differ(tokens, changed):
+async def test_clocks_may_differ(tokens, claim, seconds):
     """Within the leeway the issuer's clock may be ahead of ours or behind."""
-    await tokens.check(signed(**{name: int(time.time()) + seconds for name, seconds in changed.items()}))
+    await tokens.check(signed(**{claim: timedelta(seconds=seconds)}))
 
 
 async def test_another_key(tokens):

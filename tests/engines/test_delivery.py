@@ -1,0 +1,188 @@
+"""One delivered event brought to its end: all of its changes, once, by whoever may count it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from random import Random
+
+import pytest
+
+from shared.counts import PARTITION, TALLY_KEY, ForeignTally
+from shared.delivery import Delivery
+from shared.errors import OutcomeUnknown, Refused, Rejected
+from shared.folders import FolderMap, Location
+from shared.tally import Tally
+from shared.writer import Writer
+from tests.fakes.memory_table import Fault
+from tests.fakes.world import FOLDER_MAP, Process, World
+
+OTHER_MAP = FolderMap({"queued": Location("inbox"), "input": Location("input"), "output": Location("output")}, ("jpg",))
+
+
+def changed(event: str, **changes: object) -> str:
+    """Return an event with other members."""
+    return json.dumps(json.loads(event) | changes)
+
+
+def renamed(world: World, source: str, destination: str) -> str:
+    """Rename a blob; return its event, whose source is an encoded URL."""
+    del world.blobs.blobs[source]
+    event = world.blobs.put(destination)
+    data = {"sourceUrl": "https://a.blob.core.windows.net/" + source.replace(" ", "%20")}
+    return changed(event, eventType="Microsoft.Storage.BlobRenamed", data=data)
+
+
+async def test_i1_every_change_of_an_event_is_applied(world: World) -> None:
+    """A rename is three when its source is an encoding: the name it goes to, and both that it may have come from."""
+    delivery = world.process.delivery
+    for path in ("queued/a b.jpg", "queued/a%20b.jpg"):
+        await delivery.take(world.blobs.put(path))
+        event = renamed(world, path, f"output/{len(path)}.jpg")
+        await delivery.take(event)
+        await delivery.take(event)
+    assert world.stored_tally().sums == world.truth()
+    assert world.stored_tally().counts() == {"queued": 0, "input": 0, "output": 2}
+
+
+async def test_i5_a_rename_that_fails_half_way_comes_again(world: World) -> None:
+    """Whatever of it was applied."""
+    await world.process.delivery.take(world.blobs.put("queued/a.jpg"))
+    event = renamed(world, "queued/a.jpg", "output/a.jpg")
+    world.blobs.fails = lambda _: world.blobs.heads == 2
+    with pytest.raises(OutcomeUnknown):
+        await world.process.delivery.take(event)
+    await world.process.delivery.take(event)
+    assert world.stored_tally().sums == world.truth()
+
+
+async def test_i5_what_is_not_understood_is_kept_whole_with_its_reason(world: World) -> None:
+    """And so is an event whose row storage will never take."""
+    await world.process.delivery.take("{")
+    event = world.blobs.put("queued/a.jpg")
+
+    async def refuse(*_: object) -> str:
+        raise Rejected("no such row")
+
+    world.process.writer.apply = refuse  # type: ignore[assignment, method-assign]
+    await world.process.delivery.take(event)
+    (broken, why), refused = world.process.quarantine.kept
+    assert (broken, why.startswith("not JSON")) == ("{", True)
+    assert refused == (event, "storage refuses the row: no such row")
+
+
+async def test_only_the_topics_that_are_named_are_listened_to(world: World) -> None:
+    """In any case; an event of another one is kept, not counted."""
+    process = world.process
+    delivery = Delivery(
+        FOLDER_MAP,
+        process.counts,
+        process.writer,
+        process.quarantine,  # type: ignore[arg-type]
+        process.reconciler,
+        world.clock,
+        verify_deletes=False,
+        topics=frozenset({"/topic"}),
+    )
+    await delivery.take(changed(world.blobs.put("queued/a.jpg"), topic="/TOPIC"))
+    await delivery.take(changed(world.blobs.put("queued/b.jpg"), topic="/other"))
+    assert world.stored_tally().counts()["queued"] == 1
+    assert len(process.quarantine.kept) == 1
+
+
+async def test_verifying_deletes_looks_at_no_creation(world: World) -> None:
+    """Only a deletion may be one of an old version; it is looked at, and not believed while the blob is there."""
+    delivery = world.new_process(verify_deletes=True).delivery
+    created = world.blobs.put("queued/a.jpg")
+    await delivery.take(created)
+    assert world.blobs.heads == 0
+    deleted = world.blobs.delete("queued/a.jpg")
+    world.blobs.put("queued/a.jpg")
+    await delivery.take(deleted)
+    assert world.blobs.heads == 1
+    assert world.stored_tally().counts()["queued"] == 1
+
+
+async def test_the_newest_event_that_counted_is_dated(world: World) -> None:
+    """By its own time; what is of no concern, what failed, and an event without a time, date nothing."""
+    delivery = world.process.delivery
+    assert delivery.last_applied_event_at is None
+    await delivery.take(world.blobs.put("elsewhere/a.jpg"))
+    world.table.fault = lambda _: Fault.REFUSED
+    with pytest.raises(Refused):
+        await delivery.take(world.blobs.put("queued/a.jpg"))
+    world.table.fault = lambda _: None
+    assert delivery.last_applied_event_at is None
+    event = world.blobs.put("queued/a.jpg")
+    dated = world.clock.now()
+    world.clock.advance(5)
+    await delivery.take(event)
+    await delivery.take(changed(world.blobs.put("queued/b.jpg"), eventTime="never"))
+    assert delivery.last_applied_event_at == dated
+
+
+async def test_what_is_of_no_concern_reads_the_tally_twice_a_minute_at_most(world: World) -> None:
+    """However many there are, at once too: a read in thirty seconds tells that the counts are still ours."""
+    delivery = world.new_process().delivery
+    for seconds, reads in ((0.0, 1), (30.0, 0), (0.1, 1)):
+        world.clock.advance(seconds)
+        before = world.table.reads, world.table.commits
+        await asyncio.gather(*(delivery.take(world.blobs.put(f"elsewhere/{n}.jpg")) for n in range(20)))
+        assert (world.table.reads, world.table.commits) == (before[0] + reads, before[1])
+
+
+async def test_i7_a_commit_tells_the_counts_that_it_made(world: World) -> None:
+    """With their revision; one that changes none tells nothing."""
+    told: list[Tally] = []
+    writer = Writer(world.table, world.process.counts, world.blobs, world.clock, Random(0), told.append)
+    world.process.delivery._writer = writer
+    for number, path in enumerate(("queued/a.jpg", "input/b.jpg"), 1):
+        await world.process.delivery.take(world.blobs.put(path))
+        assert len(told) == number
+        assert told[-1] == world.stored_tally()
+    await world.process.delivery.take(world.blobs.put("queued/a.jpg"))
+    assert len(told) == 2
+
+
+async def test_i3_an_old_process_cannot_take_an_overwrite(world: World) -> None:
+    """Its row may be written without the tally, which must not be older than half a minute then."""
+    await world.process.delivery.take(world.blobs.put("queued/a.jpg"))
+    await Process(world.table, world.blobs, Random(1), folders=OTHER_MAP).counts.start_anew()
+    world.clock.advance(31)
+    with pytest.raises(ForeignTally):
+        await world.process.delivery.take(world.blobs.put("queued/a.jpg"))
+
+
+async def test_i3_rows_and_tally_stay_in_the_generation_that_is_current(world: World) -> None:
+    """Also in the commits after the first one in it, which read nothing: no conflict shows the way."""
+    await world.process.delivery.take(world.blobs.put("queued/a.jpg"))
+    old = world.table.entities(PARTITION)
+    made = await world.new_process().counts.start_anew()
+    assert not made.tally.ready
+    await world.process.delivery.take(world.blobs.put("queued/0.jpg"))
+    conflicts = world.process.writer.stats.conflicts
+    for number in (1, 2):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number}.jpg"))
+    assert world.process.writer.stats.conflicts == conflicts
+    assert len(world.table.entities(made.partition)) == 4
+    assert {key for key in world.table.entities(PARTITION) if key != TALLY_KEY} == {*old} - {TALLY_KEY}
+
+
+async def test_after_an_unknown_outcome_nothing_is_taken_from_memory(world: World) -> None:
+    """The row may have been written: it is read, and no conflict has to show that it was."""
+    await world.process.delivery.take(world.blobs.put("queued/a.jpg"))
+    faults = [Fault.LOST_ANSWER]
+    world.table.fault = lambda method: faults.pop() if method == "commit" and faults else None
+    await world.process.delivery.take(world.blobs.delete("queued/a.jpg"))
+    assert world.process.writer.stats.conflicts == 0
+    assert world.stored_tally().sums == world.truth()
+
+
+async def test_a_name_with_a_history_is_read_before_it_is_written(world: World) -> None:
+    """Of a name that is also deleted in the batch it is not assumed that it has no row: that would be a conflict."""
+    await world.process.delivery.take(world.blobs.put("queued/a.jpg"))
+    other = world.new_process()
+    events = world.blobs.delete("queued/a.jpg"), world.blobs.put("queued/a.jpg")
+    await asyncio.gather(*(other.delivery.take(event) for event in events))
+    assert other.writer.stats.conflicts == 0
+    assert world.stored_tally().sums == world.truth()
