@@ -136,8 +136,14 @@ class Comparison:
         """Return how many rows say "present"."""
         return sum(map(len, self._counted.values()))
 
-    async def take_page(self, folder: str, container: str, page: Page) -> dict[int, str]:
+    async def take_page(self, folder: str, container: str, page: Page, doubt: str) -> dict[int, str]:
         """Compare a page of the listing, and count what was missing.
+
+        Args:
+            folder: The folder.
+            container: Its container.
+            page: The page.
+            doubt: The tally's, before the page was asked for.
 
         Returns:
             Row key → path of what was in the range.
@@ -157,7 +163,7 @@ class Comparison:
                 self._missing.add(key)
         self.differs |= bool(missing)
         if self._report.bootstrap and self._commits:
-            await self._add_in_bulk(missing, folder, page.date)
+            await self._add_in_bulk(missing, folder, page.date, doubt)
         else:
             await self._bounded(self._add(path, folder) for path in missing)
         return listed
@@ -187,9 +193,9 @@ class Comparison:
                 await self._parts.clock.sleep(self._parts.grace_seconds)
             await self._bounded(self._commit(seen, base) for seen, base in absent)
 
-    async def _add_in_bulk(self, paths: list[str], folder: str, date: datetime) -> None:
+    async def _add_in_bulk(self, paths: list[str], folder: str, date: datetime, doubt: str) -> None:
         """Count a page of names at once, on condition that they have no rows yet; those that have are looked at."""
-        nothing = Remembered(None, None, self._parts.clock.monotonic(), self._partition)
+        nothing = Remembered(None, None, self._parts.clock.monotonic(), self._partition, doubt)
         known: list[str] = []
 
         async def add(path: str) -> None:
@@ -256,7 +262,9 @@ class Comparison:
         try:
             self._report.count(seen.folder, (await self._writer.observe(seen, base)).delta)
         except RowChanged:
-            return  # an event came first; it knows better
+            # An event came first. It may be an older one, which leaves things as they were: look once more.
+            container, _, name = seen.path.partition("/")
+            self._report.count(seen.folder, (await self._writer.look(container, name, seen.folder)).delta)
         except Rejected as error:
             self._note_refused(error)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from shared import tally as tallies
@@ -21,7 +22,6 @@ from shared.ports import Write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from shared.clock import Clock
     from shared.ports import Table
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 #: The partition of the first generation. One partition a generation, because that is what gives a snapshot, a version,
 #: and atomic moves.
 PARTITION: Final = "g1"
+#: What is known is said when the account has been listed, by the storage service's clock.
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: Sorts before every row key (hex digits).
 TALLY_KEY: Final = "!tally"
 
@@ -123,9 +125,11 @@ class Counts:
     async def doubt_until(self, moment: datetime) -> None:
         """Have every process look at the blob when an event up to this moment would change a count.
 
-        Once this returns nothing is committed any more that was decided without knowing it.
+        Once this returns nothing is committed any more that was decided without knowing it, nor what a look has seen
+        that began before.
         """
-        await self.change(lambda tally: replace(tally, known_since=max(tally.known_since, moment)))
+        doubt = secrets.token_hex(4)
+        await self.change(lambda tally: replace(tally, known_since=max(tally.known_since, moment), doubt=doubt))
 
     async def confirm(self) -> None:
         """Make sure, at the cost of a read in 30 s at most, that what this process counts is still what is counted.
@@ -191,7 +195,7 @@ class Counts:
             digest_key=secrets.token_bytes(16),
             fingerprint=self._fingerprint,
             changed_at=now,
-            known_since=now,
+            known_since=_LONG_AGO,
         )
 
     async def _make(self, partition: str) -> StoredTally:

@@ -32,12 +32,14 @@ class Remembered:
         etag: Its ETag, or None when there was none.
         at: Before it was asked for, by the monotonic clock.
         partition: In which generation's partition.
+        doubt: The tally's, before it was asked for.
     """
 
     row: Row | None
     etag: str | None
     at: float
     partition: str
+    doubt: str = ""
 
 
 class RowMemory:

@@ -98,6 +98,7 @@ class Pass:
         self._on_progress = on_progress
         self._commits = commit
         self._expected = sum(total.count for total in run.before.values())
+        self._doubt = stored.tally.doubt
         self._is_tally_new = False  # and its rows are not: somebody has deleted the one before
 
     async def work(self) -> None:
@@ -185,7 +186,7 @@ class Pass:
         if run.report.bootstrap and not run.report.resumed and comparison.rows > self._expected:
             self._is_tally_new = True
         async for folder, container, page in self._pages(locations):
-            listed = await comparison.take_page(folder, container, page)
+            listed = await comparison.take_page(folder, container, page, self._doubt)
             run.differs |= comparison.differs
             run.listed[folder] = fold(self._stored.tally.digest_key, listed.values(), run.listed[folder])
             run.compared += len(listed)
@@ -204,12 +205,14 @@ class Pass:
         run = self._run
         for folder, location in list(locations.items())[run.folders_done :]:
             try:
+                await self._note_doubt()
                 async for page in self._parts.listing.pages(location.container, location.prefix, run.token):
                     run.since = run.since or page.date
                     yield folder, location.container, page
                     run.token = page.next_token
                     if run.token:
                         await self._page_done()
+                        await self._note_doubt()
             except ContainerAbsent as absent:
                 log.warning("%s", absent)
                 run.since = run.since or absent.date
@@ -217,6 +220,11 @@ class Pass:
             run.folders_done, run.token = run.folders_done + 1, ""
             if run.folders_done < len(locations):  # after the last one comes the next stage
                 await self._page_done()
+
+    async def _note_doubt(self) -> None:
+        """Before a page is asked for that is counted as it is listed, note what would put it in doubt."""
+        if self._run.report.bootstrap and self._commits:
+            self._doubt = (await self._parts.counts.open()).tally.doubt
 
     async def _fold_listing(self) -> None:
         run, is_image = self._run, self._parts.folders.is_image

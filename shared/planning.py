@@ -219,6 +219,8 @@ def _decide(
         return Transition(Outcome.STALE)
     if intent.seen.is_listed and tally.ready:
         return RowChanged(intent.path)  # a first run that has outlived its time: what it has listed is long ago
+    if intent.base.doubt != tally.doubt:
+        return RowChanged(intent.path)  # what was seen may have come or gone since, and left no row
     if not is_first_write or (intent.base.partition, intent.base.etag) != (base.partition, base.etag):
         return RowChanged(intent.path)
     return ledger.decide_observed(row, intent.seen)

@@ -50,10 +50,12 @@ class Tally:
         fingerprint: What is counted (:meth:`shared.folders.FolderMap.fingerprint`).
         changed_at: When a count last changed. Never decreases.
         known_since: Events older than this (storage clock) may have been overtaken by what has left no row: what was
-            there before the ledger, and directories that came or went as a whole.
+            there before the account was listed, and directories that came or went as a whole.
         revision: Bumped when, and only when, a count changes.
         ready: False until the account has been reconciled once.
         sums: Folder → its :class:`Sum`.
+        doubt: Another one whenever something may have come or gone without leaving a row: a look at a blob that began
+            under the one before is made anew.
         moved_to: The partition in which the counts were started anew; "" while this tally is the current one.
     """
 
@@ -65,6 +67,7 @@ class Tally:
     revision: int = 0
     ready: bool = False
     sums: Mapping[str, Sum] = field(default_factory=lambda: dict.fromkeys(FOLDERS, Sum()))
+    doubt: str = ""
     moved_to: str = ""
 
     @property
@@ -135,6 +138,8 @@ def to_properties(tally: Tally) -> Properties:
         "revision": tally.revision,
         "ready": tally.ready,
     }
+    if tally.doubt:
+        properties["doubt"] = tally.doubt
     if tally.moved_to:
         properties["moved_to"] = tally.moved_to
     for folder, total in tally.sums.items():
@@ -157,5 +162,6 @@ def from_properties(properties: Mapping[str, object]) -> Tally:
             folder: Sum(int(str(properties[f"{folder}_count"])), int(str(properties[f"{folder}_digest"]), 16))
             for folder in FOLDERS
         },
+        doubt=str(properties.get("doubt", "")),
         moved_to=str(properties.get("moved_to", "")),
     )

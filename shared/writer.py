@@ -229,7 +229,7 @@ class Writer:
             plan = plan_batch(batch, stored, self._rows, self._clock, may_guess=self._guesses.are_good)
             if not plan.unread:
                 return plan
-            unread = (self._read_row(path, stored.partition) for path in plan.unread)
+            unread = (self._read_row(path, stored.partition, stored.tally.doubt) for path in plan.unread)
             reads = await asyncio.gather(*unread, return_exceptions=True)
             for result in reads:
                 if isinstance(result, BaseException):
@@ -238,18 +238,20 @@ class Writer:
     async def read_row(self, path: str) -> Remembered:
         """Read the row of a path: what :meth:`observe` takes as its condition."""
         stored = self._tally.get() or await self._counts.read()
-        return await self._read_row(path, stored.partition if stored is not None else PARTITION)
+        if stored is None:
+            return await self._read_row(path, PARTITION, "")
+        return await self._read_row(path, stored.partition, stored.tally.doubt)
 
-    async def _read_row(self, path: str, partition: str) -> Remembered:
+    async def _read_row(self, path: str, partition: str, doubt: str) -> Remembered:
         self.stats.reads += 1
         asked_at = self._clock.monotonic()
         entity = await self._table.read(partition, row_key(path))
         if entity is None:
-            return self._rows.remember(path, Remembered(None, None, asked_at, partition))
+            return self._rows.remember(path, Remembered(None, None, asked_at, partition, doubt))
         row = ledger.from_entity(entity.row_key, entity.properties)
         if row.path and row.path != path:
             raise Rejected(f"the paths {path!r} and {row.path!r} share a 128-bit row key")
-        return self._rows.remember(path, Remembered(replace(row, path=path), entity.etag, asked_at, partition))
+        return self._rows.remember(path, Remembered(replace(row, path=path), entity.etag, asked_at, partition, doubt))
 
     async def _read_tally(self) -> StoredTally:
         self.stats.reads += 1

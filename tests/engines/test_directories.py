@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.counts import ForeignTally
 from shared.folders import FolderMap, Location
+from shared.ports import Head
 from tests.engines.listings import killed_at
 from tests.fakes.memory_blobs import SkewedClock, url
 from tests.fakes.world import FOLDER_MAP, Process, World
@@ -201,3 +202,46 @@ async def test_i4_a_mark_made_by_a_slow_clock_is_not_removed_by_a_run_that_began
     assert len(await world.process.reconciler._marks.all()) == 1
     await world.new_process().reconciler.run_scheduled(60)
     assert world.stored_tally().sums == world.truth()
+
+
+async def test_i2_an_old_overwrite_in_the_middle_of_a_comparison_does_not_keep_what_is_gone(
+    world: World,
+) -> None:
+    """It changes the row between look and commit, and no count: a process with an older tally writes it alone."""
+    await world.process.delivery.take(world.blobs.put("queued/case/a.jpg"))
+    other = world.new_process()
+    await other.delivery.take(world.blobs.put("queued/case/a.jpg"))
+    world.clock.advance(1)
+    overwrite = world.blobs.put("queued/case/a.jpg")
+    world.clock.advance(1)
+    deleted = world.blobs.delete_directory("queued/case")
+    head, late = world.blobs.head, [overwrite]
+
+    async def and_an_event(container: str, name: str) -> Head:
+        found = await head(container, name)
+        if late:
+            await other.delivery.take(late.pop())
+        return found
+
+    world.blobs.head = and_an_event  # type: ignore[method-assign]
+    await world.process.delivery.take(deleted)
+    assert world.stored_tally().sums == world.truth()
+
+
+async def test_i2_a_look_that_began_before_a_directory_was_deleted_is_made_anew(world: World) -> None:
+    """It has seen the blob, and commits when the directory was compared and forgotten: no row is there to stop it."""
+    world.clock.advance(400)  # a late event without a row is looked at
+    created = world.blobs.put("queued/case/a.jpg")
+    world.clock.advance(301)
+    head, slow = world.blobs.head, world.new_process()
+
+    async def and_the_directory_goes(container: str, name: str) -> Head:
+        found = await head(container, name)
+        if world.blobs.under("queued/case"):
+            await world.process.delivery.take(world.blobs.delete_directory("queued/case"))
+        return found
+
+    world.blobs.head = and_the_directory_goes  # type: ignore[method-assign]
+    await slow.delivery.take(created)
+    assert world.stored_tally().sums == world.truth()
+    assert await world.process.reconciler._marks.all() == []

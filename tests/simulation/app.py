@@ -113,6 +113,11 @@ class CountingWriter:
         """Read a row."""
         return await self._writer.read_row(path)
 
+    async def look(self, container: str, name: str, folder: str) -> Transition:
+        """Look at a blob."""
+        self.observed += 1
+        return await self._writer.look(container, name, folder)
+
     async def observe(self, seen: Observation, base: Remembered) -> Transition:
         """Commit what a look found."""
         self.observed += 1

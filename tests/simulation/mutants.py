@@ -312,6 +312,14 @@ MUTANTS: dict[str, Mutant] = {
         "        if location.overlaps(wanted)\n",
         "        if location.overlaps(wanted) and folder != 'input'\n",
     ),
+    "look of before a directory's change committed after it": _edit(
+        "planning", "    if intent.base.doubt != tally.doubt:\n", "    if False:\n"
+    ),
+    "comparison given up where an old event comes between": _edit(
+        "comparison",
+        "            self._report.count(seen.folder, (await self._writer.look(container, name, seen.folder)).delta)\n",
+        "            self._report.count(seen.folder, len(container + name) * 0)\n",
+    ),
     # Generations
     "tally dated when its commit is answered": _edit(
         "writer",
