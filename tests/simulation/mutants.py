@@ -241,7 +241,7 @@ MUTANTS: dict[str, Mutant] = {
     "checkpoint written before its page": _edit(
         "passes",
         "                    yield folder, location.container, page\n                    run.token = page.next_token\n"
-        "                    if run.token:\n                        await self._page_done()\n",
+        "                    if run.token:\n                        await self._page_done()\n                        await self._note_doubt()\n",
         "                    run.token = page.next_token\n                    if run.token:\n"
         "                        await self._page_done()\n"
         "                    yield folder, location.container, page\n",
@@ -414,7 +414,9 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "tally never held against its rows": _edit("passes", "        if not is_doubtful:\n", "        if True:\n"),
     "tally not held against its rows after corrections": _edit(
-        "passes", "not is_traffic or bool(run.report.corrected or run.report.unreadable)", "not is_traffic"
+        "passes",
+        "not (run.differs or has_moved) or bool(report.corrected or report.unreadable)",
+        "not (run.differs or has_moved)",
     ),
     "late events trusted after somebody has deleted rows": _edit(
         "reconcile",
