@@ -506,7 +506,11 @@ def _start_anew(world: World, folders: FolderMap) -> None:
             after = random.random() * 60
             world.network.service.call_later(after, world.freeze, app, 25 + random.random() * 50)
         world.network.service.call_later(random.choice([0, 60, 200]) * random.random(), _replace, world, app)
+    storms = world.network.faults
+    world.run(300)
+    world.network.faults = Faults()  # a run of a hundred requests does not end while one in five has no answer
     world.run_until(lambda: traffic.is_over and bool(done), 3600, "a recount ends")
+    world.network.faults = storms
     world.containers = known
     world.run(200)
     world.grid.habits.delay = ordinary
