@@ -484,9 +484,9 @@ KINDS: tuple[dict[str, float], ...] = ({}, {"overwrites": 0.5, "names": 2}, {"di
 
 def _start_anew(world: World, folders: FolderMap) -> None:
     """Run the operator's command, and replace the processes one after the other."""
-    random, old = world.random, [*world.apps]
+    random = world.random
     world.run(random.choice([0, 10, 31, 60]))
-    world.folders = folders
+    old, world.folders = [*world.apps], folders
     if random.random() < 0.5:
         world.start(1)  # before its time: its deliveries fail
     world.grid.choose = lambda apps: random.choice(
