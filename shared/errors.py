@@ -16,7 +16,8 @@
     └── StorageError           storage did not do what was asked
         ├── Conflict               a condition did not hold; nothing was written: re-read, re-decide
         ├── Rejected               this operation will never be taken (a 400); nothing was written
-        ├── Refused                storage is there and says no (403, a missing table); an outage for us
+        ├── Refused                storage is there and says no (403); an outage for us
+        │   └── TableAbsent            there is no such table, or it is being deleted
         ├── ContainerAbsent        a definite answer that there is no such container
         └── OutcomeUnknown         anything else: it may or may not have been written; re-read, re-decide
 """
@@ -147,7 +148,21 @@ class Rejected(StorageError):  # noqa: N818
 
 
 class Refused(StorageError):  # noqa: N818
-    """Storage answers, and says no: no permission, no such table. Nothing was written, and retrying is for later."""
+    """Storage answers, and says no: no permission, no such table. Nothing was written, and retrying is for later.
+
+    Attributes:
+        status: The HTTP status of the answer; 0 where it is the app that says no.
+        code: Storage's own name of the error, "" if it gave none.
+    """
+
+    def __init__(self, message: str, status: int = 0, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class TableAbsent(Refused):
+    """The table was never made, was deleted, or is being deleted: then it cannot be made for a while."""
 
 
 class ContainerAbsent(StorageError):  # noqa: N818

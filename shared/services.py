@@ -93,12 +93,17 @@ class Services:
         self.health = Health(self)
 
     async def start(self) -> None:
-        """Make the table if there is none, and hear when the process is to stop."""
+        """Make the table if there is none, and hear when the process is to stop.
+
+        Raises:
+            StorageError: Storage is not there, or the table is being deleted; a later start may succeed.
+        """
         await self.table.create()
         shutdown.on_stop(self.watch.drain)
 
     async def reconcile(self) -> None:
-        """Do what the timer is for."""
+        """Do what the timer is for, on a table that is there."""
+        await self.counts.open()
         await self.reconciler.run_scheduled(self.settings.reconcile_slice_seconds)
         telemetry.QUARANTINE_SIZE.set(await self.quarantine.count())
 
