@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 from shared.checkpoint import AlreadyRunning
 from shared.counts import ForeignTally
 from shared.errors import BlobStatusError, Refused, SettingsError, StorageError
+
+_NOT_ALLOWED: Final = "check the key, or the roles of the identity that you are signed in with (docs/configuration.md)"
+_BUSY: Final = "storage is busy: try again in a while; that is always safe"
+#: What to do about a status of storage's that says more than "no".
+_REFUSED: Final = {
+    400: (
+        "storage does not understand the request: an Azurite that is older than the SDK needs --skipApiVersionCheck, "
+        "and an address in STORAGE must be that of the service it is given for"
+    ),
+    401: _NOT_ALLOWED,
+    403: _NOT_ALLOWED,
+    408: _BUSY,
+    409: "something there is about to be deleted or changed: try again in a minute",
+    429: _BUSY,
+}
 
 
 class Exit(IntEnum):
@@ -48,6 +64,8 @@ def explain(error: Exception) -> str:
 def _advice(error: StorageError) -> str:
     if "Credential" in str(error):
         return "sign in (az login), with an identity that has the roles of docs/configuration.md"
+    if isinstance(error, Refused) and error.status in _REFUSED:
+        return _REFUSED[error.status]
     if isinstance(error, Refused):
-        return "check the key, or the roles of the identity that you are signed in with (docs/configuration.md)"
+        return "storage will not take this request however often: its code says why"
     return "check that the storage account of STORAGE is reachable, then try again: that is always safe"

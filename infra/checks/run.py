@@ -54,5 +54,5 @@ def _found_by(rule: Callable[[Project], Iterator[Finding]], project: Project) ->
         yield from rule(project)
     except CheckError as error:
         yield error.finding
-    except Exception as mistake:  # of the rule, or of a file that is further off than the rule thought possible
+    except Exception as mistake:  # noqa: BLE001 - of the rule, or a file is further off than it thought possible
         yield Finding(f"{rule.__module__.replace('.', '/')}.py", 0, f"the rule itself fails: {mistake!r}")

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from localdev.azurite import ACCOUNT_KEY
+from localdev.azurite import ACCOUNT_KEY, Azurite
 from localdev.ports import free_ports
 from ops.exits import exit_of, explain
 from ops.target import read_target
-from shared.errors import OutcomeUnknown, Refused, SettingsError, StorageError
+from shared.errors import OutcomeUnknown, Refused, SettingsError, StorageError, TableAbsent
 from tests.ops.conftest import Account
 
 IDENTITY = {
@@ -136,6 +136,24 @@ def test_a_wrong_key(fresh: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "roles" in result.err
 
 
+class StrictAzurite(Azurite):
+    """One as people start it who have not read README.md."""
+
+    def _options(self) -> list[str]:
+        return [option for option in super()._options() if option != "--skipApiVersionCheck"]
+
+
+def test_an_azurite_that_is_older_than_the_sdk(fresh: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its 400 is said with status, code and what to do, and nobody is sent to look at keys and roles."""
+    with StrictAzurite(in_memory=True) as azurite:
+        monkeypatch.setenv("STORAGE", azurite.connection_string)
+        result = fresh.run("reconcile")
+    assert result.code == 4
+    assert "400 InvalidHeaderValue" in result.err
+    assert "--skipApiVersionCheck" in result.err.rpartition(";")[2]
+    assert "roles" not in result.err
+
+
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
@@ -144,13 +162,20 @@ def test_a_wrong_key(fresh: Account, monkeypatch: pytest.MonkeyPatch) -> None:
             "token; sign in (az login)",
         ),
         (OutcomeUnknown("no answer\n at all"), "no answer at all; check that the storage account"),
-        (Refused("403"), "roles of the identity"),
+        (Refused("Table Storage answered 403 AuthorizationFailure", 403), "roles of the identity"),
+        (Refused("Blob Storage answered 401 NoAuthenticationInformation", 401), "roles of the identity"),
+        (Refused("Blob Storage answered 400 InvalidHeaderValue", 400), "--skipApiVersionCheck"),
+        (TableAbsent("Table Storage answered 409 TableBeingDeleted", 409), "try again in a minute"),
+        (Refused("Blob Storage answered 429 TooManyRequests", 429), "storage is busy"),
+        (Refused("Blob Storage answered 416 InvalidRange", 416), "its code says why"),
+        (Refused("no"), "its code says why"),
     ],
 )
 def test_storage_errors_say_what_to_do(error: StorageError, advice: str) -> None:
     """One line each, with advice that fits."""
     assert advice in explain(error)
     assert "\n" not in explain(error)
+    assert ("check the key" in explain(error)) is ("roles" in advice)
     assert exit_of(error) == 4
 
 
