@@ -5,6 +5,7 @@
     BlobStatusError
     ├── SettingsError          a setting is wrong: the start stops, the message names it and the fix
     ├── EventNotUnderstood     the event is quarantined with the reason and acknowledged
+    │   └── OtherTopic             the event is of an account that is not counted here: acknowledged, a number
     ├── RequestError           the client is answered with a problem document
     │   ├── BadRequest             400
     │   ├── Unauthorized           401
@@ -40,6 +41,10 @@ class SettingsError(BlobStatusError):
 
 class EventNotUnderstood(BlobStatusError):  # noqa: N818 - the name says what happened
     """A delivered event from which no blob change can be read. The message is the reason kept with it."""
+
+
+class OtherTopic(EventNotUnderstood):
+    """An event from a topic that the settings do not name. There may be as many as of ours: none is kept."""
 
 
 class RequestError(BlobStatusError):

@@ -64,7 +64,7 @@ class Services:
         self.watch = Watch(self.counts, clock, settings.poll_interval_seconds, settings.max_waiters)
         self.answers = LatestAnswers()
         self.writer = Writer(self.table, self.counts, heads, clock, self.random, on_change=self._changed)
-        self.quarantine = Quarantine(self.table, self._clients.blobs, settings.quarantine_container, clock)
+        self.quarantine = Quarantine(self.table, self._clients.blobs, settings.quarantine_container, clock, self.random)
         self.reconciler = Reconciler(
             Parts(
                 self.table,
@@ -105,6 +105,7 @@ class Services:
         """Do what the timer is for, on a table that is there."""
         await self.counts.open()
         await self.reconciler.run_scheduled(self.settings.reconcile_slice_seconds)
+        await self.quarantine.purge_daily(self.settings.quarantine_retention)
         telemetry.QUARANTINE_SIZE.set(await self.quarantine.count())
 
     async def close(self) -> None:
