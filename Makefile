@@ -12,7 +12,7 @@ WITH_CHROMIUM := CHROMIUM_PATH=$$(./localdev/chromium.sh) && export CHROMIUM_PAT
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-python client dev demo ops test quick simulate mutants mutate test-client chaos fuzz check check-infra infra-schemas format lock clean
-.PHONY: bench-latency bench-start bench-readme bench-page bench-idle bench-intermediaries bench-write bench-reconcile bench-serve bench-compare soak
+.PHONY: bench-latency bench-start bench-readme bench-page bench-idle bench-intermediaries bench-write bench-quarantine bench-reconcile bench-serve bench-compare soak
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -118,6 +118,9 @@ bench-intermediaries: setup client ## measure the client behind nginx and Varnis
 
 bench-write: setup ## measure the write path: against a naive counter, cold, at rest, contended
 	@$(PYTHON) -m bench.write $(ARGS)
+
+bench-quarantine: setup ## measure deliveries of 20,000 objects that are no events, equal and distinct: time and memory
+	@$(PYTHON) -m bench.quarantine $(ARGS)
 
 bench-reconcile: setup ## measure a reconciliation: against a bare listing, under traffic, a million names
 	@$(PYTHON) -m bench.reconcile $(ARGS)

@@ -44,6 +44,11 @@ param verifyDeletes bool = false
 @description('Container of events that could not be understood. Outside of all folders.')
 param quarantineContainer string = 'eventgrid-quarantine'
 
+@description('Days for which events stay there. Then they are dropped.')
+@minValue(1)
+@maxValue(36500)
+param quarantineRetentionDays int = 90
+
 @description('Container of events that could not be delivered. Outside of all folders.')
 param deadLetterContainer string = 'eventgrid-dead-letters'
 
@@ -292,6 +297,7 @@ module app 'app/function-app.bicep' = {
         IMAGE_SUFFIXES: imageSuffixes
         VERIFY_DELETES: string(verifyDeletes)
         QUARANTINE_CONTAINER: quarantineContainer
+        QUARANTINE_RETENTION_DAYS: string(quarantineRetentionDays)
         AUTH_MODE: authMode
         JWT_ISSUER: jwtIssuer
         JWT_AUDIENCE: jwtAudience

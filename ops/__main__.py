@@ -17,6 +17,7 @@ from ops.replay import replay
 from ops.status import status
 from ops.target import connected, read_target
 from ops.watch import watch
+from shared.settings import MOST_RETENTION_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -101,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     anew.set_defaults(creates_table=True, any_counts=True)
     anew.add_argument("--yes", action="store_true", help="do it: until it is done the status is 503 counts-not-ready")
     quarantine = commands.add_parser("quarantine", help="events that could not be understood", parents=[common])
-    kept = quarantine.add_subparsers(required=True, metavar="list|show|retry")
+    kept = quarantine.add_subparsers(required=True, metavar="list|show|retry|purge")
     add(kept, "list", quarantined.list_, "what is there, the newest first")
     shown = add(kept, "show", quarantined.show, "one event, and why it was not counted")
     shown.add_argument("key", metavar="KEY", help="its key, or the beginning of it")
@@ -109,8 +110,17 @@ def _parser() -> argparse.ArgumentParser:
     which = again.add_mutually_exclusive_group(required=True)
     which.add_argument("keys", metavar="KEY", nargs="*", default=[], help="keys, or beginnings of them")
     which.add_argument("--all", action="store_true", help="all of them")
+    old = add(kept, "purge", quarantined.purge, "drop what is older than QUARANTINE_RETENTION_DAYS, for good")
+    old.add_argument("--older-than", metavar="DAYS", type=_days, help="drop what is older than this instead; 0: all")
     _add_replay(add(commands, "replay", replay, "apply the events in Event Grid's dead-letter blobs"))
     return parser
+
+
+def _days(text: str) -> float:
+    days = float(text)
+    if not 0 <= days <= MOST_RETENTION_DAYS:
+        raise ValueError(text)  # argparse says which argument, and exits
+    return days
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

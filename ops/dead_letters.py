@@ -1,8 +1,8 @@
 """Event Grid's dead-letter blobs: what it wrote when it gave up delivering.
 
 Under ``<SUBSCRIPTION IN CAPITALS>/…/<year>/<month>/<day>/<hour>/<guid>.json``, numbers without leading zeros, UTC.
-Each is an array of events as they were to be delivered, with the story of the delivery added to each: in Event Grid
-schema ``deadLetterReason``, ``deliveryAttempts``, ``lastDeliveryOutcome``, ``publishTime``,
+Each is an array of events as they were to be delivered, or one such event alone, with the story of the delivery added
+to each: in Event Grid schema ``deadLetterReason``, ``deliveryAttempts``, ``lastDeliveryOutcome``, ``publishTime``,
 ``lastDeliveryAttemptTime``; in CloudEvents the same in lower case. Source:
 https://learn.microsoft.com/azure/event-grid/delivery-and-retry#dead-letter-events
 
@@ -122,9 +122,9 @@ def read_letters(body: bytes) -> list[Letter]:
     """
     try:
         found = json.loads(body.decode("utf-8-sig"))
-        if not isinstance(found, list):
-            raise NotDeadLetters(f"not an array of events but a JSON {type(found).__name__}")
-        return [_letter(number, event) for number, event in enumerate(found, 1)]
+        if not isinstance(found, list | dict):
+            raise NotDeadLetters(f"neither an event nor an array of them but a JSON {type(found).__name__}")
+        return [_letter(number, event) for number, event in enumerate(found if isinstance(found, list) else [found], 1)]
     except RecursionError:
         raise NotDeadLetters("the JSON is nested too deeply") from None
     except ValueError as error:

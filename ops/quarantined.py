@@ -1,10 +1,11 @@
-"""`quarantine list`, `show` and `retry`: the events that could not be understood."""
+"""`quarantine list`, `show`, `retry` and `purge`: the events that could not be understood."""
 
 from __future__ import annotations
 
 import json
 import re
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from ops.exits import Exit, WrongArgument, explain
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import argparse
 
     from ops.output import Output
-    from shared.quarantine import Quarantined
+    from shared.quarantine_rows import Quarantined
     from shared.services import Services
 
 CONCURRENT_RETRIES: Final = 32
@@ -86,6 +87,17 @@ async def retry(services: Services, given: argparse.Namespace, out: Output) -> E
         out.say(f"ops: stopped: {explain(failure)}")
         return Exit.STORAGE
     return Exit.DIFFERENCES if staying else Exit.DONE
+
+
+async def purge(services: Services, given: argparse.Namespace, out: Output) -> Exit:
+    """Drop what is older than the retention, or than so many days, for good: what the timer does once a day."""
+    age = services.settings.quarantine_retention if given.older_than is None else timedelta(days=given.older_than)
+    dropped, _ = await services.quarantine.purge(services.clock.now() - age)
+    out.show(
+        {"dropped": dropped, "older_than_days": age / timedelta(days=1)},
+        f"{dropped:,} events older than {age / timedelta(days=1):g} days dropped",
+    )
+    return Exit.DONE
 
 
 async def _find(services: Services, start: str) -> Quarantined:

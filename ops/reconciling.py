@@ -34,7 +34,7 @@ async def reconcile(services: Services, given: argparse.Namespace, out: Output) 
             report = await services.reconciler.run_prefix(location.container, location.prefix, on_progress=bars)
         else:
             report = await _run(services, given, out, bars)
-    _show(report, out, "counted" if report.bootstrap else "corrected", ("added", "removed"))
+    _show(report, out, "corrected", ("added", "removed"))
     return Exit.DONE
 
 
@@ -44,7 +44,7 @@ async def verify(services: Services, given: argparse.Namespace, out: Output) -> 
     with out.bars() as bars:
         report = await services.reconciler.verify(on_progress=bars)
     _show(report, out, "differences", ("not counted", "counted, not there"))
-    return Exit.DIFFERENCES if report.corrected else Exit.DONE
+    return Exit.DIFFERENCES if report.corrected or report.unreadable else Exit.DONE
 
 
 async def recount_(services: Services, given: argparse.Namespace, out: Output) -> Exit:
@@ -61,7 +61,7 @@ async def recount_(services: Services, given: argparse.Namespace, out: Output) -
         )
     with out.bars() as bars:
         report = await recount(services.table, services.counts, services.reconciler, services.clock, bars)
-    _show(report, out, "counted", ("added", "removed"))
+    _show(report, out, "corrected", ("added", "removed"))
     return Exit.DONE
 
 
@@ -91,7 +91,8 @@ def _location(services: Services, text: str) -> Location:
 
 
 def _show(report: Report, out: Output, what: str, sides: tuple[str, str]) -> None:
-    data: dict[str, object] = asdict(report) | {"corrected": report.corrected}
+    """Show a report; ``what`` is the word for all that differed, also in the document, ``sides`` for its halves."""
+    data: dict[str, object] = asdict(report) | {what: report.corrected}
     text: list[Renderable] = []
     if report.added or report.removed:
         folders = [folder for folder in FOLDERS if folder in report.added or folder in report.removed]
@@ -106,7 +107,14 @@ def _show(report: Report, out: Output, what: str, sides: tuple[str, str]) -> Non
             f"{folder} {more:+,}" if more else f"{folder} (names)" for folder, more in report.miscounted.items()
         )
         text.append(f"MISCOUNTED: {off}: the tally disagreed with its own rows, so something else writes to the table")
-    found = f"{report.corrected:,} {what}" if report.corrected else "the counts are exact"
+    if report.refused:
+        text.append(f"REFUSED: {report.refused:,} blobs are not counted: storage does not take their rows")
+    if report.unreadable:
+        text.append(
+            f"UNREADABLE: {report.unreadable:,} rows make no sense and count nothing: something else wrote them"
+        )
+    said = "counted" if report.bootstrap and what == "corrected" else what
+    found = f"{report.corrected:,} {said}" if report.corrected else "the counts are exact"
     how = "first reconciliation, " if report.bootstrap else "resumed, " if report.resumed else ""
     text.append(f"{found}: {how}{report.listed:,} listed in {report.duration_seconds:.1f} s")
     out.show(data, *text)

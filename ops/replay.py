@@ -9,7 +9,7 @@ from ops.dead_letters import DeadLetters, NotDeadLetters
 from ops.exits import Exit, WrongArgument, explain
 from ops.output import table
 from ops.work import each
-from shared.errors import EventNotUnderstood
+from shared.errors import EventNotUnderstood, OtherTopic
 from shared.events import BlobChange, DirectoryChange, parse
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CONCURRENT_BLOBS: Final = 4
 CONCURRENT_EVENTS: Final = 50
+OF_ANOTHER_TOPIC: Final = "left out: of a topic that EVENT_TOPICS does not name"
 
 
 async def replay(services: Services, given: argparse.Namespace, out: Output) -> Exit:
@@ -53,7 +54,7 @@ async def replay(services: Services, given: argparse.Namespace, out: Output) -> 
     if failure is not None:
         out.say(f"ops: stopped: {explain(failure)}")
         return Exit.STORAGE
-    return Exit.DIFFERENCES if run.malformed else Exit.DONE
+    return Exit.DIFFERENCES if run.malformed or services.delivery.of_other_topics else Exit.DONE
 
 
 class _Run:
@@ -80,15 +81,21 @@ class _Run:
         if found is None:
             return
         if self._dry_run:
-            self._foreseen.update(foresee(letter, self._services.settings.folders) for letter in found.letters)
+            settings = self._services.settings
+            self._foreseen.update(foresee(each, settings.folders, settings.event_topics) for each in found.letters)
         else:
             await self._deliver(found.letters)
-            if self._delete:
+            if self._delete and not any(map(self._is_of_another_topic, found.letters)):
                 deleted = await self._letters.delete(name, found.etag)
                 self.deleted += deleted
         self.blobs_done += 1
         self.events += len(found.letters)
         self.why.update(letter.why for letter in found.letters)
+
+    def _is_of_another_topic(self, letter: Letter) -> bool:
+        """Tell whether an event was left out: then its blob is the only place where it still is."""
+        settings = self._services.settings
+        return foresee(letter, settings.folders, settings.event_topics) == OF_ANOTHER_TOPIC
 
     async def _deliver(self, letters: list[Letter]) -> None:
         async def take(letter: Letter) -> None:
@@ -103,8 +110,11 @@ class _Run:
         if self._dry_run:
             return dict(self._foreseen)
         outcomes = {str(outcome): count for outcome, count in self._services.writer.stats.events.items()}
-        quarantined = self._services.quarantine.added - self._quarantined_before
-        return outcomes | ({"newly quarantined": quarantined} if quarantined else {})
+        added = {
+            "newly quarantined": self._services.quarantine.added - self._quarantined_before,
+            OF_ANOTHER_TOPIC: self._services.delivery.of_other_topics,
+        }
+        return outcomes | {outcome: count for outcome, count in added.items() if count}
 
     def text(self, blobs: int) -> list[Renderable]:
         """Return the same for people."""
@@ -125,10 +135,12 @@ class _Run:
         return text
 
 
-def foresee(letter: Letter, folders: FolderMap) -> str:
+def foresee(letter: Letter, folders: FolderMap, topics: frozenset[str] = frozenset()) -> str:
     """Return what a replay would do with an event, as far as the event itself tells."""
     try:
-        changes = parse(letter.text)
+        changes = parse(letter.text, topics)
+    except OtherTopic:
+        return OF_ANOTHER_TOPIC
     except EventNotUnderstood as error:
         return f"quarantined: {error}"
     if any(isinstance(change, DirectoryChange) for change in changes):

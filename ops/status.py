@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ops.exits import Exit
 from ops.output import moment, table
 from shared.clock import to_iso
+from shared.quarantine import MAX_COUNTED
 
 if TYPE_CHECKING:
     import argparse
@@ -31,7 +32,8 @@ async def status(services: Services, given: argparse.Namespace, out: Output) -> 
         "changed_at": to_iso(tally.changed_at) if tally is not None else None,
         "folders": locations,
         "last_reconciliation": report,
-        "quarantined": quarantined,
+        "quarantined": min(quarantined, MAX_COUNTED),
+        "quarantined_more": quarantined > MAX_COUNTED,
     }
     counts = tally.counts() if tally is not None else {}
     rows: list[tuple[str, object, str]] = [(each, counts.get(each, "-"), at) for each, at in locations.items()]
@@ -45,7 +47,8 @@ def _lines(tally: Tally | None, report: dict[str, Any] | None, quarantined: int)
     if tally is not None:
         lines.append(f"version      {tally.version}, counts changed {moment(to_iso(tally.changed_at))}")
     lines.append(f"reconciled   {_reconciled(report)}")
-    lines.append(f"quarantine   {quarantined} event{'' if quarantined == 1 else 's'}")
+    count = f"more than {MAX_COUNTED:,}" if quarantined > MAX_COUNTED else f"{quarantined:,}"
+    lines.append(f"quarantine   {count} event{'' if quarantined == 1 else 's'}")
     return lines
 
 

@@ -17,7 +17,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from ops.exits import WrongArgument
 from shared.connection import is_storage
 from shared.counts import ForeignTally
-from shared.errors import Refused, SettingsError
+from shared.errors import SettingsError, TableAbsent
 from shared.services import Services
 from shared.settings import Settings
 
@@ -86,15 +86,13 @@ async def connected(target: Target, *, creates_table: bool, any_counts: bool = F
     services = Services(target.settings, proxy_to(_blob_url(target.settings.storage)))
     try:
         if creates_table:
-            await services.start()
+            await services.table.create()  # and nothing else of the app's start: signals end this tool at once
         try:
             await services.counts.read()
         except ForeignTally:
             if not any_counts:
                 raise
-        except Refused as error:
-            if "TableNotFound" not in str(error):
-                raise
+        except TableAbsent:
             raise WrongArgument(
                 f"account {target.account} has no table {target.settings.counts_table}: check STORAGE and "
                 "COUNTS_TABLE, or count for the first time: start the app, or run reconcile"

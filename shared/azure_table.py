@@ -13,6 +13,7 @@ operation; a deletion does not, because the SDK takes 404 for success there.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +22,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.data.tables import EdmType, EntityProperty, TableTransactionError, UpdateMode
 
-from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected, StorageError
+from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected, StorageError, TableAbsent
 from shared.ports import Entity
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from shared.ledger import Properties
     from shared.ports import PropertyRange, Write
     from shared.transactions import Transactions
+
+log = logging.getLogger(__name__)
 
 #: What answers of storage mean for a transaction, by status; other 4xx are :class:`Refused`.
 _CONFLICTS: Final = {404, 409, 412}
@@ -55,28 +58,61 @@ class AzureTable:
     def __init__(self, client: TableClient, transactions: Transactions | None = None) -> None:
         self._client = client
         self._transactions = transactions or client
+        self._is_ours = False
 
     async def create(self) -> None:
-        """Make the table if there is none."""
+        """Make the table if there is none; from now on it is made anew whenever it is found to be gone.
+
+        Raises:
+            TableAbsent: It is being deleted, which takes the service 40 s or more.
+        """
+        await self._create()
+        self._is_ours = True
+
+    async def _create(self) -> bool:
         async with _translated():
             try:
                 await self._client.create_table()
             except HttpResponseError as error:
                 if _code(error) != "TableAlreadyExists":  # a 409 is also that of a table which is being deleted
                     raise
+                return False
+        return True
+
+    async def _make_anew(self, absent: TableAbsent) -> None:
+        if not self._is_ours:
+            raise absent
+        if await self._create():
+            log.error("the table %s was gone: it is made anew, and has to be reconciled", self._client.table_name)
+
+    @asynccontextmanager
+    async def _there(self) -> AsyncIterator[None]:
+        """Make a table anew that is gone; then nothing that anybody remembers of it holds any more."""
+        try:
+            yield
+        except TableAbsent as absent:
+            await self._make_anew(absent)
+            raise OutcomeUnknown(f"the table was gone and is made anew, empty: {absent}") from absent
 
     async def read(self, partition: str, row_key: str) -> Entity | None:
         """Read one entity, or None."""
+        try:
+            found = await self._find(partition, row_key)
+        except TableAbsent as absent:
+            await self._make_anew(absent)
+            return None
+        if found is not None and (found.row_key != row_key or not found.etag):
+            raise OutcomeUnknown("Table Storage: the answer is not the entity that was asked for")
+        return found
+
+    async def _find(self, partition: str, row_key: str) -> Entity | None:
         async with _translated():
             try:
-                found = _entity(await self._client.get_entity(partition, row_key))
+                return _entity(await self._client.get_entity(partition, row_key))
             except ResourceNotFoundError as error:
                 if _code(error) == "TableNotFound":
                     raise
                 return None
-        if found.row_key != row_key or not found.etag:
-            raise OutcomeUnknown("Table Storage: the answer is not the entity that was asked for")
-        return found
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         """Do all of the writes or none."""
@@ -84,7 +120,7 @@ class AzureTable:
         if len(writes) == 1 and writes[0].properties is not None:
             with suppress(Rejected):  # by storage, or by something in between: inside a batch that can be told apart
                 return [_etag(await self._commit_alone(*operations[0]))]
-        async with _translated():
+        async with self._there(), _translated():
             results = await self._transactions.submit_transaction(
                 operations, retry_total=0, read_timeout=_TIMEOUT_SECONDS
             )
@@ -94,7 +130,7 @@ class AzureTable:
 
     async def _commit_alone(self, kind: str, entity: dict[str, Any], condition: Mapping[str, Any] = _NONE) -> Any:
         write = self._client.create_entity if kind == "create" else self._client.update_entity
-        async with _translated(is_one_write=True):
+        async with self._there(), _translated(is_one_write=True):
             return await write(entity, **condition, retry_total=0, read_timeout=_TIMEOUT_SECONDS)
 
     async def scan(
@@ -112,7 +148,7 @@ class AzureTable:
         if within is not None:
             condition += f" and {within.name} ge @low and {within.name} lt @high"
             values |= {"low": within.low, "high": within.high}
-        async with _translated():
+        async with self._there(), _translated():
             pages = self._client.query_entities(condition, parameters=values, select=columns).by_page()
             async for page in pages:
                 yield [_entity(entity) async for entity in page]
@@ -182,7 +218,7 @@ def _translate(error: AzureError, *, is_one_write: bool) -> StorageError:
             return Conflict(message, index)
         if status in _REJECTIONS:
             return Rejected(message, index)
-    return Refused(message, status)
+    return (TableAbsent if code in _TABLE_CODES else Refused)(message, status, code)
 
 
 def _retry_after(error: AzureError) -> float:

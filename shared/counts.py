@@ -177,15 +177,24 @@ class Counts:
             return made
 
     async def _read_current(self) -> StoredTally | None:
-        """Read the tally of the last generation, whatever it counts."""
+        """Read the tally of the last generation, whatever it counts.
+
+        One that is gone from where it was remembered is looked for from the first generation on, as a process does that
+        remembers nothing: after the table was lost both are to make the same one.
+        """
+        is_remembered = True
         while True:
             entity = await self._table.read(self.partition, TALLY_KEY)
-            if entity is None:
+            if entity is not None:
+                tally = tallies.from_properties(entity.properties)
+                if not tally.moved_to:
+                    return StoredTally(tally, entity.etag, entity.written_at, self.partition)
+                self.partition = tally.moved_to
+            elif self.partition == PARTITION or not is_remembered:
                 return None
-            tally = tallies.from_properties(entity.properties)
-            if not tally.moved_to:
-                return StoredTally(tally, entity.etag, entity.written_at, self.partition)
-            self.partition = tally.moved_to
+            else:
+                self.partition = PARTITION
+            is_remembered = False
 
     def empty(self) -> tallies.Tally:
         """Return a tally of nothing, not ready, with an epoch of its own."""

@@ -1,4 +1,4 @@
-"""What happens to one delivered event: understood and counted, understood and of no concern, or quarantined.
+"""What happens to one delivered event: counted, of no concern, quarantined, or of another topic and only noted.
 
 Returning acknowledges it; raising makes Event Grid deliver it again. So only an outage raises: contention is
 retried inside the writer, because every failed answer delays later *first* deliveries too.
@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shared import telemetry
-from shared.errors import EventNotUnderstood, Rejected
+from shared.errors import EventNotUnderstood, OtherTopic, Rejected
 from shared.events import DirectoryChange, parse
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Events of other topics are said so often, as a number.
+OTHER_TOPICS_SECONDS: Final = 60.0
+
 
 class Delivery:
     """Takes delivered events.
@@ -42,6 +45,9 @@ class Delivery:
         verify_deletes: Look at the blob before a deletion is counted: for accounts with versioning or snapshots,
             where deleting an old version raises the same event.
         topics: The only topics to take events from, in lower case; empty: any.
+
+    Attributes:
+        of_other_topics: How many events of other topics were left out.
     """
 
     def __init__(
@@ -65,6 +71,8 @@ class Delivery:
         self._verify_deletes = verify_deletes
         self._topics = topics
         self.last_applied_event_at: datetime | None = None
+        self.of_other_topics = 0
+        self._said = (0, float("-inf"))  # of those, and when
 
     async def take(self, text: str) -> None:
         """Bring one event, as raw JSON, to its end.
@@ -72,18 +80,37 @@ class Delivery:
         Raises:
             StorageError: An outage; the event must be delivered again.
         """
+        refusal = await self._count(text)
+        # From here on nothing of the attempt is held: thousands of events may have to wait for the quarantine at once.
+        if refusal:
+            await self._quarantine.put(text, refusal)
+            telemetry.EVENTS.add(1, {"outcome": "quarantined"})
+
+    async def _count(self, text: str) -> str:
+        """Bring one event to its end. Returns why that cannot be, "" when it was."""
         with telemetry.span("take event"):
             try:
                 changes = parse(text, self._topics)
                 await asyncio.gather(*(self._take(change) for change in changes))
+            except OtherTopic as error:
+                if self._quarantine.is_retried(text):  # kept by a release that did so: there it stays
+                    return str(error)
+                self._leave_out(error)
             except EventNotUnderstood as error:
-                await self._keep(text, str(error))
+                return str(error)
             except Rejected as error:
-                await self._keep(text, f"storage refuses the row: {error}")
+                return f"storage refuses the row: {error}"
+        return ""
 
-    async def _keep(self, text: str, reason: str) -> None:
-        await self._quarantine.put(text, reason)
-        telemetry.EVENTS.add(1, {"outcome": "quarantined"})
+    def _leave_out(self, error: OtherTopic) -> None:
+        """Note an event of another topic; nothing can be made of it later, so a number is all that is kept."""
+        telemetry.EVENTS.add(1, {"outcome": "other topic"})
+        self.of_other_topics += 1
+        said, at = self._said
+        now = self._clock.monotonic()
+        if now - at >= OTHER_TOPICS_SECONDS:
+            log.warning("left out: %d events, the last %s", self.of_other_topics - said, error)
+            self._said = (self.of_other_topics, now)
 
     async def _take(self, change: BlobChange | DirectoryChange) -> None:
         if isinstance(change, DirectoryChange):

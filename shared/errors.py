@@ -5,6 +5,7 @@
     BlobStatusError
     ├── SettingsError          a setting is wrong: the start stops, the message names it and the fix
     ├── EventNotUnderstood     the event is quarantined with the reason and acknowledged
+    │   └── OtherTopic             the event is of an account that is not counted here: acknowledged, a number
     ├── RequestError           the client is answered with a problem document
     │   ├── BadRequest             400
     │   ├── Unauthorized           401
@@ -16,7 +17,8 @@
     └── StorageError           storage did not do what was asked
         ├── Conflict               a condition did not hold; nothing was written: re-read, re-decide
         ├── Rejected               this operation will never be taken (a 400); nothing was written
-        ├── Refused                storage is there and says no (403, a missing table); an outage for us
+        ├── Refused                storage is there and says no (403); an outage for us
+        │   └── TableAbsent            there is no such table, or it is being deleted
         ├── ContainerAbsent        a definite answer that there is no such container
         └── OutcomeUnknown         anything else: it may or may not have been written; re-read, re-decide
 """
@@ -39,6 +41,10 @@ class SettingsError(BlobStatusError):
 
 class EventNotUnderstood(BlobStatusError):  # noqa: N818 - the name says what happened
     """A delivered event from which no blob change can be read. The message is the reason kept with it."""
+
+
+class OtherTopic(EventNotUnderstood):
+    """An event from a topic that the settings do not name. There may be as many as of ours: none is kept."""
 
 
 class RequestError(BlobStatusError):
@@ -150,12 +156,18 @@ class Refused(StorageError):  # noqa: N818
     """Storage answers, and says no: no permission, no such table. Nothing was written, and retrying is for later.
 
     Attributes:
-        status: The HTTP status that says so, or 0.
+        status: The HTTP status of the answer; 0 where it is the app that says no.
+        code: Storage's own name of the error, "" if it gave none.
     """
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(self, message: str, status: int = 0, code: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.code = code
+
+
+class TableAbsent(Refused):
+    """The table was never made, was deleted, or is being deleted: then it cannot be made for a while."""
 
 
 class ContainerAbsent(StorageError):  # noqa: N818
@@ -193,7 +205,7 @@ def advice(error: StorageError) -> str:
         )
     if isinstance(error, Refused) and error.status in {401, 403}:
         return "check the key, or the roles of the identity that is signed in (docs/configuration.md), and the firewall"
-    if isinstance(error, Refused) and error.status == 409:  # noqa: PLR2004
+    if isinstance(error, TableAbsent) or (isinstance(error, Refused) and error.status == 409):  # noqa: PLR2004
         return "something is being deleted or changed there: try again in a minute, that is always safe"
     if isinstance(error, Refused):
         return "check STORAGE, COUNTS_TABLE and the folders (docs/configuration.md)"

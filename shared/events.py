@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from shared.clock import from_iso
-from shared.errors import EventNotUnderstood
+from shared.errors import EventNotUnderstood, OtherTopic
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -111,11 +111,12 @@ def parse(text: str, topics: frozenset[str] = frozenset()) -> list[BlobChange | 
         One change, two or more for a rename, none for an event type that says nothing of a blob's presence.
 
     Raises:
+        OtherTopic: It is of another topic, whatever else it is.
         EventNotUnderstood: With the reason, in words that an operator can act on.
     """
     event = _object(text)
-    event_type, subject, when = _envelope(event)
     _check_topic(event, topics)
+    event_type, subject, when = _envelope(event)
     if event_type in SAYS_NOTHING:
         return []
     if event_type not in _SAYS_SOMETHING:
@@ -153,9 +154,13 @@ def normalise_sequencer(value: object) -> str | None:
 
 
 def _check_topic(event: dict[str, Any], topics: frozenset[str]) -> None:
+    if not topics:
+        return
     topic = event.get("source" if "specversion" in event else "topic")
-    if topics and str(topic).lower() not in topics:
-        raise EventNotUnderstood(f"from topic {str(topic)[:300]!r}, which EVENT_TOPICS does not name")
+    if not isinstance(topic, str) or not topic:
+        raise EventNotUnderstood("the event names no topic, and EVENT_TOPICS says which are taken")
+    if topic.lower() not in topics:
+        raise OtherTopic(f"from topic {topic[:300]!r}, which EVENT_TOPICS does not name")
 
 
 def _object(text: str) -> dict[str, Any]:

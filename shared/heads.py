@@ -108,5 +108,6 @@ def translate(error: Exception) -> StorageError:
     if not isinstance(error, HttpResponseError) or not error.status_code:
         return OutcomeUnknown(f"no usable answer from Blob Storage: {type(error).__name__}")
     text = str(error.message).partition("\n")[0]
-    message = f"Blob Storage answered {error.status_code} {error_code(error)}: {text}"
-    return Refused(message, error.status_code) if 400 <= error.status_code < 500 else OutcomeUnknown(message)  # noqa: PLR2004
+    status, code = error.status_code, error_code(error)
+    message = f"Blob Storage answered {status} {code}: {text}"
+    return Refused(message, status, code) if 400 <= status < 500 else OutcomeUnknown(message)  # noqa: PLR2004

@@ -59,7 +59,9 @@ class PropertyRange:
 class Table(Protocol):
     """One table.
 
-    Every method may raise :class:`shared.errors.Refused` or :class:`shared.errors.OutcomeUnknown`.
+    Every method may raise :class:`shared.errors.Refused` or :class:`shared.errors.OutcomeUnknown`. A table that
+    somebody deletes is made anew, empty, by whoever meets it: a read then finds nothing, and whatever else was under
+    way has an unknown outcome.
     """
 
     async def read(self, partition: str, row_key: str) -> Entity | None:

@@ -1,8 +1,7 @@
-"""Where events go that cannot be counted: body to a blob, index to the table, nothing thrown away.
+"""Where events go that cannot be counted: nothing is thrown away, and nothing is kept twice or for ever.
 
-An event may be 1 MB and a table string only 64 KiB, so the body is a blob, in a container that no folder maps to
-(it would count its own blobs otherwise). Both are keyed by the event's own hash: a redelivered event is found to be
-there already.
+An event is known by its own hash, so that a redelivered one is found to be there already. A small body stands in its
+row of the index; a table string holds 64 KiB and an event may have 1 MB, so a larger one is a blob.
 
 The order of steps makes a crash harmless. An index entry without a body could never be retried, a body without an
 entry is only litter, and so::
@@ -10,68 +9,71 @@ entry is only litter, and so::
     put    body, then entry
     retry  deliver; taken: entry, then body     not understood: both stay, the entry gets the new reason
                                                 outage: nothing changes
+    purge  entry, then body
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
-from dataclasses import dataclass
+import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from azure.core import MatchConditions
-from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-
 from shared import telemetry
-from shared.clock import to_iso
-from shared.errors import Conflict
-from shared.heads import ABSENT_CODES, error_code, translate
+from shared.checkpoint import CONTROL_PARTITION
+from shared.clock import from_iso, to_iso
+from shared.errors import Conflict, Rejected
 from shared.ports import Write
+from shared.quarantine_bodies import Bodies
+from shared.quarantine_rows import Rows, entry_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from datetime import datetime
+    from random import Random
 
     from azure.storage.blob.aio import BlobServiceClient
 
     from shared.clock import Clock
+    from shared.ledger import Properties
     from shared.ports import Entity, Table
+    from shared.quarantine_rows import Quarantined
 
 log = logging.getLogger(__name__)
 
-PARTITION: Final = "quarantine"
 MAX_REASON_CHARACTERS: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """One entry of the index.
-
-    Attributes:
-        key: The event's SHA-256, hex; also the blob's name, with ".json".
-        reason: Why it could not be counted.
-        received_at: When it was first put here, ISO 8601.
-        size_bytes: The body's size.
-    """
-
-    key: str
-    reason: str
-    received_at: str
-    size_bytes: int
+#: A body of so many bytes stands in its row; in UTF-16, in which the service counts, it has twice as many at most.
+MAX_BYTES_IN_ROW: Final = 30_000
+#: What is counted exactly; more is "more than that".
+MAX_COUNTED: Final = 10_000
+PURGE_EVERY: Final = timedelta(days=1)
+#: Of the timer's run, besides the slice of a reconciliation.
+PURGE_SECONDS: Final = 30.0
+_PURGED: Final = "quarantine"
+#: Characters that a table may not take, or not give back: those that XML cannot hold.
+_NOT_FOR_ROWS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 class Quarantine:
     """Keeps what was not understood.
 
     Args:
-        table: Holds the index.
-        service: Holds the bodies.
+        table: Holds the index, and the small bodies.
+        service: Holds the large ones.
         container: The bodies' container; made when first needed.
         clock: For ``received_at``.
+        random: Jitter.
+
+    Attributes:
+        added: How many events this process has put here.
     """
 
-    def __init__(self, table: Table, service: BlobServiceClient, container: str, clock: Clock) -> None:
+    def __init__(self, table: Table, service: BlobServiceClient, container: str, clock: Clock, random: Random) -> None:
         self._table = table
-        self._container = service.get_container_client(container)
+        self._rows = Rows(table, clock, random)
+        self._bodies = Bodies(service, container)
         self._clock = clock
         self._retried: dict[str, str | None] = {}  # keys of the events that retry() is delivering
         self.added = 0
@@ -85,55 +87,58 @@ class Quarantine:
         Raises:
             StorageError: It could not be kept: the delivery must fail, so that the event comes again.
         """
-        body = text.encode(errors="surrogatepass")
-        key = _key_of(body)
+        key, size_bytes = _identify(text)
         if key in self._retried:  # it is here, and retry() asks whether it has to stay
             self._retried[key] = reason
             return key
-        await self._upload(key, body)
-        entry = Write(
-            key,
-            {
-                "reason": _clean(reason),
-                "received_at": to_iso(self._clock.now()),
-                "size_bytes": len(body),
-            },
-            None,
-        )
-        try:
-            await self._table.commit(PARTITION, [entry])
-        except Conflict:
-            return key  # a redelivery of what is here already
-        self.added += 1
-        telemetry.QUARANTINED.add(1)
-        log.warning("event quarantined: %s", reason, extra={"quarantine_key": key})
+        row: Properties = {"reason": _clean(reason), "received_at": to_iso(self._clock.now()), "size_bytes": size_bytes}
+        is_for_row = size_bytes <= MAX_BYTES_IN_ROW and not _NOT_FOR_ROWS.search(text)
+        added = 0
+        if is_for_row:
+            try:
+                added = await self._rows.add(key, {**row, "body": text, "holds_body": True})
+            except Rejected:  # whatever it is that the table does not take, a blob may hold it
+                is_for_row = False
+        if not is_for_row:
+            await self._bodies.put(key, text)
+            added = await self._rows.add(key, row)
+        if added:
+            self.added += added
+            telemetry.QUARANTINED.add(added)
+            more = f" (and {added - 1} more)" if added > 1 else ""
+            log.warning("event quarantined: %s%s", row["reason"], more, extra={"quarantine_key": key})
         return key
+
+    def is_retried(self, text: str) -> bool:
+        """Tell whether this is an event that :meth:`retry` is delivering."""
+        return bool(self._retried) and _identify(text)[0] in self._retried
 
     async def entries(self) -> AsyncIterator[Quarantined]:
         """Iterate over the index, in no meaningful order."""
-        async for page in self._table.scan(PARTITION):
-            for entity in page:
-                yield _entry(entity)
+        async for page in self._rows.pages():
+            for entry in page:
+                yield entry
 
     async def count(self) -> int:
-        """Return how many events are kept."""
-        return sum([len(page) async for page in self._table.scan(PARTITION, select=[])])
+        """Return how many events are kept; ``MAX_COUNTED + 1`` stands for all greater numbers."""
+        return await self._rows.count(MAX_COUNTED)
 
     async def find(self, start: str) -> list[Quarantined]:
         """Return the entries whose keys begin like this: no more than two, which is one too many."""
-        exact = await self._table.read(PARTITION, start)
+        exact = await self._rows.read(start)
         if exact is not None:
-            return [_entry(exact)]
-        found: list[Quarantined] = []
-        async for page in self._table.scan(PARTITION, after=start):  # in the order of the keys
-            found += [_entry(entity) for entity in page if entity.row_key.startswith(start)]
-            if len(found) > 1 or (page and not page[-1].row_key.startswith(start)):
+            return [entry_of(exact)]
+        found: dict[str, Quarantined] = {}
+        async for page in self._rows.pages(start):
+            found.update((entry.key, entry) for entry in page)
+            if len(found) > 1:
                 break
-        return found[:2]
+        return list(found.values())[:2]
 
     async def body(self, key: str) -> bytes | None:
         """Return the event as it was delivered, or None when its body is gone."""
-        found = await self._download(key)
+        entity = await self._rows.read(key)
+        found = await self._body_of(key, entity)
         return found[0] if found is not None else None
 
     async def retry(self, key: str, deliver: Callable[[str], Awaitable[None]]) -> str | None:
@@ -150,9 +155,12 @@ class Quarantine:
         Raises:
             StorageError: An outage; it stays.
         """
-        found = await self._download(key)
+        entity = await self._rows.read(key)
+        if entity is None:
+            return None
+        found = await self._body_of(key, entity)
         if found is None:
-            taken = await self._table.read(PARTITION, key) is None
+            taken = await self._rows.read(key) is None
             return None if taken else "its body is gone from the quarantine container: there is nothing to deliver"
         body, etag = found
         if _key_of(body) != key:
@@ -165,67 +173,64 @@ class Quarantine:
         finally:
             reason = self._retried.pop(key)
         if reason is not None:
-            await self._note(key, _clean(reason))
+            await self._rows.note(key, _clean(reason))
             return reason
-        await self._forget(key, etag)
+        await self._rows.remove(key)
+        if etag:
+            await self._bodies.remove(key, etag)
         return None
 
-    async def _note(self, key: str, reason: str) -> None:
-        """Keep the newest reason."""
-        entity = await self._table.read(PARTITION, key)
-        if entity is None or entity.properties["reason"] == reason:
+    async def purge(self, before: datetime, seconds: float | None = None) -> tuple[int, bool]:
+        """Drop, for good, the events that were put here before that moment.
+
+        Args:
+            before: The moment.
+            seconds: When to stop; None: when it is done.
+
+        Returns:
+            How many were dropped, and whether that was all.
+        """
+        deadline = self._clock.monotonic() + seconds if seconds is not None else float("inf")
+        total = 0
+        async for dropped, keys in self._rows.remove_older(before):
+            total += dropped
+            await asyncio.gather(*(self._bodies.remove_older(key, before) for key in keys))
+            if self._clock.monotonic() > deadline:
+                return total, False
+        return total, True
+
+    async def purge_daily(self, retention: timedelta) -> None:
+        """Purge what is older than the retention, unless some process has done so within a day."""
+        now = self._clock.now()
+        found = await self._table.read(CONTROL_PARTITION, _PURGED)
+        if found is not None and now - from_iso(str(found.properties["purged_at"])) < PURGE_EVERY:
             return
+        dropped, is_done = await self.purge(now - retention, PURGE_SECONDS)
+        if dropped:
+            log.warning("%d events older than %d days were dropped from quarantine", dropped, retention.days)
+        if not is_done:
+            return
+        noted = Write(_PURGED, {"purged_at": to_iso(now)}, found.etag if found is not None else None)
         try:
-            await self._table.commit(PARTITION, [Write(key, {**entity.properties, "reason": reason}, entity.etag)])
+            await self._table.commit(CONTROL_PARTITION, [noted])
         except Conflict:
-            log.info("another process has noted why %s stays", key)
+            log.info("another process has purged the quarantine at the same time")
 
-    async def _forget(self, key: str, body_etag: str) -> None:
-        """Drop the entry, then the body, unless the event has come again meanwhile and brought its body anew."""
-        while (entity := await self._table.read(PARTITION, key)) is not None:
-            try:
-                await self._table.commit(PARTITION, [Write(key, None, entity.etag)])
-            except Conflict:
-                continue
-            break
-        try:
-            await self._container.delete_blob(
-                f"{key}.json", etag=body_etag, match_condition=MatchConditions.IfNotModified
-            )
-        except (ResourceNotFoundError, ResourceModifiedError):
-            return
-        except (AzureError, OSError, TimeoutError) as error:
-            log.warning("the body of %s could not be deleted; nothing refers to it: %s", key, translate(error))
+    async def _body_of(self, key: str, entity: Entity | None) -> tuple[bytes, str] | None:
+        """Return a body, and its blob's ETag, "" when it stands in the row."""
+        if entity is not None and "body" in entity.properties:
+            return _encoded(str(entity.properties["body"])), ""
+        return await self._bodies.get(key)
 
-    async def _download(self, key: str) -> tuple[bytes, str] | None:
-        """Return an event's body and its ETag, or None when there is none."""
-        try:
-            stream = await self._container.download_blob(f"{key}.json")
-            return await stream.readall(), str(stream.properties.etag)
-        except ResourceNotFoundError as error:
-            if error_code(error) in ABSENT_CODES:
-                return None
-            raise translate(error) from error
-        except (AzureError, OSError, TimeoutError) as error:
-            raise translate(error) from error
 
-    async def _upload(self, key: str, body: bytes) -> None:
-        try:
-            try:
-                await self._container.upload_blob(f"{key}.json", body, overwrite=True)
-            except AzureError as error:
-                if getattr(error, "error_code", "") != "ContainerNotFound":
-                    raise
-                await self._make_container()
-                await self._container.upload_blob(f"{key}.json", body, overwrite=True)
-        except (AzureError, OSError, TimeoutError) as error:
-            raise translate(error) from error
+def _encoded(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
 
-    async def _make_container(self) -> None:
-        try:
-            await self._container.create_container()
-        except ResourceExistsError:
-            return
+
+def _identify(text: str) -> tuple[str, int]:
+    """Return an event's key and its size in bytes."""
+    body = _encoded(text)
+    return _key_of(body), len(body)
 
 
 def _key_of(body: bytes) -> str:
@@ -234,8 +239,3 @@ def _key_of(body: bytes) -> str:
 
 def _clean(reason: str) -> str:
     return reason[:MAX_REASON_CHARACTERS].encode(errors="replace").decode()
-
-
-def _entry(entity: Entity) -> Quarantined:
-    found = entity.properties
-    return Quarantined(entity.row_key, str(found["reason"]), str(found["received_at"]), int(found["size_bytes"]))

@@ -67,7 +67,7 @@ class Services:
         self.watch = Watch(self.counts, clock, settings.poll_interval_seconds, settings.max_waiters)
         self.answers = LatestAnswers()
         self.writer = Writer(self.table, self.counts, heads, clock, self.random, on_change=self._changed)
-        self.quarantine = Quarantine(self.table, self._clients.blobs, settings.quarantine_container, clock)
+        self.quarantine = Quarantine(self.table, self._clients.blobs, settings.quarantine_container, clock, self.random)
         self.reconciler = Reconciler(
             Parts(
                 self.table,
@@ -96,13 +96,19 @@ class Services:
         self.health = Health(self)
 
     async def start(self) -> None:
-        """Make the table if there is none, and hear when the process is to stop."""
+        """Make the table if there is none, and hear when the process is to stop.
+
+        Raises:
+            StorageError: Storage is not there, or the table is being deleted; a later start may succeed.
+        """
         await self.table.create()
         shutdown.on_stop(self.watch.drain)
 
     async def reconcile(self) -> None:
-        """Do what the timer is for."""
+        """Do what the timer is for, on a table that is there."""
+        await self.counts.open()
         await self.reconciler.run_scheduled(self.settings.reconcile_slice_seconds)
+        await self.quarantine.purge_daily(self.settings.quarantine_retention)
         telemetry.QUARANTINE_SIZE.set(await self.quarantine.count())
 
     async def close(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,8 @@ LONGEST_STREAM_SECONDS: Final = 480.0
 #: The platform lets an instance have at most 1,000 concurrent HTTP requests: refusing is its business first.
 DEFAULT_MAX_WAITERS: Final = 1200
 MOST_WAITERS: Final = 100_000
+DEFAULT_RETENTION_DAYS: Final = 90
+MOST_RETENTION_DAYS: Final = 36_500
 #: A function that overruns functionTimeout takes its whole worker down.
 LONGEST_SLICE_SECONDS: Final = 540.0
 
@@ -62,6 +65,7 @@ class Settings:
     folders: FolderMap
     counts_table: str
     quarantine_container: str
+    quarantine_retention: timedelta
     poll_interval_seconds: float
     max_wait_seconds: float
     max_stream_seconds: float
@@ -99,6 +103,9 @@ class Settings:
             folders=folders,
             counts_table=_matching(environ, "COUNTS_TABLE", "storagecounts", _TABLE, "3 to 63 letters and digits"),
             quarantine_container=quarantine,
+            quarantine_retention=timedelta(
+                days=_count(environ, "QUARANTINE_RETENTION_DAYS", DEFAULT_RETENTION_DAYS, MOST_RETENTION_DAYS)
+            ),
             poll_interval_seconds=_seconds(environ, "POLL_INTERVAL_SECONDS", 0.5, 0.05, 30),
             max_wait_seconds=_seconds(environ, "MAX_WAIT_SECONDS", 60, 1, LONGEST_WAIT_SECONDS),
             max_stream_seconds=_seconds(environ, "MAX_STREAM_SECONDS", 180, 1, LONGEST_STREAM_SECONDS),

@@ -1,4 +1,7 @@
-"""All checks, in order; a later one runs only where the earlier leave it something to stand on."""
+"""All checks, in order; a later one runs only where the earlier leave it something to stand on.
+
+The rules stand beside each other: one that cannot go on, or is itself mistaken, hides nothing that another finds.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from infra.checks.project import MAIN, Project, deploy_all
 from infra.checks.rules import ALL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -38,8 +42,17 @@ def check(root: Path) -> list[Finding]:
         for case in project.cases:
             for resource in (*case.main.resources, *case.events.resources):
                 found += schemas.check(resource)
-        for rule in ALL:
-            found += rule(project)
     except CheckError as error:
-        found.append(error.finding)
+        return sorted({*found, error.finding})
+    for rule in ALL:
+        found += _found_by(rule, project)
     return sorted(set(found))
+
+
+def _found_by(rule: Callable[[Project], Iterator[Finding]], project: Project) -> Iterator[Finding]:
+    try:
+        yield from rule(project)
+    except CheckError as error:
+        yield error.finding
+    except Exception as mistake:  # noqa: BLE001 - of the rule, or a file is further off than it thought possible
+        yield Finding(f"{rule.__module__.replace('.', '/')}.py", 0, f"the rule itself fails: {mistake!r}")

@@ -145,11 +145,16 @@ def blob_of(path: str, host: str) -> BlobRef | None:
 
 
 def _split(target: str) -> tuple[str, dict[str, str]]:
-    """Splits a request target into path and query; it may be a whole URL (RFC 9112, section 3.2.2)."""
+    """Splits a request target into path and query; it may be a whole URL (RFC 9112, section 3.2.2).
+
+    A parameter counts that is given once and has a value: the service takes `?comp=&sv=…`, which careless clients
+    make when they add a signature to an address, for an ordinary request.
+    """
     if not target.startswith("/"):
         target = "/" + target.partition("://")[2].partition("/")[2]
     path, _, query = target.partition("#")[0].partition("?")
-    return path, {key: values[0] for key, values in parse_qs(query, keep_blank_values=True).items()}
+    given = parse_qs(query, keep_blank_values=True)
+    return path, {key: values[0] for key, values in given.items() if values[1:] == [] and values[0]}
 
 
 def _url(host: str, blob: BlobRef) -> str:

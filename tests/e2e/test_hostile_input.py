@@ -7,12 +7,12 @@ import json
 from random import Random
 
 import pytest
-from azure.data.tables import TableServiceClient
-from azure.storage.blob import ContainerClient
 
 from localdev.host import newtonsoft
 from shared.errors import EventNotUnderstood
 from shared.events import BLOB_DELETED, parse
+from shared.services import Services
+from shared.settings import Settings
 from tests.e2e.stack import STATUS, STREAM, App, Stack, plus
 
 REQUESTS = 2000
@@ -180,16 +180,14 @@ async def test_i5_2000_malformed_events_are_quarantined_and_valid_neighbours_cou
     undo = [valid_event(f"valid-{n}.jpg", n + 2) | {"eventType": BLOB_DELETED} for n in range(len(deliveries))]
     await app.http.post(stack.webhook, headers={"aeg-event-type": "Notification"}, content=json.dumps(undo))
     await app.wait_for(before)
-    connection = stack.azurite.connection_string
-    tables = TableServiceClient.from_connection_string(connection)
-    index = list(tables.get_table_client("storagecounts").query_entities("PartitionKey eq 'quarantine'"))
-    assert all(entity["reason"] and entity["received_at"] for entity in index)
-    bodies = ContainerClient.from_connection_string(connection, "eventgrid-quarantine")
-    kept = {
-        json.dumps(json.loads(bodies.download_blob(f"{entity['RowKey']}.json").readall()), sort_keys=True)
-        for entity in index
-    }
-    assert broken <= kept
+    services = Services(Settings.from_environ({"STORAGE": stack.azurite.connection_string}))
+    try:
+        index = [entry async for entry in services.quarantine.entries()]
+        bodies = [await services.quarantine.body(entry.key) or b"" for entry in index]
+    finally:
+        await services.close()
+    assert all(entry.reason and entry.received_at for entry in index)
+    assert broken <= {json.dumps(json.loads(body), sort_keys=True) for body in bodies}
 
 
 @pytest.mark.parametrize("bad", ["1", '"text"', "null", "[{}]"])

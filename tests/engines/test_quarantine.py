@@ -1,286 +1,426 @@
-"""The quarantine: nothing is thrown away, whatever goes wrong between the body and its entry."""
+"""The quarantine under floods, outages, crashes and retries: bounded work, each event once, nothing lost."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Awaitable, Callable
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from random import Random
+from typing import Any
 
 import pytest
-from azure.core.exceptions import (
-    ClientAuthenticationError,
-    HttpResponseError,
-    ResourceNotFoundError,
-    ServiceRequestError,
-)
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceModifiedError, ResourceNotFoundError
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shared.errors import OutcomeUnknown, Refused
-from shared.ports import Entity, Write
-from shared.quarantine import MAX_REASON_CHARACTERS, PARTITION, Quarantine, Quarantined
+from shared import quarantine as quarantines
+from shared.clock import from_iso, to_iso
+from shared.delivery import Delivery
+from shared.errors import OutcomeUnknown, Rejected, StorageError
+from shared.ports import Write
+from shared.quarantine import MAX_BYTES_IN_ROW, Quarantine
+from shared.quarantine_bodies import CONCURRENT_BODIES
+from shared.quarantine_rows import MAX_BYTES, MAX_ROWS, OLD_PARTITION, PARTITIONS
 from tests.fakes.memory_blobs import FakeClock
-from tests.fakes.memory_bodies import MemoryBodies, storage_error
 from tests.fakes.memory_table import Fault, MemoryTable
+from tests.fakes.world import FOLDER_MAP, World
 
-EVENT = '{"what": "is this"}'
-KEY = hashlib.sha256(EVENT.encode()).hexdigest()
+LARGE = MAX_BYTES_IN_ROW + 1
 
 
-class Kept:
-    """A quarantine, what it stands on, and events delivered again."""
+class Blob:
+    """A body with its ETag and time."""
+
+    def __init__(self, body: bytes, etag: str, clock: FakeClock) -> None:
+        self.body = body
+        self.modified_at = clock.now().replace(microsecond=0)
+        self.properties = type("Properties", (), {"etag": etag})
+
+    async def readall(self) -> bytes:
+        """Return the body."""
+        return self.body
+
+
+class Container:
+    """Blobs in memory, through as much of the SDK's client as the quarantine uses; also plays the service."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.blobs: dict[str, Blob] = {}
+        self.uploads = self.at_once = self.most_at_once = 0
+        self.fails: Callable[[str], AzureError | None] = lambda _: None
+
+    def get_container_client(self, _: str) -> Container:
+        """Return itself."""
+        return self
+
+    async def upload_blob(self, name: str, body: bytes, *, overwrite: bool) -> None:
+        """Keep a body, a turn of the loop later."""
+        assert overwrite
+        self.uploads += 1
+        self.at_once += 1
+        self.most_at_once = max(self.at_once, self.most_at_once)
+        try:
+            await asyncio.sleep(0)
+            if error := self.fails(name):
+                raise error
+            self.blobs[name] = Blob(body, f"0x{self.uploads}", self.clock)
+        finally:
+            self.at_once -= 1
+
+    async def download_blob(self, name: str) -> Blob:
+        """Return a body."""
+        if name not in self.blobs:
+            error = ResourceNotFoundError("gone")
+            error.__dict__["error_code"] = "BlobNotFound"
+            raise error
+        return self.blobs[name]
+
+    async def delete_blob(self, name: str, *, if_unmodified_since: Any = None, etag: str = "", **_: object) -> None:
+        """Delete a body on its conditions."""
+        blob = await self.download_blob(name)
+        if (if_unmodified_since and blob.modified_at > if_unmodified_since) or (etag and blob.properties.etag != etag):
+            raise ResourceModifiedError("modified")
+        del self.blobs[name]
+
+
+class CountingTable(MemoryTable):
+    """Says how many requests run at a time, and refuses what it is told to."""
 
     def __init__(self) -> None:
-        self.table = MemoryTable()
-        self.bodies = MemoryBodies()
+        super().__init__()
+        self.at_once = self.most_at_once = self.scans = 0
+        self.batches: list[list[Write]] = []
+        self.rejects: Callable[[Write], bool] = lambda _: False
+
+    async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
+        """Do all of the writes or none."""
+        self.at_once += 1
+        self.most_at_once = max(self.at_once, self.most_at_once)
+        try:
+            await asyncio.sleep(0)
+            self.batches.append(list(writes))
+            if any(map(self.rejects, writes)):
+                raise Rejected("the table does not take it")
+            return await super().commit(partition, writes)
+        finally:
+            self.at_once -= 1
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Return all entries, by key."""
+        return {key: dict(row.properties) for each in PARTITIONS for key, row in self.entities(each).items()}
+
+
+class Place:
+    """A quarantine in memory, and what it stands on."""
+
+    def __init__(self) -> None:
         self.clock = FakeClock()
-        self.quarantine = Quarantine(self.table, self.bodies, "quarantine", self.clock)  # type: ignore[arg-type]
-        self.delivered: list[str] = []
+        self.table = CountingTable()
+        self.container = Container(self.clock)
+        self.quarantine = self.process()
 
-    def another(self) -> Quarantine:
+    def process(self) -> Quarantine:
         """Return the quarantine of another process."""
-        return Quarantine(self.table, self.bodies, "quarantine", self.clock)  # type: ignore[arg-type]
+        return Quarantine(self.table, self.container, "quarantine", self.clock, Random(1))  # type: ignore[arg-type]
 
-    async def take(self, text: str) -> None:
-        """Take an event that is delivered again."""
-        self.delivered.append(text)
-
-    def refuse(self, reason: str) -> Callable[[str], Awaitable[None]]:
-        """Return a delivery that puts the event back."""
-
-        async def put_back(text: str) -> None:
-            await self.quarantine.put(text, reason)
-
-        return put_back
-
-    async def entries(self) -> list[Quarantined]:
-        """Return the index."""
-        return [entry async for entry in self.quarantine.entries()]
+    async def put(self, *texts: str) -> list[str]:
+        """Put events there, all at once."""
+        return await asyncio.gather(*(self.quarantine.put(text, "why") for text in texts))
 
 
 @pytest.fixture
-def kept() -> Kept:
-    """Return an empty quarantine, whose container is not there yet."""
-    return Kept()
+def place() -> Place:
+    """Return an empty quarantine."""
+    return Place()
 
 
-def fail(operation: str, error: Exception, times: int = 1) -> Callable[[str], None]:
-    """Return a fault that an operation meets the first times."""
-    left = [times]
-
-    def fault(asked: str) -> None:
-        if asked == operation and left[0]:
-            left[0] -= 1
-            raise error
-
-    return fault
+def distinct(count: int) -> list[str]:
+    """Return objects that are no events."""
+    return [json.dumps({"number": number}) for number in range(count)]
 
 
-async def test_i5_an_event_is_kept_with_its_reason_its_time_and_its_size(kept: Kept) -> None:
-    """Body and entry under the hash of the event; the container is made when it is first needed."""
-    text = "not even JSON \ud800 é"
-    body = text.encode(errors="surrogatepass")
-    key = await kept.quarantine.put(text, "why \ud800" + "!" * 2 * MAX_REASON_CHARACTERS)
-    assert key == hashlib.sha256(body).hexdigest()
-    (entry,) = await kept.entries()
-    assert entry == Quarantined(key, entry.reason, "2026-01-01T00:00:00.000000+00:00", len(body))
-    assert entry.reason.startswith("why ?!")
-    assert len(entry.reason) == MAX_REASON_CHARACTERS
-    assert await kept.quarantine.body(key) == body
-    assert kept.bodies.calls[:3] == ["upload", "create container", "upload"]
-    assert kept.quarantine.added == await kept.quarantine.count() == 1
+async def test_distinct_events_go_by_the_hundred_one_transaction_at_a_time(place: Place) -> None:
+    """5,000 at once: no more transactions than 16 partitions need, no blob, and one line for many in the log."""
+    texts = distinct(5000)
+    keys = await place.put(*texts)
+    assert len(place.table.rows()) == len(set(keys)) == place.quarantine.added == 5000
+    assert place.table.most_at_once == 1
+    assert place.table.commits <= 5000 / MAX_ROWS + 16 + 1
+    assert (place.table.reads, place.container.uploads) == (0, 0)
+    assert [await place.quarantine.body(key) for key in keys] == [text.encode() for text in texts]
 
 
-async def test_i5_there_is_no_entry_without_a_body(kept: Kept) -> None:
-    """The body comes first: when it cannot be kept the delivery fails, and nothing claims to have the event."""
-    kept.bodies.fault = fail("upload", ServiceRequestError("no way there"))
-    with pytest.raises(OutcomeUnknown):
-        await kept.quarantine.put(EVENT, "odd")
-    assert not await kept.entries()
-    kept.table.fault = lambda method: Fault.LOST_REQUEST if method == "commit" else None
-    with pytest.raises(OutcomeUnknown):
-        await kept.quarantine.put(EVENT, "odd")
-    assert not await kept.entries()
-    assert await kept.quarantine.body(KEY) == EVENT.encode()
-    kept.table.fault = lambda _: None
-    assert await kept.quarantine.put(EVENT, "odd") == KEY
-    assert len(await kept.entries()) == 1
+async def test_equal_events_are_one(place: Place) -> None:
+    """5,000 at once, in the row or in a blob: one row, one upload, one transaction for all that wait."""
+    for text in ("{}", "x" * LARGE):
+        before = place.table.commits, place.container.uploads
+        (key,) = set(await place.put(*[text] * 5000))
+        assert await place.quarantine.body(key) == text.encode()
+        assert place.table.commits - before[0] <= 2
+        assert place.container.uploads - before[1] == (len(text) > MAX_BYTES_IN_ROW)
+    assert (len(place.table.rows()), place.quarantine.added) == (2, 2)
 
 
-@pytest.mark.parametrize("code", ["AuthorizationFailure", "BlobNotFound"])
-async def test_a_container_is_made_only_when_there_is_none(kept: Kept, code: str) -> None:
-    """What is refused for another reason is an outage, and says so."""
-    kept.bodies.fault = fail("upload", storage_error(HttpResponseError, 403, code), 9)
-    with pytest.raises(Refused, match=code):
-        await kept.quarantine.put(EVENT, "odd")
-    assert "create container" not in kept.bodies.calls
+async def test_a_redelivery_costs_about_as_much_as_the_delivery(place: Place) -> None:
+    """By a process that remembers nothing: what is there already is found by scans, not by thousands of reads."""
+    texts = distinct(5000)
+    await place.put(*texts[:4900])
+    before = place.table.rows()
+    place.table.commits = place.table.reads = 0
+    place.quarantine = place.process()
+    await place.put(*texts)
+    assert {key: row for key, row in place.table.rows().items() if key in before} == before
+    assert (len(place.table.rows()), place.quarantine.added) == (5000, 100)
+    assert place.table.commits <= 2 * (5000 / MAX_ROWS + 17)
+    assert place.table.reads <= 5000 / 10
 
 
-async def test_a_container_that_another_process_has_made_is_used(kept: Kept) -> None:
-    """Both found none, one made it."""
-    await kept.another().put("another", "odd")
-    kept.bodies.fault = fail("upload", storage_error(ResourceNotFoundError, 404, "ContainerNotFound"))
-    assert await kept.quarantine.put(EVENT, "odd") == KEY
-    assert await kept.quarantine.count() == 2
+async def test_no_transaction_is_larger_than_the_service_takes(place: Place) -> None:
+    """Bodies that just fit into a row, and grow by being written as JSON."""
+    texts = [f"{number:04}" + '"\\' * ((MAX_BYTES_IN_ROW - 4) // 2) for number in range(300)]
+    await place.put(*texts)
+    assert place.container.uploads == 0
+    sizes = [sum(len(json.dumps(write.properties)) for write in batch) for batch in place.table.batches]
+    assert max(sizes) <= MAX_BYTES
+    assert max(map(len, place.table.batches)) <= MAX_ROWS
+    assert len(place.table.rows()) == 300
 
 
-async def test_i5_a_redelivery_is_kept_once(kept: Kept) -> None:
-    """With the reason and the time of the first; it is not counted again."""
-    await kept.quarantine.put(EVENT, "first")
-    kept.clock.advance(60)
-    assert await kept.another().put(EVENT, "second") == await kept.quarantine.put(EVENT, "third") == KEY
-    (entry,) = await kept.entries()
-    assert (entry.reason, entry.received_at) == ("first", "2026-01-01T00:00:00.000000+00:00")
-    assert kept.quarantine.added == 1
+async def test_large_bodies_are_blobs_a_few_at_a_time(place: Place) -> None:
+    """One byte decides, counted as the event came; so many uploads run at once and no more."""
+    fits, fits_not = "é" * (MAX_BYTES_IN_ROW // 2), "é" * (MAX_BYTES_IN_ROW // 2) + "x"
+    texts = [fits_not[1:] + f"{number:03}" for number in range(100)]
+    keys = await place.put(fits, fits_not, *texts)
+    assert place.container.uploads == 101
+    assert place.container.most_at_once == CONCURRENT_BODIES
+    assert [key for key, row in place.table.rows().items() if "body" in row] == keys[:1]
+    assert [await place.quarantine.body(key) for key in keys] == [text.encode() for text in [fits, fits_not, *texts]]
 
 
-async def test_an_event_that_is_taken_is_forgotten(kept: Kept) -> None:
-    """It is delivered as it was; entry and body go, and a second attempt finds it taken."""
-    text = "\ud800"
-    key = await kept.quarantine.put(text, "odd")
-    assert await kept.quarantine.retry(key, kept.take) is None
-    assert kept.delivered == [text]
-    assert not await kept.entries()
-    assert not kept.bodies.blobs
-    assert await kept.quarantine.retry(key, kept.take) is None
-    assert kept.delivered == [text]
+@given(st.lists(st.text(st.characters(), max_size=20), max_size=8))
+def test_whatever_the_text_it_comes_back_byte_for_byte(texts: list[str]) -> None:
+    """Lone surrogates and characters that no XML can hold among them: these are not for a row."""
+
+    async def there_and_back() -> None:
+        place = Place()
+        keys = await place.put(*texts)
+        expected = [text.encode(errors="surrogatepass") for text in texts]
+        assert [await place.quarantine.body(key) for key in keys] == expected
+        for row in place.table.rows().values():
+            str(row.get("body", "")).encode()
+            assert not set("\0\x01\x1f\ufffe") & set(str(row.get("body", "")))
+        delivered: list[str] = []
+
+        async def deliver(text: str) -> None:
+            delivered.append(text)
+
+        assert {await place.quarantine.retry(key, deliver) for key in keys} <= {None}
+        assert sorted(delivered) == sorted(set(texts))
+        assert (place.table.rows(), place.container.blobs) == ({}, {})
+
+    asyncio.run(there_and_back())
 
 
-async def test_an_event_that_is_still_not_understood_stays_with_the_newest_reason(kept: Kept) -> None:
-    """It is not put in anew meanwhile, and after the attempt a delivery of the same event is one again."""
-    await kept.quarantine.put(EVENT, "old")
-    kept.clock.advance(60)
-    uploads = kept.bodies.calls.count("upload")
-    assert await kept.quarantine.retry(KEY, kept.refuse("new")) == "new"
-    assert await kept.quarantine.retry(KEY, kept.refuse("newer" * MAX_REASON_CHARACTERS))
-    (entry,) = await kept.entries()
-    assert (entry.reason[:10], len(entry.reason)) == ("newernewer", MAX_REASON_CHARACTERS)
-    assert (entry.received_at, entry.size_bytes) == ("2026-01-01T00:00:00.000000+00:00", len(EVENT))
-    assert kept.bodies.calls.count("upload") == uploads
-    assert await kept.quarantine.body(KEY) == EVENT.encode()
-    commits = kept.table.commits
-    await kept.quarantine.retry(KEY, kept.refuse("newer" * MAX_REASON_CHARACTERS))
-    assert kept.table.commits == commits, "the same reason is not written again"
-    await kept.quarantine.put(EVENT, "delivered again")
-    assert kept.bodies.calls.count("upload") == uploads + 1
+async def test_i5_no_entry_is_written_before_its_body(place: Place) -> None:
+    """While a large body is on its way, and when it did not arrive, nothing in the index refers to it."""
+    seen: list[int] = []
+
+    def looks(_: str) -> AzureError | None:
+        seen.append(len(place.table.rows()))
+        return HttpResponseError("busy") if len(seen) == 1 else None
+
+    place.container.fails = looks
+    with pytest.raises(StorageError):
+        await place.put("x" * LARGE)
+    assert place.table.rows() == {}
+    (key,) = await place.put("x" * LARGE)
+    assert seen == [0, 0]
+    assert list(place.table.rows()) == [key]
 
 
-async def test_i5_an_outage_while_it_is_retried_changes_nothing(kept: Kept) -> None:
-    """And the next attempt is a whole one."""
-
-    async def outage(_: str) -> None:
-        raise OutcomeUnknown("storage is away")
-
-    await kept.quarantine.put(EVENT, "odd")
-    with pytest.raises(OutcomeUnknown):
-        await kept.quarantine.retry(KEY, outage)
-    (entry,) = await kept.entries()
-    assert entry.reason == "odd"
-    assert await kept.quarantine.retry(KEY, kept.take) is None
-    assert kept.delivered == [EVENT]
+async def test_i5_a_body_that_did_not_arrive_fails_only_its_own_events(place: Place) -> None:
+    """All that share it are delivered again; the others are kept."""
+    place.container.fails = lambda _: HttpResponseError("busy")
+    puts = [place.quarantine.put(text, "why") for text in ["x" * LARGE] * 50 + distinct(50)]
+    outcomes = await asyncio.gather(*puts, return_exceptions=True)
+    assert [isinstance(outcome, StorageError) for outcome in outcomes] == [True] * 50 + [False] * 50
+    assert len(place.table.rows()) == 50
 
 
-async def test_two_attempts_at_once_deliver_once(kept: Kept) -> None:
-    """The second is told so and leaves the event to the first."""
-    said: list[str | None] = []
-
-    async def while_it_is_taken(text: str) -> None:
-        said.append(await kept.quarantine.retry(KEY, kept.take))
-        await kept.take(text)
-
-    await kept.quarantine.put(EVENT, "odd")
-    assert await kept.quarantine.retry(KEY, while_it_is_taken) is None
-    assert said == ["it is being retried already"]
-    assert kept.delivered == [EVENT]
-    assert not await kept.entries()
+@pytest.mark.parametrize("fault", [Fault.LOST_REQUEST, Fault.LOST_ANSWER])
+async def test_i5_an_answer_that_is_lost_is_asked_for_again(place: Place, fault: Fault) -> None:
+    """Whether it was written or not: each event is there once, and nobody had to deliver it again."""
+    faults = iter([fault, None, fault, fault])
+    place.table.fault = lambda method: next(faults, None) if method == "commit" else None
+    await place.put(*distinct(500))
+    assert len(place.table.rows()) == 500
 
 
-async def test_i5_a_body_that_another_process_has_brought_anew_is_not_deleted(kept: Kept) -> None:
-    """The event has come again while it was delivered: that process may be about to write its entry."""
-
-    async def comes_again(_: str) -> None:
-        kept.clock.advance(60)
-        await kept.another().put(EVENT, "again")
-
-    await kept.quarantine.put(EVENT, "odd")
-    await kept.quarantine.retry(KEY, comes_again)
-    assert await kept.quarantine.body(KEY) == EVENT.encode()
-
-
-async def test_an_entry_that_another_process_has_touched_is_forgotten_all_the_same(kept: Kept) -> None:
-    """Its ETag is an older one by then: the entry is read again, and dropped."""
-    read = kept.table.read
-
-    async def touched_meanwhile(partition: str, row_key: str) -> Entity | None:
-        found = await read(partition, row_key)
-        if found is not None and kept.table.commits == 1:
-            await kept.table.commit(PARTITION, [Write(KEY, {**found.properties, "reason": "new"}, found.etag)])
-        return found
-
-    await kept.quarantine.put(EVENT, "odd")
-    kept.table.read = touched_meanwhile  # type: ignore[method-assign]
-    assert await kept.quarantine.retry(KEY, kept.take) is None
-    assert not await kept.entries()
-    assert not kept.bodies.blobs
+async def test_i5_an_outage_fails_every_delivery_and_holds_nobody(place: Place) -> None:
+    """Within the budget, with few requests; each gets an error of its own; afterwards all goes on."""
+    place.table.fault = lambda method: Fault.LOST_REQUEST if method == "commit" else None
+    outcomes = await asyncio.gather(
+        *(place.quarantine.put(text, "why") for text in distinct(500)), return_exceptions=True
+    )
+    assert all(isinstance(outcome, OutcomeUnknown) for outcome in outcomes)
+    assert len(set(map(id, outcomes))) == 500
+    assert place.table.commits < 30
+    place.table.fault = lambda method: Fault.REFUSED if method == "commit" else None
+    with pytest.raises(StorageError):
+        await place.put("{}")
+    place.table.fault = lambda _: None
+    await place.put(*distinct(500))
+    assert (len(place.table.rows()), place.quarantine.added) == (500, 500)
 
 
-async def test_a_body_that_cannot_be_deleted_is_litter(kept: Kept) -> None:
-    """The event was taken; nothing refers to its body."""
-    await kept.quarantine.put(EVENT, "odd")
-    kept.bodies.fault = fail("delete", ServiceRequestError("no way there"))
-    assert await kept.quarantine.retry(KEY, kept.take) is None
-    assert not await kept.entries()
+async def test_a_caller_that_is_cancelled_takes_nobody_along(place: Place) -> None:
+    """Thousands may wait for one row."""
+    waiting = [asyncio.create_task(place.quarantine.put(text, "why")) for text in ["{}"] * 3 + distinct(3)]
+    await asyncio.sleep(0)
+    for each in (waiting[0], waiting[3]):
+        each.cancel()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [isinstance(outcome, str) for outcome in outcomes] == [False, True, True, False, True, True]
+    assert len(place.table.rows()) == 4
 
 
-async def test_a_body_that_is_gone_or_another_is_said(kept: Kept) -> None:
-    """Nothing is delivered that is not the event, and the entry stays."""
-    await kept.quarantine.put(EVENT, "odd")
-    assert kept.bodies.blobs is not None
-    kept.bodies.blobs[f"{KEY}.json"] = ("0x9", b"another")
-    assert "somebody has changed it" in (await kept.quarantine.retry(KEY, kept.take) or "")
-    del kept.bodies.blobs[f"{KEY}.json"]
-    assert "its body is gone" in (await kept.quarantine.retry(KEY, kept.take) or "")
-    assert await kept.quarantine.body(KEY) is None
-    assert not kept.delivered
-    assert len(await kept.entries()) == 1
+async def test_a_row_that_the_table_refuses_is_kept_as_a_blob_and_its_neighbours_as_rows(place: Place) -> None:
+    """Whatever it is that the table dislikes about a body."""
+    texts = [*distinct(300), '{"poison": 1}', '{"poison": 2}']
+    place.table.rejects = lambda write: "poison" in str((write.properties or {}).get("body"))
+    keys = await place.put(*texts)
+    assert place.container.uploads == 2
+    assert [await place.quarantine.body(key) for key in keys] == [text.encode() for text in texts]
 
 
-@pytest.mark.parametrize(
-    ("error", "raised"),
-    [
-        (storage_error(ClientAuthenticationError, 403, "AuthorizationFailure"), Refused),
-        (storage_error(ResourceNotFoundError, 404, "ResourceNotFound"), Refused),
-        (ServiceRequestError("no way there"), OutcomeUnknown),
-        (TimeoutError(), OutcomeUnknown),
-    ],
-    ids=str,
-)
-async def test_a_body_that_cannot_be_read_is_not_gone(kept: Kept, error: Exception, raised: type[Exception]) -> None:
-    """Only storage's own word that the blob or its container is absent says that."""
-    await kept.quarantine.put(EVENT, "odd")
-    kept.bodies.fault = fail("download", error)
-    with pytest.raises(raised):
-        await kept.quarantine.body(KEY)
-    assert len(await kept.entries()) == 1
+async def test_two_processes_keep_the_same_events_at_once(place: Place) -> None:
+    """Each event once; both deliveries are taken."""
+    other = place.process()
+    texts = distinct(400)
+    await asyncio.gather(*(each.put(text, "why") for text in texts for each in (place.quarantine, other)))
+    assert len(place.table.rows()) == 400
+    assert place.quarantine.added + other.added == 400
 
 
-async def test_entries_are_found_by_the_beginning_of_their_key(kept: Kept) -> None:
-    """None, one, or two, which is one too many; across pages, and by the whole key with one read."""
-    keys = sorted([await kept.quarantine.put(str(number), "odd") for number in range(250)])
-    assert await kept.quarantine.count() == len(keys) == len(await kept.entries())
-    for key in keys[::25]:
-        assert [entry.key for entry in await kept.quarantine.find(key)] == [key]
-        beginning = next(key[:n] for n in range(64) if sum(each.startswith(key[:n]) for each in keys) == 1)
-        assert [entry.key for entry in await kept.quarantine.find(beginning)] == [key]
-    assert [entry.key for entry in await kept.quarantine.find("")] == keys[:2]
-    assert [entry.key for entry in await kept.quarantine.find(keys[-1][:1])] == [
-        key for key in keys if key.startswith(keys[-1][:1])
-    ][:2]
-    assert await kept.quarantine.find("g") == []
+async def test_entries_of_an_older_release(place: Place) -> None:
+    """One partition, every body a blob: they are listed, counted, found, shown, retried and purged like the others."""
+    texts = {key: text for text in ("old", "older") for key in await place.put(text * LARGE)}
+    for partition in PARTITIONS[1:]:
+        for key, row in place.table.entities(partition).items():
+            await place.table.commit(OLD_PARTITION, [Write(key, row.properties, None)])
+            await place.table.commit(partition, [Write(key, None, row.etag)])
+    first, second = texts
+    assert {entry.key async for entry in place.quarantine.entries()} == set(texts)
+    assert await place.quarantine.count() == 2
+    assert [entry.key for entry in await place.quarantine.find(first[:10])] == [first]
+    assert await place.quarantine.body(first) == (texts[first] * LARGE).encode()
+
+    async def understands(_: str) -> None:
+        return
+
+    async def does_not(text: str) -> None:
+        await place.quarantine.put(text, "still not")
+
+    assert await place.quarantine.retry(first, does_not) == "still not"
+    assert place.table.rows()[first]["reason"] == "still not"
+    assert await place.quarantine.retry(first, understands) is None
+    assert await place.quarantine.purge(place.clock.now() + timedelta(seconds=1)) == (1, True)
+    assert (place.table.rows(), await place.quarantine.body(second)) == ({}, None)
 
 
-async def test_finding_reads_no_further_than_it_has_to(kept: Kept) -> None:
-    """The keys are in order: after the first that begins otherwise there are no more."""
-    keys = sorted([await kept.quarantine.put(str(number), "odd") for number in range(250)])
-    scans: list[str] = []
-    kept.table.fault = scans.append  # type: ignore[assignment]
-    await kept.quarantine.find(keys[0][:8])
-    assert scans.count("scan") == 1
-    assert kept.table.entities(PARTITION).keys() == set(keys)
+async def test_the_count_is_bounded(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above the bound the index is not read to its end."""
+    await place.put(*distinct(2000))
+    assert await place.quarantine.count() == 2000
+    monkeypatch.setattr(quarantines, "MAX_COUNTED", 100)
+    assert await place.quarantine.count() == 101
+
+
+async def test_purge_drops_what_is_old_and_nothing_else(place: Place) -> None:
+    """Entry and body; a body that has come again meanwhile is another event's."""
+    old = await place.put(*distinct(250), "x" * LARGE, "y" * LARGE)
+    place.clock.advance(100)
+    new = await place.put("new", "z" * LARGE)
+    commit = place.table.commit
+
+    async def again(partition: str, writes: Sequence[Write]) -> list[str]:
+        etags = await commit(partition, writes)
+        if any(write.row_key == old[-1] and write.properties is None for write in writes):
+            place.table.commit = commit  # type: ignore[method-assign]
+            await place.put("y" * LARGE)
+        return etags
+
+    place.table.commit = again  # type: ignore[method-assign]
+    assert await place.quarantine.purge(place.clock.now() - timedelta(seconds=50)) == (252, True)
+    assert set(place.table.rows()) == {*new, old[-1]}
+    assert set(place.container.blobs) == {f"{key}.json" for key in (new[1], old[-1])}
+    assert await place.quarantine.purge(place.clock.now() - timedelta(seconds=50)) == (0, True)
+
+
+async def test_the_timer_purges_once_a_day(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """Whichever process; a purge whose time was up goes on with the next run."""
+    retention = timedelta(days=90)
+    await place.put(*distinct(250))
+    await place.quarantine.purge_daily(retention)
+    place.clock.advance(86_400 * 89.5)
+    await place.put("younger")
+    place.clock.advance(86_400)
+    place.table.scans = 0
+    page = place.table.commits
+    slow = place.process()
+    slow._clock = place.clock
+    monotonic = place.clock.monotonic
+    place.clock.monotonic = lambda: monotonic() + 100 * (place.table.commits - page)  # type: ignore[method-assign]
+    await slow.purge_daily(retention)
+    assert 1 < len(place.table.rows()) < 251
+    place.clock.monotonic = monotonic  # type: ignore[method-assign]
+    await place.process().purge_daily(retention)
+    assert len(place.table.rows()) == 1
+    place.clock.advance(86_400 * 0.9)
+    await place.quarantine.purge_daily(retention)
+    assert len(place.table.rows()) == 1
+    assert "older than 90 days were dropped" in caplog.text
+    place.clock.advance(86_400 * 90)
+    await place.quarantine.purge_daily(retention)
+    assert len(place.table.rows()) == 0
+
+
+def test_received_at_is_compared_as_text() -> None:
+    """What purge asks the table for is the order of time: always UTC, always six digits."""
+    moments = [from_iso(f"2026-11-{day:02}T00:00:00{fraction}Z") for day in (9, 10) for fraction in ("", ".000001")]
+    assert sorted(map(to_iso, moments)) == [to_iso(moment) for moment in sorted(moments)]
+
+
+async def test_events_of_other_topics_are_a_number(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A million of them: none is kept, none fails, and one line a minute says how many and the last one's topic."""
+    process = world.process
+    delivery = Delivery(
+        FOLDER_MAP,
+        process.counts,
+        process.writer,
+        process.quarantine,  # type: ignore[arg-type]
+        process.reconciler,
+        world.clock,
+        verify_deletes=False,
+        topics=frozenset({"/subscriptions/ours"}),
+    )
+    caplog.set_level(logging.INFO, logger="shared")
+    foreign = json.dumps({"topic": "/subscriptions/other", "whatever": "it is"})
+    for _ in range(600):
+        await delivery.take(foreign)
+        world.clock.advance(0.5)
+    assert process.quarantine.kept == []
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 5
+    assert said[0].startswith("left out: 1 events, the last from topic '/subscriptions/other'")
+    assert said[1].startswith("left out: 120 events")
+    assert delivery.of_other_topics == 600
+    await delivery.take('{"whatever": "it is"}')
+    await delivery.take(json.dumps({"topic": "/SUBSCRIPTIONS/ours", "whatever": "it is"}))
+    assert ["names no topic" in reason for _, reason in process.quarantine.kept] == [True, False]
+    process.quarantine.retried = foreign  # an older release has kept it
+    await delivery.take(foreign)
+    assert "which EVENT_TOPICS does not name" in process.quarantine.kept[-1][1]

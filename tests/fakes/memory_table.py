@@ -87,6 +87,7 @@ class MemoryTable:
         self._partitions = self.state.partitions
         self.fault = fault
         self.pause: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)
+        self._is_lost = False
         self.reads = 0
         self.commits = 0
         self.entities_written = 0
@@ -95,6 +96,7 @@ class MemoryTable:
         """Read one entity, or None."""
         self.reads += 1
         await self.pause()
+        self._is_lost = False
         if self._fails("read"):
             raise OutcomeUnknown("read lost")
         found = self.state.find(partition, row_key)
@@ -106,6 +108,7 @@ class MemoryTable:
         self.commits += 1
         await self.pause()
         fault = self._fails("commit")
+        self._find_out()
         if fault is Fault.LOST_REQUEST:
             raise OutcomeUnknown("request lost")
         etags = self.state.apply(partition, writes)
@@ -126,12 +129,23 @@ class MemoryTable:
         """Iterate over a partition in RowKey order, page by page; later pages see later writes."""
         while True:
             await self.pause()
+            self._find_out()
             if self._fails("scan"):
                 raise OutcomeUnknown("scan lost")
             page, after = self.state.page(partition, after, PAGE_SIZE, select, within)
             if not after:
                 return
             yield page
+
+    def lose(self) -> None:
+        """Delete the table; whoever meets it first makes it anew."""
+        self.state.partitions.clear()
+        self._is_lost = True
+
+    def _find_out(self) -> None:
+        if self._is_lost:
+            self._is_lost = False
+            raise OutcomeUnknown("the table was gone and is made anew, empty")
 
     def entities(self, partition: str) -> dict[str, Entity]:
         """Return what is there now: for assertions."""

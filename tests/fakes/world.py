@@ -28,6 +28,11 @@ class MemoryQuarantine:
 
     def __init__(self) -> None:
         self.kept: list[tuple[str, str]] = []
+        self.retried = ""
+
+    def is_retried(self, text: str) -> bool:
+        """Tell whether this is the event that is retried."""
+        return text == self.retried
 
     async def put(self, text: str, reason: str) -> str:
         """Keep an event."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,18 @@ def test_workflows(path):
     assert set(re.findall(r"run: make ([\w-]+)", text)).issubset(targets)
     assert "pull_request_target" not in text
     assert not re.search(r"run: .*\$\{\{", text), "an expression in a script is an injection: hand it over in env"
+
+
+def test_only_the_app_is_deployed():
+    """.funcignore leaves out whatever else stands in the project, also what tools leave there."""
+    lines = (ROOT / ".funcignore").read_text().splitlines()
+    ignored = [line.rstrip("/") for line in lines if line and not line.startswith("#")]
+    listed = subprocess.run(
+        [shutil.which("git"), "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    there = {line.partition("/")[0] for line in listed.splitlines()} | {".ci", ".git", ".venv", ".local"}
+    deployed = {name for name in there if not any(fnmatch(name, pattern) for pattern in ignored)}
+    assert deployed == {"function_app.py", "host.json", "requirements.txt", "shared"}
 
 
 def test_hook_is_shell():

@@ -7,7 +7,9 @@ import shutil
 
 import pytest
 
+from infra.checks import run
 from infra.checks.__main__ import main
+from infra.checks.finding import CheckError, Finding
 from infra.checks.run import check
 
 MAIN, EVENTS = "infra/main.bicep", "infra/events.bicep"
@@ -282,6 +284,25 @@ def test_red(project, mistake):
     path.write_text(changed)
     found = "\n".join(map(str, check(project)))
     assert re.search(said, found), found or "nothing was found"
+
+
+def test_a_rule_that_fails_hides_no_other(project, monkeypatch):
+    """Neither one that cannot go on nor one that is mistaken keeps what it, or another, has found to itself."""
+    (project / HOOK).chmod(0o644)
+    said = Finding("x", 1, "found before")
+
+    def stops(_):
+        yield said
+        raise CheckError(Finding("x", 2, "cannot go on"))
+
+    def is_mistaken(_):
+        yield from {}["what nobody has set"]
+
+    monkeypatch.setattr(run, "ALL", [stops, is_mistaken, *run.ALL])
+    found = check(project)
+    assert {said, Finding("x", 2, "cannot go on")} <= set(found)
+    assert any("the rule itself fails: KeyError" in str(each) for each in found)
+    assert any("chmod +x" in str(each) for each in found)
 
 
 def test_hook_not_executable(project):

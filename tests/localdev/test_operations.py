@@ -33,6 +33,14 @@ def response(status: int, **headers: str) -> Head:
         (request(f"DELETE http://127.0.0.1:10000{PATH}"), EventType.DELETED, "DeleteBlob"),
         (request(f"DELETE {PATH}", x_ms_delete_snapshots="include"), EventType.DELETED, "DeleteBlob"),
         (request(f"DELETE {PATH}?sv=2021&sig=a%2Bb"), EventType.DELETED, "DeleteBlob"),
+        *(
+            (request(f"{method} {PATH}?{query}&sv=2021&sig=a%2Bb", x_ms_blob_type="BlockBlob"), event_type, api)
+            for query in ("comp=", "comp", "restype=", "comp=&restype=", "snapshot=", "versionid=", "comp=&comp=tier")
+            for method, event_type, api in (
+                ("PUT", EventType.CREATED, "PutBlob"),
+                ("DELETE", EventType.DELETED, "DeleteBlob"),
+            )
+        ),
     ],
 )
 def test_mutations_are_recognised(head: Head, event_type: EventType, api: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.core.exceptions import ResourceExistsError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 
 from localdev.azurite import Azurite
@@ -92,17 +92,22 @@ class Account:
         return full
 
     def names(self, container: str) -> list[str]:
-        """Return what is in a container."""
-        return sorted(self.blobs.get_container_client(container).list_blob_names())
+        """Return what is in a container, if there is one."""
+        try:
+            return sorted(self.blobs.get_container_client(container).list_blob_names())
+        except ResourceNotFoundError:
+            return []
 
-    def event(self, name: str, event_type: str = BLOB_CREATED, folder: str = "queued", number: int = 1) -> str:
-        """Return an event as it is delivered."""
+    def event(
+        self, name: str, event_type: str = BLOB_CREATED, folder: str = "queued", number: int = 1, padding: int = 0
+    ) -> str:
+        """Return an event as it is delivered, with so much in it that nobody looks at."""
         event = {
             "id": f"{name}-{number}",
             "eventType": event_type,
             "subject": f"/blobServices/default/containers/{self.folders.get(folder, folder)}/blobs/{name}",
             "eventTime": "2026-11-22T18:20:31.1234567Z",
-            "data": {"api": "PutBlob", "eTag": "0x1", "sequencer": f"{number:048x}"},
+            "data": {"api": "PutBlob", "eTag": "0x1", "sequencer": f"{number:048x}", "padding": "x" * padding},
         }
         return json.dumps(event)
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
+from ops.bars import Bars
+from shared import reconcile
+from shared.azure_table import AzureTable
+from shared.errors import Rejected
+from shared.ports import Write
 from shared.report import Progress
 from shared.services import Services
 from shared.tally import Sum
@@ -52,7 +59,8 @@ def test_i4_verify_and_reconcile_with_real_drift(account: Account) -> None:
     before = account.run("status", "--json").data
     differs = account.run("verify", "--json")
     assert differs.code == 1
-    assert (differs.data["added"], differs.data["corrected"]) == ({"queued": 2, "output": 1}, 3)
+    assert (differs.data["added"], differs.data["differences"]) == ({"queued": 2, "output": 1}, 3)
+    assert "corrected" not in differs.out
     assert re.search(r"queued +2 +0\n", account.run("verify").out)
     assert account.run("status", "--json").data == before
     repaired = account.run("reconcile", "--full")
@@ -84,6 +92,56 @@ def test_i4_a_tally_that_somebody_has_edited(account: Account) -> None:
     assert account.run("reconcile", "--json").data["miscounted"] == {"queued": 5}
     assert account.counts() == (2, 0, 0)
     assert account.run("verify").code == 0
+
+
+def test_rows_that_something_else_has_written(account: Account) -> None:
+    """Said by verify and by reconcile, in words and in the document; the counts are those of the other rows."""
+
+    async def write(services: Services) -> None:
+        stored = await services.counts.open()
+        rows = [Write(f"{number:032x}", {"present": True, "folder": "queued"}, None) for number in (1, 2)]
+        await services.table.commit(stored.partition, rows)
+
+    account.do(write)
+    told = account.run("verify")
+    assert (told.code, "UNREADABLE: 2 rows" in told.out) == (1, True)
+    assert "UNREADABLE: 2 rows" in account.run("reconcile", "--full").out
+    assert account.run("verify", "--json").data["unreadable"] == 2
+    assert account.counts() == (0, 0, 0)
+
+
+def test_blobs_whose_rows_storage_does_not_take(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are said as a number; the others are counted."""
+    account.upload_before_now("a.jpg", "b.jpg")
+    commit = AzureTable.commit
+
+    async def refuses(self: AzureTable, partition: str, writes: Sequence[Write]) -> list[str]:
+        if any("b.jpg" in str(write.properties) for write in writes):
+            raise Rejected("Table Storage answered 400")
+        return await commit(self, partition, writes)
+
+    monkeypatch.setattr(AzureTable, "commit", refuses)
+    result = account.run("reconcile")
+    assert (result.code, "REFUSED: 1 blobs" in result.out) == (0, True)
+    assert account.counts() == (1, 0, 0)
+
+
+def test_signals_are_not_the_app_s(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C and SIGTERM end the tool as they end any: it has no clients to let go first."""
+    during: list[object] = []
+    monkeypatch.setattr(reconcile, "OLD_WRITERS_SECONDS", 0)
+    monkeypatch.setattr(Bars, "__call__", lambda *_: during.append(signal.getsignal(signal.SIGTERM)))
+    before = signal.signal(signal.SIGTERM, nobody)
+    try:
+        for command in (["reconcile", "--full"], ["recount", "--yes"]):
+            assert account.run(*command).code == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert set(during) == {nobody}
+
+
+def nobody(*_: object) -> None:
+    """Take a signal as whoever started the tool may: the app would put itself before that."""
 
 
 def test_reconcile_a_prefix(account: Account) -> None:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from random import Random
 
 import pytest
 
+from ops import status
 from ops.output import printable
 from ops.work import each
+from shared import quarantine as quarantines
+from shared.clock import SystemClock
 from shared.delivery import Delivery
 from shared.errors import OutcomeUnknown
+from shared.ports import Write
+from shared.quarantine import MAX_BYTES_IN_ROW
 from shared.services import Services
 from shared.settings import Settings
 from tests.ops.conftest import Account
 
+#: Of a body that stands in a blob.
+LARGE = MAX_BYTES_IN_ROW + 1
 BROKEN = '{"eventType": "Microsoft.Storage.Unheard", "subject": "\\u001b[2Jx"}'
 
 
@@ -76,10 +85,12 @@ def test_an_ambiguous_key(account: Account) -> None:
     assert account.run("quarantine", "show", second, "--json").data["key"] == second
 
 
-def test_i5_retry_after_a_fix(account: Account) -> None:
+@pytest.mark.parametrize("padding", [0, LARGE])
+def test_i5_retry_after_a_fix(account: Account, padding: int) -> None:
     """An event that an older release did not understand is applied, and leaves index and container."""
     account.upload("a.jpg")
-    key = account.keep(account.event("a.jpg"))
+    key = account.keep(account.event("a.jpg", padding=padding))
+    assert len(account.names(account.environ["QUARANTINE_CONTAINER"])) == (padding > 0)
     result = account.run("quarantine", "retry", key[:10], "--json")
     assert result.code == 0
     assert (result.data["taken"], result.data["staying"]) == ([key], [])
@@ -117,7 +128,6 @@ def test_retry_all_of_many(account: Account) -> None:
     assert "30 of 32 events taken" in result.out
     assert "2 not understood" in result.out
     assert len(account.kept()) == 2
-    assert len(account.names(account.environ["QUARANTINE_CONTAINER"])) == 2
 
 
 def test_an_outage_keeps_everything(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,10 +161,11 @@ async def test_no_step_begins_after_a_failure() -> None:
     assert await each([], step, stage="x", on_progress=lambda _: None, concurrency=3) is None
 
 
-def test_two_processes_retry_at_once(account: Account) -> None:
+@pytest.mark.parametrize("padding", [0, LARGE])
+def test_two_processes_retry_at_once(account: Account, padding: int) -> None:
     """Both succeed, the event counts once, the quarantine is empty."""
     account.upload("a.jpg")
-    key = account.keep(account.event("a.jpg"))
+    key = account.keep(account.event("a.jpg", padding=padding))
     processes = [account.start("quarantine", "retry", "--all") for _ in range(2)]
     for process in processes:
         _, err = process.communicate(timeout=60)
@@ -177,7 +188,8 @@ async def test_many_retried_twice_at_once(account: Account) -> None:
         assert await asyncio.gather(*(process.quarantine.retry(key, deliver) for process in processes)) == [None, None]
 
     try:
-        keys = [await first.quarantine.put(f"{number}", "?") for number in range(20)]
+        texts = [f"{number}" * (LARGE if number % 2 else 1) for number in range(20)]
+        keys = [await first.quarantine.put(text, "?") for text in texts]
         await asyncio.gather(*map(retry_by_both, keys))
         assert await second.quarantine.count() == 0
         assert [await second.quarantine.body(key) for key in keys] == [None] * 20
@@ -218,11 +230,11 @@ async def test_a_body_that_came_again_is_not_deleted(account: Account) -> None:
     """An event that is delivered again while its retry ends keeps the body that it brought."""
     services = Services(Settings.from_environ(account.environ))
     try:
-        text = account.event("a.jpg")
+        text = account.event("a.jpg", padding=LARGE)
         key = await services.quarantine.put(text, "?")
 
         async def comes_again(_: str) -> None:
-            await services.quarantine._upload(key, text.encode())
+            await services.quarantine._bodies.put(key, text)
 
         assert await services.quarantine.retry(key, comes_again) is None
         assert await services.quarantine.body(key) == text.encode()
@@ -251,7 +263,7 @@ async def test_i5_one_process_retries_an_event_once_at_a_time(account: Account) 
 def test_a_body_that_is_gone_or_changed(account: Account) -> None:
     """Without its body, or with another one, an event is not taken for retried."""
     container = account.blobs.get_container_client(account.environ["QUARANTINE_CONTAINER"])
-    gone, changed = account.keep("1"), account.keep("2")
+    gone, changed = account.keep("1" * LARGE), account.keep("2" * LARGE)
     container.delete_blob(f"{gone}.json")
     container.upload_blob(f"{changed}.json", account.event("a.jpg"), overwrite=True)
     result = account.run("quarantine", "retry", gone, changed, changed, "--json")
@@ -261,6 +273,62 @@ def test_a_body_that_is_gone_or_changed(account: Account) -> None:
     assert "changed" in reasons[changed]
     assert account.run("quarantine", "show", gone).code == 2
     assert account.counts() == (0, 0, 0)
+
+
+def test_an_entry_of_an_older_release(account: Account) -> None:
+    """All bodies were blobs then, and all entries in one partition: list, show, retry and status know them still."""
+    text = account.event("a.jpg")
+    key = hashlib.sha256(text.encode()).hexdigest()
+    account.upload("a.jpg")
+    account.container("quarantine")
+    account.blobs.get_blob_client(account.environ["QUARANTINE_CONTAINER"], f"{key}.json").upload_blob(text)
+    entry = Write(key, {"reason": "?", "received_at": "2026-01-01T00:00:00.000000+00:00", "size_bytes": 7}, None)
+    account.do(lambda services: services.table.commit("quarantine", [entry]))
+    assert account.kept() == [key]
+    assert account.run("status", "--json").data["quarantined"] == 1
+    assert account.run("quarantine", "show", key[:8], "--json").data["text"] == text
+    assert account.run("quarantine", "retry", "--all", "--json").data["taken"] == [key]
+    assert (account.kept(), account.names(account.environ["QUARANTINE_CONTAINER"])) == ([], [])
+
+
+def test_purge(account: Account) -> None:
+    """By the retention, or by an age that is given; what is younger stays; only what is a number of days is an age."""
+    keys = {account.keep(text) for text in ("1", "2" * LARGE)}
+    assert account.run("quarantine", "purge", "--json").data["dropped"] == 0
+    assert set(account.kept()) == keys
+    assert account.run("quarantine", "purge", "--older-than", "0.5").out == "0 events older than 0.5 days dropped\n"
+    done = account.run("quarantine", "purge", "--older-than", "0", "--json")
+    assert (done.code, done.data["dropped"], done.data["older_than_days"]) == (0, 2, 0)
+    assert account.kept() == []
+    for wrong in ("-1", "x", "nan", "1e9"):
+        assert account.run("quarantine", "purge", f"--older-than={wrong}").code == 2
+
+
+def test_purge_by_the_retention(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is older than the setting says goes, body and all, a second after the last of it was written."""
+    key = account.keep("2" * LARGE)
+    later = datetime.now(UTC) + timedelta(days=2)
+    monkeypatch.setattr(SystemClock, "now", lambda _: later)
+    assert account.run("quarantine", "purge", "--json").data["dropped"] == 0
+    monkeypatch.setenv("QUARANTINE_RETENTION_DAYS", "1")
+    assert account.run("quarantine", "purge", "--json").data == {
+        "account": account.run("status", "--json").data["account"],
+        "table": account.environ["COUNTS_TABLE"],
+        "dropped": 1,
+        "older_than_days": 1,
+    }
+    assert (account.kept(), account.names(account.environ["QUARANTINE_CONTAINER"])) == ([], []), key
+
+
+def test_more_than_are_counted(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above a bound `status` says "more than"."""
+    for text in "123":
+        account.keep(text)
+    for module in (quarantines, status):
+        monkeypatch.setattr(module, "MAX_COUNTED", 2)
+    data = account.run("status", "--json").data
+    assert (data["quarantined"], data["quarantined_more"]) == (2, True)
+    assert "quarantine   more than 2 events" in account.run("status").out
 
 
 def test_retry_needs_keys_or_all(account: Account) -> None:

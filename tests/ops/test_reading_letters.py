@@ -32,14 +32,23 @@ def test_what_is_no_event_is_kept_as_it_is() -> None:
     assert read_letters(b"[]") == []
 
 
+@pytest.mark.parametrize("schema", ["eventgrid", "cloudevents"])
+def test_an_event_alone_is_an_array_of_one(schema: str) -> None:
+    """Each event is the same letter alone in its blob as among others."""
+    together = json.loads((LETTERS / f"{schema}.json").read_bytes())
+    letters = read_letters(json.dumps(together).encode())
+    assert [letter for event in together for letter in read_letters(json.dumps(event).encode())] == letters
+
+
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
         (b"", "not JSON"),
         (b"[{", "not JSON"),
         (b"\xff\xfe", "not JSON"),
-        (b'{"deadLetterReason": "x"}', "not an array"),
-        (b"null", "not an array"),
+        (b'{"eventType": "y"}', "element 1 has no deadLetterReason"),
+        (b"null", "neither an event nor an array"),
+        (b'"deadLetterReason"', "neither an event nor an array"),
         (b'[{"deadLetterReason": "x"}, {"eventType": "y"}]', "element 2 has no deadLetterReason"),
         (b"[7]", "element 1 has no deadLetterReason"),
         (b"[[]]", "element 1 has no deadLetterReason"),

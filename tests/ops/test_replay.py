@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ops.dead_letters import Letter
-from ops.replay import foresee
+from ops.replay import OF_ANOTHER_TOPIC, foresee
 from shared.delivery import Delivery
 from shared.errors import OutcomeUnknown
 from shared.settings import Settings
@@ -114,6 +114,27 @@ def test_i5_what_is_not_understood_goes_to_quarantine(account: Account, dead: st
     assert (result.code, result.data["outcomes"]["newly quarantined"], result.data["blobs_deleted"]) == (0, 1, 3)
     (key,) = account.kept()
     assert account.run("quarantine", "show", key, "--json").data["event"] == {"eventType": "Unheard", "subject": "y"}
+
+
+def test_an_event_alone_in_its_blob(account: Account, dead: str) -> None:
+    """It is replayed, and its blob deleted, like an array of one."""
+    (event,) = json.loads(account.letters("eventgrid"))[:1]
+    account.upload("alone/1.json", dead, json.dumps(event).encode())
+    result = account.run("replay", f"{dead}/alone", "--delete", "--json")
+    assert (result.code, result.data["events"], result.data["blobs_deleted"]) == (0, 1, 1)
+    assert sum(account.counts()) == 1
+
+
+def test_events_of_other_topics_are_left_where_they_are(
+    account: Account, dead: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said, not counted, and their blobs are not deleted: nothing else has them."""
+    monkeypatch.setenv("EVENT_TOPICS", "/subscriptions/another")
+    foreseen = account.run("replay", dead, "--dry-run", "--json").data["outcomes"]
+    result = account.run("replay", dead, "--delete", "--json")
+    assert result.data["outcomes"] == foreseen == {OF_ANOTHER_TOPIC: 5}
+    assert (result.code, result.data["blobs_deleted"], len(account.names(dead))) == (1, 0, 2)
+    assert (account.counts(), account.kept()) == ((0, 0, 0), [])
 
 
 def test_malformed_blobs_are_reported_and_left_alone(account: Account, dead: str) -> None:

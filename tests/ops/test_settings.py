@@ -178,6 +178,7 @@ def test_storage_errors_say_what_to_do(error: StorageError, advice: str) -> None
     """One line each, with advice that fits."""
     assert advice in explain(error)
     assert "\n" not in explain(error)
+    assert ("check the key" in explain(error)) is ("roles" in advice)
     assert exit_of(error) == 4
 
 

@@ -167,7 +167,7 @@ class App:
         self.corrections = CountingWriter(self.writer)
         parts = Parts(table, self.counts, self.corrections, heads, listing, folders, clock)  # type: ignore[arg-type]
         self.reconciler = Reconciler(parts)
-        self.quarantine = Quarantine(table, service, QUARANTINE, clock)  # type: ignore[arg-type]
+        self.quarantine = Quarantine(table, service, QUARANTINE, clock, random)  # type: ignore[arg-type]
         self.delivery = Delivery(
             folders,
             self.counts,

@@ -17,7 +17,7 @@ from shared.counts import PARTITION, TALLY_KEY
 from shared.errors import StorageError
 from shared.folders import FolderMap
 from shared.ports import Entity, Write
-from shared.quarantine import PARTITION as PARTITION_OF_QUARANTINE
+from shared.quarantine_rows import PARTITIONS as PARTITIONS_OF_QUARANTINE
 from shared.report import Report
 from tests.fakes.memory_table import TableState
 from tests.fakes.world import FOLDER_MAP, NEW_MAP
@@ -191,9 +191,9 @@ class World:
 
         task = reader.loop.spawn(read())
         self.run_until(task.done, 600, "the quarantine is read")
-        wrongly = self.state.partitions.get(PARTITION_OF_QUARANTINE, {}).keys() & {
-            hashlib.sha256(event.text.encode()).hexdigest() for event in self.grid.events if event.is_countable
-        }
+        countable = [event.text for event in self.grid.events if event.is_countable]
+        there = {key for name in PARTITIONS_OF_QUARANTINE for key in self.state.partitions.get(name, {})}
+        wrongly = there & {hashlib.sha256(text.encode()).hexdigest() for text in countable}
         if wrongly:
             self.checker.fail("I5", f"good events were put into quarantine: {sorted(wrongly)}")
         for event in kept:

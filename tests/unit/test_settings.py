@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -136,6 +137,7 @@ def test_no_waiters_at_all_is_not_a_limit():
     """Zero is the default, not a server that holds nobody."""
     assert read(MAX_WAITERS="0").max_waiters == read().max_waiters
     assert read(MAX_WAITERS="1").max_waiters == 1
+    assert read(QUARANTINE_RETENTION_DAYS="7").quarantine_retention == timedelta(days=7)
 
 
 def test_blank_is_not_set():
@@ -233,6 +235,7 @@ def test_suffixes(value, suffixes):
         ("MAX_WAIT_SECONDS", ["0", "0.9", "201", "1m", "nan", "inf"]),
         ("MAX_STREAM_SECONDS", ["0", "481", "600", "nan", "-inf"]),
         ("HEARTBEAT_SECONDS", ["0", "121", "nan"]),
+        ("QUARANTINE_RETENTION_DAYS", ["-1", "36501", "1.5", "for ever"]),
         ("MAX_WAITERS", ["-1", "100001", "1.5", "many", "1e3"]),
         ("RECONCILE_ON_START", ["yes", "2", "on"]),
         ("VERIFY_DELETES", ["no", "off", "truee"]),
