@@ -44,7 +44,7 @@ async def verify(services: Services, given: argparse.Namespace, out: Output) -> 
     with out.bars() as bars:
         report = await services.reconciler.verify(on_progress=bars)
     _show(report, out, "differences", ("not counted", "counted, not there"))
-    return Exit.DIFFERENCES if report.corrected or report.unreadable else Exit.DONE
+    return Exit.DONE if report.is_exact else Exit.DIFFERENCES
 
 
 async def recount_(services: Services, given: argparse.Namespace, out: Output) -> Exit:
@@ -109,12 +109,17 @@ def _show(report: Report, out: Output, what: str, sides: tuple[str, str]) -> Non
         text.append(f"MISCOUNTED: {off}: the tally disagreed with its own rows, so something else writes to the table")
     if report.refused:
         text.append(f"REFUSED: {report.refused:,} blobs are not counted: storage does not take their rows")
+    if report.disputed:
+        text.append(
+            f"DISPUTED: listing and ledger differ by {report.disputed:,} names, and no look at a blob says so "
+            "(docs/operations.md)"
+        )
     if report.unreadable:
         text.append(
             f"UNREADABLE: {report.unreadable:,} rows make no sense and count nothing: something else wrote them"
         )
     said = "counted" if report.bootstrap and what == "corrected" else what
-    found = f"{report.corrected:,} {said}" if report.corrected else "the counts are exact"
+    found = "the counts are exact" if report.is_exact else f"{report.corrected:,} {said}"
     how = "first reconciliation, " if report.bootstrap else "resumed, " if report.resumed else ""
     text.append(f"{found}: {how}{report.listed:,} listed in {report.duration_seconds:.1f} s")
     out.show(data, *text)

@@ -8,9 +8,9 @@ ports      ports (what the engines need of the outside world)
 engines    writer (planning, memory, turns, counts), watch (waiters, offers),
            reconcile (passes, comparison, audit, checkpoint, marks,
            tombstones, reports), recount, announce, delivery
-adapters   azure_table (transactions), heads, listing, quarantine, topic, auth, keys,
-           endpoints (answers, cors, presence), openapi, health, export,
-           telemetry, shutdown, runtime_leak
+adapters   azure_table (transactions), heads, listing, quarantine (its rows and
+           bodies), topic, auth, keys, endpoints (answers, cors, presence),
+           openapi, health, export, telemetry, unheard, shutdown, runtime_leak
 root       services (built from settings)
 ========== ==================================================================
 """

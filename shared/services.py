@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from contextlib import AsyncExitStack
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +31,7 @@ from shared.quarantine import Quarantine
 from shared.reconcile import Reconciler
 from shared.topic import GridTopic
 from shared.transactions import Transactions
+from shared.unheard import Unheard
 from shared.watch import Watch
 from shared.writer import Writer
 
@@ -196,8 +198,10 @@ class _Process:
     def __init__(self) -> None:
         self._starting: asyncio.Task[Services] | None = None
         self._started: Services | None = None
+        self._unheard = Unheard(SystemClock())
 
     async def services(self, settings: Settings) -> Services:
+        self._unheard.begin_invocation()
         if self._started is not None:
             return self._started
         if self._starting is None or (self._starting.done() and self._starting.exception() is not None):
@@ -205,8 +209,8 @@ class _Process:
         self._started = await asyncio.shield(self._starting)
         return self._started
 
-    @staticmethod
-    async def _start(settings: Settings) -> Services:
+    async def _start(self, settings: Settings) -> Services:
+        logging.getLogger("shared").addHandler(self._unheard)  # once, however often it is asked for
         services = Services(settings)
         try:
             await services.start()
@@ -222,7 +226,7 @@ _process = _Process()
 
 
 async def get(settings: Settings) -> Services:
-    """Return this process's services, starting them on first use.
+    """Return this process's services, starting them on first use. Each invocation begins with this.
 
     Raises:
         StorageError: Storage is not there (yet); the next call tries again.

@@ -10,15 +10,15 @@ import threading
 from pathlib import Path
 
 from .errors import AppError, HostError, SetupError
+from .logs import Formatter
 from .serve import Options, serve
 from .settings import refuse_production
 
 
 def main() -> int:
     """Run the host; the exit status is 0 after SIGINT or SIGTERM, 1 if it cannot start."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    logging.getLogger().handlers[0].setFormatter(Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     for chatty in ("azure", "asyncio", "httpx"):  # the runtime logs two lines for each invocation
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:

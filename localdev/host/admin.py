@@ -48,8 +48,11 @@ class Admin:
             raise Refusal(HTTPStatus.BAD_REQUEST)
         text = _input(body)
         timer = self._timers.by_name.get(function.name)
-        run = timer.fire() if timer is not None else self._worker.invoke(function, text)
-        task: asyncio.Task[Any] = asyncio.get_running_loop().create_task(run)
+        task: asyncio.Task[Any] = (
+            asyncio.get_running_loop().create_task(timer.fire())
+            if timer is not None
+            else self._worker.invoke(function, text)
+        )
         Endpoint.running.add(task)
         task.add_done_callback(Endpoint.running.discard)
         return Answer(HTTPStatus.ACCEPTED)

@@ -27,6 +27,7 @@ from azure_functions_runtime.http_v2 import http_coordinator
 from azure_functions_runtime.native_invocation import invocation_request_native
 
 from .errors import AppError
+from .logs import start_invocation
 from .protos import PROTOS, HttpInput, HttpInvocation, StatusResult
 from .settings import is_disabled
 
@@ -108,11 +109,11 @@ class Worker:
     def start_http(self, function: Function, params: dict[str, str], invocation_id: str) -> asyncio.Task[Any]:
         """Start the invocation of an HTTP function; the request itself goes to `http_port` under the same id."""
         message = HttpInvocation(invocation_id, function.function_id, [HttpInput(function.trigger["name"], params)])
-        task = self._track(asyncio.get_running_loop().create_task(runtime.invocation_request(message)))
+        task = self._track(start_invocation(runtime.invocation_request(message)))
         task.add_done_callback(lambda task: _release(invocation_id) if task.cancelled() else None)
         return task
 
-    async def invoke(self, function: Function, text: str) -> bool:
+    def invoke(self, function: Function, text: str) -> asyncio.Task[bool]:
         """Run a function that has no HTTP trigger.
 
         Args:
@@ -120,11 +121,9 @@ class Worker:
             text: JSON text of what triggered it, passed on as it is.
 
         Returns:
-            Whether it succeeded. A failure is logged; an overrun of `functionTimeout` ends the worker.
+            The invocation: whether it succeeded. A failure is logged; an overrun of `functionTimeout` ends the worker.
         """
-        task = asyncio.get_running_loop().create_task(self._invoke(function, text))
-        self._track(task)
-        return await task
+        return self._track(start_invocation(self._invoke(function, text)))
 
     def note_overrun(self, function: Function) -> None:
         """A function took too long: nothing but the end of its worker ends it for certain."""

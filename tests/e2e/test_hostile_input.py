@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from random import Random
 
 import pytest
 
 from localdev.host import newtonsoft
+from shared.clock import to_iso
 from shared.errors import EventNotUnderstood
 from shared.events import BLOB_DELETED, parse
 from shared.services import Services
@@ -112,7 +114,7 @@ def valid_event(name: str, sequence: int) -> dict[str, object]:
         "topic": "/subscriptions/x",
         "eventType": "Microsoft.Storage.BlobCreated",
         "subject": f"/blobServices/default/containers/input/blobs/{name}",
-        "eventTime": "2099-01-01T00:00:00Z",
+        "eventTime": to_iso(datetime.now(UTC)),  # ahead of every clock it would decide nothing
         "data": {"api": "PutBlob", "eTag": "0x1", "sequencer": f"{sequence:048x}", "url": "ignored"},
         "dataVersion": "",
         "metadataVersion": "1",

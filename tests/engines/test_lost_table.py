@@ -16,6 +16,7 @@ from shared import services
 from shared.azure_table import AzureTable
 from shared.counts import PARTITION, TALLY_KEY
 from shared.errors import CountsNotReady, OutcomeUnknown, StorageError, TableAbsent
+from shared.folders import FOLDERS
 from shared.ports import Write
 from shared.settings import Settings
 from shared.transactions import Transactions
@@ -259,3 +260,21 @@ def test_the_memory_table_loses_as_the_port_says() -> None:
         assert await table.read("p", "a") is None
 
     asyncio.run(lose())
+
+
+async def test_the_timer_is_the_first_to_meet_the_loss(azurite: Azurite, unique: str) -> None:
+    """One run of what the trigger calls makes the table, and the counts ready: nothing waits for the next run."""
+    environ = {"STORAGE": azurite.connection_string, "COUNTS_TABLE": unique}
+    environ |= {f"{folder.upper()}_FOLDER": f"{unique}-{folder}" for folder in FOLDERS}
+    app = services.Services(Settings.from_environ(environ))
+    try:
+        await app.table.create()
+        await app.reconcile()
+        epoch = (await app.counts.open()).tally.epoch
+        await app.table._client.delete_table()
+        await app.reconcile()
+        stored = await app.counts.read()
+        assert stored is not None
+        assert (stored.tally.ready, stored.tally.epoch != epoch) == (True, True)
+    finally:
+        await app.close()
