@@ -174,9 +174,9 @@ class Writer:
         while True:
             plan: Plan | None = None
             try:
-                stored = self._tally.get() or await self._read_tally()
-                if stored.etag == conflicting_etag:
-                    self._distrust(batch)  # the tally was not what conflicted: the index is only a hint
+                stored = self._known_tally() or await self._read_tally()
+                if stored.etag == conflicting_etag:  # the tally was not what conflicted: the index is only a hint
+                    self._distrust(batch)
                 plan = await self._plan(batch, stored)
                 if plan.writes_rows_only and not self._tally.is_fresh(self._clock.monotonic()):
                     stored = await self._read_tally()  # no condition on it would stop a writer of an old generation
@@ -237,10 +237,9 @@ class Writer:
 
     async def read_row(self, path: str) -> Remembered:
         """Read the row of a path: what :meth:`observe` takes as its condition."""
-        stored = self._tally.get() or await self._counts.read()
-        if stored is None:
-            return await self._read_row(path, PARTITION, "")
-        return await self._read_row(path, stored.partition, stored.tally.doubt)
+        stored = self._known_tally() or await self._counts.read()
+        where = (stored.partition, stored.tally.doubt) if stored is not None else (PARTITION, "")
+        return await self._read_row(path, *where)
 
     async def _read_row(self, path: str, partition: str, doubt: str) -> Remembered:
         self.stats.reads += 1
@@ -252,6 +251,11 @@ class Writer:
         if row.path and row.path != path:
             raise Rejected(f"the paths {path!r} and {row.path!r} share a 128-bit row key")
         return self._rows.remember(path, Remembered(replace(row, path=path), entity.etag, asked_at, partition, doubt))
+
+    def _known_tally(self) -> StoredTally | None:
+        """Return the tally as remembered, unless this process has learnt of a newer generation since."""
+        stored = self._tally.get()
+        return stored if stored is not None and stored.partition == self._counts.partition else None
 
     async def _read_tally(self) -> StoredTally:
         self.stats.reads += 1

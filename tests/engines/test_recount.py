@@ -113,7 +113,7 @@ async def test_a_plan_takes_rows_of_the_generation_of_its_tally(world: World) ->
     world.clock.advance(31)
     await other.counts.confirm()
     base = await other.writer.read_row("queued/a.jpg")
-    assert base.partition == "g1"  # as its tally, whatever else it knows
+    assert base.partition == "g2"  # what is remembered of the old one is forgotten by now
     await asyncio.gather(
         other.delivery.take(world.blobs.put("queued/a.jpg")), other.delivery.take(world.blobs.delete("queued/b.jpg"))
     )
@@ -274,3 +274,15 @@ async def test_two_recounts_at_once(world: World) -> None:
     assert stored is not None
     assert stored.tally.ready
     assert dict(stored.tally.sums) == truth(world, stored.tally)
+
+
+async def test_an_idle_process_compares_a_directory_in_the_new_generation(world: World) -> None:
+    """All that it remembers is of the old one, and its settings are the same: nobody refuses it anything."""
+    idle = world.new_process()
+    await idle.delivery.take(world.blobs.put("queued/case/a.jpg"))
+    await start_anew(world, world.new_process())
+    world.clock.advance(60)
+    await idle.delivery.take(world.blobs.delete_directory("queued/case"))
+    stored = await world.new_process().counts.read()
+    assert stored is not None
+    assert (stored.partition, stored.tally.counts()["queued"]) == ("g2", 0)

@@ -174,6 +174,7 @@ MUTANTS: dict[str, Mutant] = {
         "writer",
         "            base = await self.read_row(path)\n            head = await self._heads.head(container, name)\n",
         "            head = await self._heads.head(container, name)\n            base = await self.read_row(path)\n",
+        only_in="looks",  # an event has to be decided between the look and the read of its row
     ),
     "look given up when its row has changed": _edit(
         "writer",
@@ -370,6 +371,11 @@ MUTANTS: dict[str, Mutant] = {
         "writer",
         "        entity = await self._table.read(partition, row_key(path))\n",
         "        entity = await self._table.read(PARTITION, row_key(path))\n",
+    ),
+    "tally of a former generation used although another is known": _edit(
+        "writer",
+        "stored is not None and stored.partition == self._counts.partition else None",
+        "stored is not None else None",
     ),
     "rows of the new generation dropped with the former ones": _edit(
         "recount",
