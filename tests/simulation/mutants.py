@@ -279,7 +279,7 @@ MUTANTS: dict[str, Mutant] = {
         "delivery", "(self._take(change) for change in changes)", "(self._take(change) for change in changes[:2])"
     ),
     "what cannot be counted acknowledged and not kept": _edit(
-        "delivery", "        await self._quarantine.put(text, reason)\n", "        await asyncio.sleep(0)\n"
+        "delivery", "            await self._quarantine.put(text, refusal)\n", "            await asyncio.sleep(0)\n"
     ),
     "rejection by something in between taken for storage's": _edit(
         "writer", "error if error.by_service else Refused(str(error))", "error"
