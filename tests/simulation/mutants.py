@@ -227,6 +227,7 @@ MUTANTS: dict[str, Mutant] = {
         "comparison",
         "self._report.count(seen.folder, (await self._writer.observe(seen, base)).delta)",
         "self._report.count(seen.folder, (await self._writer.observe(seen, await self._writer.read_row(seen.path))).delta)",
+        only_in="late events",  # an event has to come between a look and its commit
     ),
     "ready set before bootstrap ends": _edit(
         "reconcile",
@@ -238,6 +239,7 @@ MUTANTS: dict[str, Mutant] = {
         "audit",
         "            tally = stored.tally.holding(",
         "            stored = await parts.counts.open()\n            tally = stored.tally.holding(",
+        only_in="loss",  # a count has to change within the moment of an audit
     ),
     "checkpoint written before its page": _edit(
         "passes",
