@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from urllib.parse import quote
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from shared.counts import ForeignTally
 from shared.folders import FolderMap, Location
-from shared.ports import Head
+from shared.ports import Head, Write
 from tests.engines.listings import killed_at
 from tests.fakes.memory_blobs import SkewedClock, url
 from tests.fakes.world import FOLDER_MAP, Process, World
@@ -245,3 +246,28 @@ async def test_i2_a_look_that_began_before_a_directory_was_deleted_is_made_anew(
     await slow.delivery.take(created)
     assert world.stored_tally().sums == world.truth()
     assert await world.process.reconciler._marks.all() == []
+
+
+async def test_i2_late_events_are_stopped_before_a_directory_is_marked(world: World) -> None:
+    """Else another process could compare it, and unmark it, while a late event still gets through."""
+    await world.process.delivery.take(world.blobs.put("queued/case/a.jpg"))
+    world.clock.advance(1)
+    commit, written = world.table.commit, []
+
+    async def noted(partition: str, writes: Sequence[Write]) -> list[str]:
+        written.append(partition)
+        return await commit(partition, writes)
+
+    world.table.commit = noted  # type: ignore[method-assign]
+    await world.process.delivery.take(world.blobs.delete_directory("queued/case"))
+    assert written[:2] == ["g1", "control"]
+
+
+async def test_i2_an_older_directory_lets_no_newer_late_event_through(world: World) -> None:
+    """Directories' events come in any order, too: what is in doubt stays in doubt."""
+    older = world.blobs.delete_directory("queued/case-1")
+    world.clock.advance(100)
+    newer = world.blobs.delete_directory("queued/case-2")
+    for event in (newer, older):
+        await world.process.delivery.take(event)
+        assert world.stored_tally().known_since == world.clock.now()
