@@ -91,23 +91,26 @@ class Quarantine:
         if key in self._retried:  # it is here, and retry() asks whether it has to stay
             self._retried[key] = reason
             return key
-        row: Properties = {"reason": _clean(reason), "received_at": to_iso(self._clock.now()), "size_bytes": size_bytes}
         is_for_row = size_bytes <= MAX_BYTES_IN_ROW and not _NOT_FOR_ROWS.search(text)
         added = 0
         if is_for_row:
             try:
-                added = await self._rows.add(key, {**row, "body": text, "holds_body": True})
+                # Nothing of the row is held here: thousands of events may wait at a time.
+                added = await self._rows.add(key, self._row(reason, size_bytes) | {"body": text, "holds_body": True})
             except Rejected:  # whatever it is that the table does not take, a blob may hold it
                 is_for_row = False
         if not is_for_row:
             await self._bodies.put(key, text)
-            added = await self._rows.add(key, row)
+            added = await self._rows.add(key, self._row(reason, size_bytes))
         if added:
             self.added += added
             telemetry.QUARANTINED.add(added)
             more = f" (and {added - 1} more)" if added > 1 else ""
-            log.warning("event quarantined: %s%s", row["reason"], more, extra={"quarantine_key": key})
+            log.warning("event quarantined: %s%s", _clean(reason), more, extra={"quarantine_key": key})
         return key
+
+    def _row(self, reason: str, size_bytes: int) -> Properties:
+        return {"reason": _clean(reason), "received_at": to_iso(self._clock.now()), "size_bytes": size_bytes}
 
     def is_retried(self, text: str) -> bool:
         """Tell whether this is an event that :meth:`retry` is delivering."""

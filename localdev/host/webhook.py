@@ -11,7 +11,6 @@ Sources: HttpRequestProcessor and EventGridExtensionConfigProvider of Azure/azur
 real extension (tests/facts/event_grid_webhook.jsonl), each of which is a test.
 """
 
-import asyncio
 from http import HTTPStatus
 from typing import Any
 
@@ -46,7 +45,7 @@ class EventGridWebhook:
             return Answer(HTTPStatus.OK, headers=(("webhook-allowed-origin", ORIGIN),))
         match call.headers.get("aeg-event-type", "").lower():
             case "notification":
-                return await self._deliver(function, _content(call))
+                return await self._deliver(function, elements(_content(call)))
             case "subscriptionvalidation":
                 return _validate(_content(call))
             case "unsubscribe":
@@ -54,12 +53,11 @@ class EventGridWebhook:
             case _:
                 raise Refusal(HTTPStatus.BAD_REQUEST)
 
-    async def _deliver(self, function: Function, events: Any) -> Answer:
-        texts = elements(events)
-        succeeded = await asyncio.gather(*(self._worker.invoke(function, text) for text in texts if text is not None))
+    async def _deliver(self, function: Function, texts: list[str | None]) -> Answer:
+        succeeded = await self._worker.invoke(function, *(text for text in texts if text is not None))
         if None in texts:
             raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR)
-        if all(succeeded):
+        if succeeded:
             return Answer(HTTPStatus.ACCEPTED)
         return Answer.of_text(HTTPStatus.INTERNAL_SERVER_ERROR, f"Exception while executing function: {function.name}")
 

@@ -113,17 +113,17 @@ class Worker:
         task.add_done_callback(lambda task: _release(invocation_id) if task.cancelled() else None)
         return task
 
-    def invoke(self, function: Function, text: str) -> asyncio.Task[bool]:
-        """Run a function that has no HTTP trigger.
+    def invoke(self, function: Function, *texts: str) -> asyncio.Task[bool]:
+        """Run a function that has no HTTP trigger, once for each text, all at once.
 
         Args:
             function: the function.
-            text: JSON text of what triggered it, passed on as it is.
+            texts: JSON texts of what triggered it, passed on as they are.
 
         Returns:
-            The invocation: whether it succeeded. A failure is logged; an overrun of `functionTimeout` ends the worker.
+            Whether all invocations succeeded. A failure is logged; an overrun of `functionTimeout` ends the worker.
         """
-        return self._track(start_invocation(self._invoke(function, text)))
+        return self._track(asyncio.create_task(self._invoke_all(function, texts)))
 
     def note_overrun(self, function: Function) -> None:
         """A function took too long: nothing but the end of its worker ends it for certain."""
@@ -150,19 +150,14 @@ class Worker:
             await asyncio.wait(self._server, timeout=0.5)
         return all(task.done() for task in self._server)
 
-    async def _invoke(self, function: Function, text: str) -> bool:
-        inputs = [(function.trigger["name"], Datum(text, "json"))]
+    async def _invoke_all(self, function: Function, texts: tuple[str, ...]) -> bool:
+        """Run them under one time limit: there may be thousands, and each has begun by now."""
         try:
             async with asyncio.timeout(self.timeout_seconds):
-                succeeded, _, _, error, _ = await invocation_request_native(
-                    str(uuid.uuid4()), function.function_id, inputs, {}
-                )
+                return all(await asyncio.gather(*(start_invocation(_invoke(function, text)) for text in texts)))
         except TimeoutError:
             self.note_overrun(function)
             return False
-        if not succeeded:  # the runtime has logged the traceback
-            log.error("%s failed: %s", function.name, error)
-        return bool(succeeded)
 
     def _track(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
         self._running.add(task)
@@ -190,6 +185,14 @@ class Worker:
             await writer.wait_closed()
             return True
         return False
+
+
+async def _invoke(function: Function, text: str) -> bool:
+    inputs = [(function.trigger["name"], Datum(text, "json"))]
+    succeeded, _, _, error, _ = await invocation_request_native(str(uuid.uuid4()), function.function_id, inputs, {})
+    if not succeeded:  # the runtime has logged the traceback
+        log.error("%s failed: %s", function.name, error)
+    return bool(succeeded)
 
 
 def _release(invocation_id: str) -> None:
