@@ -88,6 +88,7 @@ class Checker:
         self.versions: dict[str, tuple[object, ...]] = {}
         self.visible_changes: list[tuple[float, str]] = []
         self.on_visible_change: Callable[[], None] = lambda: None
+        self.on_listed: Callable[[], None] = lambda: None
         #: What looks at blobs were answered: path, Date, present.
         self._looks: set[tuple[str, datetime, bool]] = set()
         self._listed: set[tuple[str, datetime]] = set()
@@ -126,6 +127,7 @@ class Checker:
     def listed(self, container: str, names: list[str], date: datetime) -> None:
         """A page of a listing is answered."""
         self._listed.update((f"{container}/{name}", date.replace(microsecond=0)) for name in names)
+        self.on_listed()
 
     # What senders are told
 

@@ -12,6 +12,8 @@ from shared.checkpoint import AlreadyRunning
 from shared.counts import StoredTally
 from shared.errors import StorageError
 from shared.folders import FolderMap
+from shared.ledger import row_key
+from shared.ports import Entity
 from shared.recount import recount
 from shared.report import Report
 from tests.fakes.world import FOLDER_MAP, NEW_MAP
@@ -234,11 +236,11 @@ def loss(seed: int) -> World:
     return world
 
 
-def _redeliver(world: World, count: int) -> None:
+def _redeliver(world: World, count: int, *, within_seconds: float = 60) -> None:
     """Deliver events again that have been acknowledged long ago."""
     known = [event for event in world.grid.events if event.deliveries]
     for _ in range(count if known else 0):
-        world.grid.deliver(world.random.choice(known), 60 * world.random.random())
+        world.grid.deliver(world.random.choice(known), within_seconds * world.random.random())
 
 
 def horizon(seed: int) -> World:
@@ -434,6 +436,8 @@ def tampering(seed: int) -> World:
             return world
         world.tamper(random.choice([1, 2, 5]))
         if random.random() < 0.5:
+            _heal_by_events(world)
+        if random.random() < 0.5:
             reconciling = Reconciling(world, every_seconds=1, full=0.1, slices=(0.05, 0.2, 1.0))
             world.run(20)
             reconciling.is_over = True
@@ -446,6 +450,30 @@ def tampering(seed: int) -> World:
         world.drain()
     world.checker.check_exact("after late duplicates of what was reconciled")
     return world
+
+
+def _heal_by_events(world: World) -> None:
+    """A row that makes no sense decides nothing: whatever event meets it, it says what the account holds afterwards."""
+    rows = world.state.partitions[world.checker.current]
+    touched = {path for path in sorted(world.checker.present) if not _makes_sense(rows.get(row_key(path)), path)}
+    known = [event for event in world.grid.events if event.deliveries and touched & {*event.paths}]
+    met = world.random.sample(known, min(len(known), 20))
+    for event in met:
+        world.grid.deliver(event, 10 * world.random.random())
+    world.drain()
+    for path in sorted(touched & {path for event in met for path in event.paths}):
+        row = rows.get(row_key(path))
+        if row is None or row.properties["present"] is not world.checker.should_count(path):
+            world.checker.fail("I4", f"the row of {path} made no sense, met an event, and is {row}")
+
+
+def _makes_sense(row: Entity | None, path: str) -> bool:
+    properties = row.properties if row is not None else {"path": path, "folder": "queued", "present": True}
+    return (
+        properties.get("path") == path
+        and properties.get("folder") in FOLDERS
+        and isinstance(properties.get("present"), bool)
+    )
 
 
 def generations(seed: int) -> World:
@@ -496,6 +524,7 @@ def _start_anew(world: World, folders: FolderMap) -> None:
     world.grid.habits.delay = lambda: random.random() * random.choice([0.1, 2, 20])
     done: list[bool] = []
     _operate(world, folders, done)
+    world.checker.on_listed = lambda: _redeliver(world, 3, within_seconds=0.1)
     kind = random.choice(KINDS)
     is_foreign = random.random() < 0.3
     known, world.containers = world.containers, ("inbox", "queued") if is_foreign else world.containers
@@ -511,6 +540,7 @@ def _start_anew(world: World, folders: FolderMap) -> None:
     world.network.faults = Faults()  # a run of a hundred requests does not end while one in five has no answer
     world.run_until(lambda: traffic.is_over and bool(done), 3600, "a recount ends")
     world.network.faults = storms
+    world.checker.on_listed = lambda: None
     world.containers = known
     world.run(200)
     world.grid.habits.delay = ordinary
