@@ -171,7 +171,9 @@ class Counts:
             try:
                 await self._table.commit(current.partition, [current.write(moved)])
             except Conflict:
-                current = await self._read_current() or current
+                current = await self._read_current()
+                if current is None:  # somebody has deleted it: nothing is counted that could be moved
+                    return await self.open()
                 continue
             self.partition = made.partition
             return made

@@ -71,6 +71,49 @@ async def test_recount_counts_what_the_new_map_says(world: World) -> None:
     assert (await new_process(world).watch.latest()).tally == stored.tally
 
 
+async def test_the_rows_of_all_former_generations_are_dropped(world: World) -> None:
+    """However many there are: pages of them, and what an earlier recount has left when it was cut."""
+    for number in range(450):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number}.jpg"))
+    left = dict(world.table.entities("g1"))
+    await start_anew(world, world.new_process())
+    for key, entity in left.items():
+        if key != TALLY_KEY:
+            await world.table.commit("g1", [Write(key, dict(entity.properties), None)])
+    said: list[int] = []
+    process = world.new_process()
+    await recount(
+        world.table,
+        process.counts,
+        process.reconciler,
+        world.clock,
+        lambda progress: said.append(progress.done) if progress.stage == "dropping the old rows" else None,
+    )
+    assert [list(world.table.entities(partition)) for partition in ("g1", "g2")] == [[TALLY_KEY], [TALLY_KEY]]
+    assert said == sorted(said)
+    assert said[-1] == 900
+    assert (await world.new_process().watch.latest()).tally.counts()["queued"] == 450
+
+
+async def test_a_tally_that_was_deleted_while_it_is_moved(world: World) -> None:
+    """There is nothing left to move: the counts begin as on an account that was never counted."""
+    await fill(world)
+    process = new_process(world)
+    commit = world.table.commit
+
+    async def deleting(partition: str, writes: Sequence[Write]) -> list[str]:
+        if any((write.properties or {}).get("moved_to") for write in writes):
+            world.table.commit = commit  # type: ignore[method-assign]
+            del world.table.state.partitions["g1"][TALLY_KEY]
+        return await commit(partition, writes)
+
+    world.table.commit = deleting  # type: ignore[method-assign]
+    stored = await process.counts.start_anew()
+    assert (stored.partition, stored.tally.ready) == ("g1", False)
+    await process.reconciler.run()
+    assert (await process.watch.latest()).tally.counts() == {"queued": 1, "input": 2, "output": 1}
+
+
 async def test_until_it_is_reconciled_nobody_is_told_a_number(world: World) -> None:
     """Between the start and the end of a recount the answer is "not ready", to old and new processes."""
     await fill(world)

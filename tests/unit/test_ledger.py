@@ -156,6 +156,12 @@ def test_a_row_that_was_touched_can_be_read_and_only_the_blob_decides(changes, r
         and properties.get("path") == PATH
     )
     assert found.path in {"", PATH}
+    if (
+        properties.get("path") != PATH
+        or properties.get("folder") not in {"queued", "input", "output"}
+        or not isinstance(properties.get("present"), bool)
+    ):
+        assert not found.is_sound
     if not found.is_sound:
         assert decide(replace(found, path=PATH), change(5)).outcome is Outcome.LOOK
     needed = {"path", "folder", "present"}
