@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from shared import comparison
 from shared.checkpoint import AlreadyRunning, Stage
 from shared.counts import PARTITION, TALLY_KEY
 from shared.errors import Refused
-from shared.ports import Head, Page, Write
+from shared.ports import Entity, Head, Page, Write
 from shared.report import Progress
 from shared.tally import Sum
 from tests.engines.listings import Killed, killed_at, slow_down
@@ -276,4 +277,29 @@ async def test_i4_an_audit_that_is_cut_goes_on_and_one_that_was_overtaken_does_n
         report = await world.new_process().reconciler.run()
         assert report.miscounted == ({} if overtaken else {"input": 5})
         world.clock.advance(60)
+    assert world.stored_tally().sums == world.truth()
+
+
+async def test_i4_what_is_counted_between_the_last_row_and_the_repair_stays_counted(world: World) -> None:
+    """The tally is set to the sum of rows that were read before: then it must be the tally of that moment."""
+    for number in range(5):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number}.jpg"))
+    world.clock.advance(60)
+    entity = world.table.entities(PARTITION)[TALLY_KEY]
+    await world.table.commit(PARTITION, [Write(TALLY_KEY, {**entity.properties, "input_count": 5}, entity.etag)])
+    scan, other, stages = world.table.scan, world.new_process(), [""]
+
+    async def overtaken(partition: str, select: Sequence[str], **options: Any) -> AsyncIterator[list[Entity]]:
+        async for page in scan(partition, select, **options):
+            yield page
+        if stages[-1] == Stage.AUDITING:
+            await other.delivery.take(world.blobs.put("output/new.jpg"))
+
+    world.table.scan = overtaken  # type: ignore[method-assign]
+    report = await world.new_process().reconciler.run(on_progress=lambda progress: stages.append(progress.stage))
+    world.table.scan = scan  # type: ignore[method-assign]
+    assert report.miscounted == {}
+    assert world.stored_tally().counts() == {"queued": 5, "input": 5, "output": 1}
+    world.clock.advance(60)
+    assert (await world.new_process().reconciler.run()).miscounted == {"input": 5}
     assert world.stored_tally().sums == world.truth()
