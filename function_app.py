@@ -5,14 +5,16 @@ import os
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared import endpoints, export, openapi, runtime_leak, services
-from shared.settings import Settings
+from shared import services
+from shared.process import exporters, leak_guard
+from shared.serving import endpoints, openapi
+from shared.settings.app import Settings
 
 SETTINGS = Settings.from_environ(os.environ)
 KEY_NEEDED = func.AuthLevel.FUNCTION if SETTINGS.auth_mode == "function" else func.AuthLevel.ANONYMOUS
 
-runtime_leak.install()
-export.start(SETTINGS.telemetry)
+leak_guard.install()
+exporters.start(SETTINGS.telemetry)
 app = func.FunctionApp(http_auth_level=KEY_NEEDED)
 
 

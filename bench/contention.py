@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.ledgers import FINGERPRINT, FOLDER, NoHeads, connected, created, new_name, new_table, open_ledger
 from shared.clock import SystemClock
-from shared.counts import Counts
-from shared.writer import Writer
+from shared.writing.tally_row import Counts
+from shared.writing.writer import Writer
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -13,17 +13,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bench.ledgers import CREATED, ETAG, FOLDER
-from shared import ledger
-from shared.folders import FOLDERS, FolderMap, Location
-from shared.ledger import Row, row_key
-from shared.listing import PAGE_SIZE
-from shared.ports import Entity, Head, Page
+from shared.azure.listing import PAGE_SIZE
+from shared.model import ledger
+from shared.model.folders import FOLDERS, FolderMap, Location
+from shared.model.ledger import Row, row_key
+from shared.model.ports import Entity, Head, Page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from shared.ports import PropertyRange, Write
+    from shared.model.ports import PropertyRange, Write
 
 FOLDER_MAP = FolderMap({folder: Location(folder) for folder in FOLDERS}, ("jpg", "png"))
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)

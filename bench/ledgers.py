@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING
 
 from azure.data.tables.aio import TableServiceClient
 
-from shared import ledger
-from shared.azure_table import AzureTable
+from shared.azure.batch import Transactions
+from shared.azure.table import AzureTable
 from shared.clock import SystemClock
-from shared.counts import PARTITION, Counts
-from shared.events import BlobChange
-from shared.ledger import Row, row_key
-from shared.ports import Head, Write
+from shared.model import ledger
+from shared.model.changes import BlobChange
+from shared.model.ledger import Row, row_key
+from shared.model.ports import Head, Write
+from shared.model.tally import fold
 from shared.services import connections
-from shared.tally import fold
-from shared.transactions import Transactions
+from shared.writing.tally_row import PARTITION, Counts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from shared.ports import Table
+    from shared.model.ports import Table
 
 FOLDER = "queued"
 FINGERPRINT = "bench"

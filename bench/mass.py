@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from azure.storage.blob import BlobServiceClient
 
 from bench.ledgers import FOLDER, connected, new_table, open_ledger
-from shared.counts import TALLY_KEY
-from shared.folders import FOLDERS
-from shared.ledger import row_key
-from shared.tally import fold
+from shared.model.folders import FOLDERS
+from shared.model.ledger import row_key
+from shared.model.tally import fold
+from shared.writing.tally_row import TALLY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,11 +19,11 @@ from random import Random
 from bench.generated import FOLDER_MAP, GeneratedBlobs, SqliteTable, name_of
 from bench.ledgers import FINGERPRINT, FOLDER, open_ledger
 from shared.clock import SystemClock
-from shared.counts import PARTITION, Counts
-from shared.passes import Parts
-from shared.reconcile import Reconciler
-from shared.tally import fold
-from shared.writer import Writer
+from shared.model.tally import fold
+from shared.reconciling.reconciler import Reconciler
+from shared.reconciling.stages import Parts
+from shared.writing.tally_row import PARTITION, Counts
+from shared.writing.writer import Writer
 
 RUN_SECONDS = 900
 

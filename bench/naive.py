@@ -11,10 +11,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from shared.errors import Conflict
-from shared.ports import Write
+from shared.model.ports import Write
 
 if TYPE_CHECKING:
-    from shared.ports import Table
+    from shared.model.ports import Table
 
 PARTITION, KEY = "naive", "counter"
 

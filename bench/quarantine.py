@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 
 from shared.services import Services
-from shared.settings import Settings
+from shared.settings.app import Settings
 from tests.e2e.stack import Stack, running_stack
 
 HEADERS = {"aeg-event-type": "Notification", "Content-Type": "application/json"}

@@ -33,28 +33,28 @@ from bench.ledgers import FINGERPRINT, FOLDER, connected, created, deleted, open
 from bench.mass import TABLE, fill
 from bench.report import Claim, finish
 from localdev.azurite import Azurite
+from shared.azure.heads import BlobHeads
+from shared.azure.listing import PAGE_SIZE, BlobListing
 from shared.clock import SystemClock
-from shared.counts import PARTITION, Counts
 from shared.errors import StorageError
-from shared.folders import FOLDERS
-from shared.heads import BlobHeads
-from shared.listing import PAGE_SIZE, BlobListing
-from shared.passes import Parts
-from shared.reconcile import Reconciler
+from shared.model.folders import FOLDERS
+from shared.reconciling.reconciler import Reconciler
+from shared.reconciling.stages import Parts
 from shared.services import connections
-from shared.writer import Writer
+from shared.writing.tally_row import PARTITION, Counts
+from shared.writing.writer import Writer
 from tests.fakes.memory_table import MemoryTable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from bench.ledgers import Tables
-    from shared.azure_table import AzureTable
-    from shared.events import BlobChange
-    from shared.ledger import Observation, Transition
-    from shared.memory import Remembered
-    from shared.ports import Entity, Page, PropertyRange, Write
-    from shared.report import Report
+    from shared.azure.table import AzureTable
+    from shared.model.changes import BlobChange
+    from shared.model.ledger import Observation, Transition
+    from shared.model.ports import Entity, Page, PropertyRange, Write
+    from shared.reconciling.report import Report
+    from shared.writing.cache import Remembered
 
 BLOBS = 50_000
 FOLDED = 200_000

@@ -56,7 +56,7 @@ class Prices:
 class Facts:
     """What the platform and the app set."""
 
-    names_a_page: float = field(default=5_000, metadata=_from("names a List call", "`shared/listing.py`"))
+    names_a_page: float = field(default=5_000, metadata=_from("names a List call", "`shared/azure/listing.py`"))
     names_a_second: float = field(
         default=49_000, metadata=_from("names a second, listed by the SDK", "azure-sdk-for-python, PR 25747")
     )
@@ -67,13 +67,16 @@ class Facts:
         default=2_000,
         metadata=_from("entities a second, one partition", "Microsoft Learn, *Scalability targets for Table storage*"),
     )
-    blobs_a_commit: float = field(default=99, metadata=_from("blobs a transaction", "`shared/planning.py`"))
+    blobs_a_commit: float = field(default=99, metadata=_from("blobs a transaction", "`shared/writing/plan.py`"))
     rows_at_once: float = field(
-        default=500_000, metadata=_from("rows that a comparison scans at a time", "`shared/comparison.py`")
+        default=500_000, metadata=_from("rows that a comparison scans at a time", "`shared/reconciling/comparison.py`")
     )
-    bytes_a_key: float = field(default=17, metadata=_from("bytes a counted blob in a comparison", "`shared/keyset.py`"))
+    bytes_a_key: float = field(
+        default=17, metadata=_from("bytes a counted blob in a comparison", "`shared/reconciling/row_key_sets.py`")
+    )
     tombstone_days: float = field(
-        default=16, metadata=_from("days that a deleted name is kept: 14, 1, and 1", "`shared/tombstones.py`")
+        default=16,
+        metadata=_from("days that a deleted name is kept: 14, 1, and 1", "`shared/reconciling/tombstones.py`"),
     )
     instance_gb: float = field(default=2, metadata=_from("GB of an instance", "`instanceMemoryMB` in `infra/`"))
     phones_an_instance: float = field(

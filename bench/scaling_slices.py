@@ -1,4 +1,4 @@
-"""The slices of a comparison and of a first count: what shared/passes.py and shared/comparison.py do, in large steps.
+"""The slices of a comparison and of a first count: what ``shared/reconciling`` does, in large steps.
 
 A slice scans the rows of its range, of 500,000 at most; then it goes on with the range's
 listing where the last slice ended. Row keys are hashes, so a range is a share of the names, evenly spread over the

@@ -13,7 +13,7 @@ from bench.generated import name_of
 from bench.mass import TABLE, fill
 from localdev.azurite import ACCOUNT, Azurite
 from localdev.ports import free_ports
-from shared.settings import Settings
+from shared.settings.app import Settings
 from tests.e2e.stack import ROOT, STATUS, Program, Stack
 
 if TYPE_CHECKING:

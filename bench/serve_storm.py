@@ -14,7 +14,7 @@ import urllib.request
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
-from shared.endpoints import STOPPING_RETRY_MS
+from shared.serving.endpoints import STOPPING_RETRY_MS
 from tests.e2e.stack import ROOT, Program, Stack
 
 if TYPE_CHECKING:

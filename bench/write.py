@@ -30,15 +30,15 @@ from bench.mass import TABLE, fill
 from bench.report import Claim, finish
 from localdev.azurite import Azurite
 from shared.clock import SystemClock
-from shared.counts import Counts
-from shared.writer import Writer
+from shared.writing.tally_row import Counts
+from shared.writing.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
     from bench.ledgers import Tables
-    from shared.events import BlobChange
-    from shared.ports import Entity, Table, Write
+    from shared.model.changes import BlobChange
+    from shared.model.ports import Entity, Table, Write
 
     type Numbers = dict[str, float]
 

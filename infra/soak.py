@@ -20,12 +20,12 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared.settings import Settings
+from shared.settings.app import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shared.folders import Location
+    from shared.model.folders import Location
 
 
 class Soak:

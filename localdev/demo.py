@@ -26,14 +26,14 @@ from localdev.demo_pipeline import Pipeline, listed
 from localdev.demo_view import View
 from localdev.ports import LOOPBACK, reach_directly
 from shared.errors import SettingsError
-from shared.folders import FOLDERS
-from shared.settings import Settings
+from shared.model.folders import FOLDERS
+from shared.settings.app import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from localdev.demo_counts import Counts
-    from shared.folders import FolderMap
+    from shared.model.folders import FolderMap
 
 CONCURRENCY: Final = 16
 SETTLE_SECONDS: Final = 60.0

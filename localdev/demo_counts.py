@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
-from shared.folders import FOLDERS
+from shared.model.folders import FOLDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

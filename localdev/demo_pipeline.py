@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final
 from azure.storage.blob import ContentSettings
 
 from localdev.demo_images import jpeg
-from shared.folders import FOLDERS, INPUT, OUTPUT, QUEUED
+from shared.model.folders import FOLDERS, INPUT, OUTPUT, QUEUED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from azure.storage.blob.aio import BlobClient, BlobServiceClient
 
-    from shared.folders import FolderMap
+    from shared.model.folders import FolderMap
 
 DWELL_SECONDS: Final = (0.5, 2.5)  # how long an image stays in a folder: long enough to be seen there
 COPY_POLL_SECONDS: Final = 0.1

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from shared.folders import INPUT, OUTPUT, QUEUED
+from shared.model.folders import INPUT, OUTPUT, QUEUED
 
 if TYPE_CHECKING:
     from types import TracebackType

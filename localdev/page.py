@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from shared.folders import FolderMap
+    from shared.model.folders import FolderMap
 
 SAS_LIFE: Final = timedelta(hours=24)
 CLOCK_SKEW: Final = timedelta(minutes=5)

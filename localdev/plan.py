@@ -16,9 +16,9 @@ from localdev.bridge import Schema, chaos
 from localdev.host.errors import HostError
 from localdev.host.settings import is_disabled, load_local_settings
 from localdev.ports import LOOPBACK, PortInUseError, free_ports, require_free
-from shared.connection import is_storage
 from shared.errors import SettingsError
-from shared.settings import Settings
+from shared.settings.app import Settings
+from shared.settings.storage import is_storage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

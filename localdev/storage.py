@@ -11,7 +11,7 @@ from azure.storage.blob import BlobServiceClient, CorsRule
 from localdev.azurite import AzuriteError
 
 if TYPE_CHECKING:
-    from shared.folders import FolderMap
+    from shared.model.folders import FolderMap
 
 # Local storage with a published key: there is nothing to protect from any origin.
 CORS: Final = CorsRule(

@@ -17,7 +17,7 @@ from ops.replay import replay
 from ops.status import status
 from ops.target import connected, read_target
 from ops.watch import watch
-from shared.settings import MOST_RETENTION_DAYS
+from shared.settings.app import MOST_RETENTION_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from shared.report import Progress
+    from shared.reconciling.report import Progress
 
 LINE_SECONDS: Final = 10.0
 
 
 class Bars:
-    """One bar a stage; called with each :class:`shared.report.Progress`.
+    """One bar a stage; called with each :class:`shared.reconciling.report.Progress`.
 
     Args:
         console: Where to draw.

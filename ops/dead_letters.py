@@ -20,9 +20,9 @@ from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, ResourceModifiedError, ResourceNotFoundError
 
 from ops.exits import WrongArgument
+from shared.azure.heads import ABSENT_CODES, error_code, translate
+from shared.azure.listing import BlobListing
 from shared.errors import BlobStatusError, ContainerAbsent
-from shared.heads import ABSENT_CODES, error_code, translate
-from shared.listing import BlobListing
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobServiceClient

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from shared.checkpoint import AlreadyRunning
-from shared.counts import ForeignTally
 from shared.errors import BlobStatusError, SettingsError, StorageError, advice
+from shared.reconciling.run import AlreadyRunning
+from shared.writing.tally_row import ForeignTally
 
 
 class Exit(IntEnum):

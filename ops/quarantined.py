@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import argparse
 
     from ops.output import Output
-    from shared.quarantine_rows import Quarantined
+    from shared.intake.quarantine_rows import Quarantined
     from shared.services import Services
 
 CONCURRENT_RETRIES: Final = 32

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 from ops.exits import Exit, WrongArgument
 from ops.output import table
-from shared.checkpoint import AlreadyRunning
-from shared.folders import FOLDERS, Location
-from shared.recount import recount
+from shared.model.folders import FOLDERS, Location
+from shared.reconciling.recount import recount
+from shared.reconciling.run import AlreadyRunning
 
 if TYPE_CHECKING:
     import argparse
 
     from ops.output import Output, Renderable
-    from shared.report import OnProgress, Report
+    from shared.reconciling.report import OnProgress, Report
     from shared.services import Services
 
 ASK_AGAIN_SECONDS: Final = 2.0

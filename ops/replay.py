@@ -10,15 +10,15 @@ from ops.exits import Exit, WrongArgument, explain
 from ops.output import table
 from ops.work import each
 from shared.errors import EventNotUnderstood, OtherTopic
-from shared.events import BlobChange, DirectoryChange, parse
+from shared.model.changes import BlobChange, DirectoryChange, parse
 
 if TYPE_CHECKING:
     import argparse
 
     from ops.dead_letters import Letter
     from ops.output import Output, Renderable
-    from shared.folders import FolderMap
-    from shared.report import Progress
+    from shared.model.folders import FolderMap
+    from shared.reconciling.report import Progress
     from shared.services import Services
 
 CONCURRENT_BLOBS: Final = 4

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from ops.exits import Exit
 from ops.output import moment, table
 from shared.clock import to_iso
-from shared.quarantine import MAX_COUNTED
+from shared.intake.quarantine import MAX_COUNTED
 
 if TYPE_CHECKING:
     import argparse
 
     from ops.output import Output
+    from shared.model.tally import Tally
     from shared.services import Services
-    from shared.tally import Tally
 
 
 async def status(services: Services, given: argparse.Namespace, out: Output) -> Exit:

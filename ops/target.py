@@ -15,16 +15,16 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
 from ops.exits import WrongArgument
-from shared.connection import is_storage
-from shared.counts import ForeignTally
 from shared.errors import SettingsError, TableAbsent
 from shared.services import Services
-from shared.settings import Settings
+from shared.settings.app import Settings
+from shared.settings.storage import is_storage
+from shared.writing.tally_row import ForeignTally
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from shared.connection import Connection
+    from shared.settings.storage import Connection
 
 DEFAULT_FILE: Final = "local.settings.json"
 

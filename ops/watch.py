@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from ops.exits import Exit
     from ops.output import Output
+    from shared.model.snapshot import StatusSnapshot
     from shared.services import Services
-    from shared.status import StatusSnapshot
 
 #: The longest wait for a change; when it ends the counts have been confirmed.
 HOLD_SECONDS: Final = 5.0

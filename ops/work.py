@@ -6,12 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from shared.errors import StorageError
-from shared.report import Progress
+from shared.reconciling.report import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from shared.report import OnProgress
+    from shared.reconciling.report import OnProgress
 
 
 async def each[Item](

@@ -1,16 +1,17 @@
-"""The app's modules: a pure core, thin adapters, engines, and one composition root.
+"""The app, by rooms: a line of what is in each. Who may import whom is in pyproject.toml, held by ``make check``.
 
-========== ==================================================================
-pure       clock, connection, entity_group, events, folders, keyset, ledger,
-           memory, negotiation, planning, report, schedule, status, tally, wire
-           (and errors): the standard library and each other, nothing else
-ports      ports (what the engines need of the outside world)
-engines    writer (planning, memory, turns, counts), watch (waiters, offers),
-           reconcile (passes, comparison, audit, checkpoint, marks,
-           tombstones, reports), recount, announce, delivery
-adapters   azure_table (transactions), heads, listing, quarantine (its rows and
-           bodies), topic, auth, keys, endpoints (answers, cors, presence),
-           openapi, health, export, telemetry, unheard, shutdown, runtime_leak
-root       services (built from settings)
-========== ==================================================================
+=========== =====================================================================
+model       values, pure functions and ports
+settings    the environment, read once and checked
+process     this process: measured, stopped, patched
+azure       the only room that imports the SDKs
+writing     the only way to change a row or the tally
+reconciling finds where account and ledger differ, and repairs it
+watching    from the tally to snapshots, and who waits for one
+intake      one delivered event: counted, of no concern, or kept
+serving     HTTP, and nothing else
+services    the root: makes all of it, starts it and closes it
+=========== =====================================================================
+
+``errors`` and ``clock`` are everybody's.
 """

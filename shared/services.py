@@ -15,31 +15,31 @@ from azure.data.tables.aio import TableServiceClient
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 
-from shared import shutdown, telemetry
-from shared.announce import Announcer
-from shared.answers import LatestAnswers
-from shared.auth import BearerTokens, Open
-from shared.azure_table import AzureTable
+from shared.azure.batch import Transactions
+from shared.azure.heads import BlobHeads
+from shared.azure.listing import BlobListing
+from shared.azure.table import AzureTable
+from shared.azure.topic import GridTopic
 from shared.clock import SystemClock
-from shared.counts import Counts
-from shared.delivery import Delivery
-from shared.heads import BlobHeads
-from shared.health import Health
-from shared.listing import BlobListing
-from shared.passes import Parts
-from shared.quarantine import Quarantine
-from shared.reconcile import Reconciler
-from shared.topic import GridTopic
-from shared.transactions import Transactions
-from shared.unheard import Unheard
-from shared.watch import Watch
-from shared.writer import Writer
+from shared.intake.delivery import Delivery
+from shared.intake.quarantine import Quarantine
+from shared.process import stop_signal, telemetry
+from shared.process.unheard_logs import Unheard
+from shared.reconciling.reconciler import Reconciler
+from shared.reconciling.stages import Parts
+from shared.serving.auth import BearerTokens, Open
+from shared.serving.health import Health
+from shared.serving.responses import LatestAnswers
+from shared.watching.announcer import Announcer
+from shared.watching.watch import Watch
+from shared.writing.tally_row import Counts
+from shared.writing.writer import Writer
 
 if TYPE_CHECKING:
-    from shared.auth import Authenticator
-    from shared.connection import Connection
-    from shared.settings import Settings
-    from shared.tally import Tally
+    from shared.model.tally import Tally
+    from shared.serving.auth import Authenticator
+    from shared.settings.app import Settings
+    from shared.settings.storage import Connection
 
 #: Azurite closes an idle connection after 5 s, the service after longer; a request on a closed one is lost.
 KEEP_ALIVE_SECONDS: Final = 4.0
@@ -104,7 +104,7 @@ class Services:
             StorageError: Storage is not there, or the table is being deleted; a later start may succeed.
         """
         await self.table.create()
-        shutdown.on_stop(self.watch.drain)
+        stop_signal.on_stop(self.watch.drain)
 
     async def reconcile(self) -> None:
         """Do what the timer is for, on a table that is there."""

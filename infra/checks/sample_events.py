@@ -7,8 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shared.comparison import parts_within
-from shared.events import (
+from shared.model.changes import (
     BLOB_CREATED,
     BLOB_DELETED,
     BLOB_RENAMED,
@@ -17,13 +16,14 @@ from shared.events import (
     BlobChange,
     parse,
 )
-from shared.folders import Location
+from shared.model.folders import Location
+from shared.reconciling.comparison import parts_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from infra.checks.evaluate import Resource
-    from shared.folders import FolderMap
+    from shared.model.folders import FolderMap
 
 
 @dataclass(frozen=True, slots=True)

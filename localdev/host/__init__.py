@@ -2,8 +2,8 @@
 
 `python -m localdev.host` plays the part of the Azure Functions host for local development and tests: it loads the
 official `azure-functions-runtime` package, which indexes and runs the app exactly as the platform's worker does, and
-feeds it with HTTP requests, Event Grid deliveries and timer ticks. It has nothing of the app but `shared.schedule`, so
-that schedules are read by one parser.
+feeds it with HTTP requests, Event Grid deliveries and timer ticks. It has nothing of the app but
+`shared.model.schedule`, so that schedules are read by one parser.
 
 It is a development tool: it listens on loopback only and refuses to start in Azure.
 

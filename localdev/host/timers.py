@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Iterable
 
-from shared.schedule import Schedule
+from shared.model.schedule import Schedule
 
 from .errors import SetupError
 from .settings import expand

@@ -13,12 +13,12 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
 from localdev.azurite import Azurite
-from shared.azure_table import AzureTable
-from shared.heads import BlobHeads
-from shared.listing import BlobListing
-from shared.ports import Heads, Listing, Table
+from shared.azure.batch import Transactions
+from shared.azure.heads import BlobHeads
+from shared.azure.listing import BlobListing
+from shared.azure.table import AzureTable
+from shared.model.ports import Heads, Listing, Table
 from shared.services import connections
-from shared.transactions import Transactions
 from tests.fakes.memory_blobs import FakeClock, MemoryBlobs
 from tests.fakes.memory_table import MemoryTable, TableState
 from tests.simulation.sdk import BlobService, DirectWire, TableClient

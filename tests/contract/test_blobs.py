@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from shared.errors import ContainerAbsent
-from shared.ports import Page
+from shared.model.ports import Page
 from tests.contract.conftest import Account
 
 MARGIN = timedelta(seconds=2)

@@ -10,9 +10,9 @@ from azure.data.tables.aio import TableServiceClient
 
 from localdev.azurite import Azurite
 from shared import services
-from shared.azure_table import AzureTable
-from shared.ports import Write
-from shared.transactions import Transactions
+from shared.azure.batch import Transactions
+from shared.azure.table import AzureTable
+from shared.model.ports import Write
 from tests.leaks.secrets import secret
 
 WRITES = [Write("a", {"n": 1}, None), Write("b", {"n": 2}, None)]

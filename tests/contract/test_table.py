@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from shared.errors import Conflict, Rejected
-from shared.ports import PropertyRange, Table, Write
+from shared.model.ports import PropertyRange, Table, Write
 
 P = "g1"
 

@@ -16,16 +16,16 @@ from random import Random
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared.azure_table import AzureTable
+from shared.azure.heads import BlobHeads
+from shared.azure.listing import BlobListing
+from shared.azure.table import AzureTable
 from shared.clock import SystemClock
-from shared.counts import Counts
-from shared.folders import FOLDERS, FolderMap, Location
-from shared.heads import BlobHeads
-from shared.listing import BlobListing
-from shared.passes import Parts
-from shared.ports import Page
-from shared.reconcile import Reconciler
-from shared.writer import Writer
+from shared.model.folders import FOLDERS, FolderMap, Location
+from shared.model.ports import Page
+from shared.reconciling.reconciler import Reconciler
+from shared.reconciling.stages import Parts
+from shared.writing.tally_row import Counts
+from shared.writing.writer import Writer
 
 PAGE_SIZE = 20
 

@@ -12,9 +12,9 @@ import pytest
 from localdev.host import newtonsoft
 from shared.clock import to_iso
 from shared.errors import EventNotUnderstood
-from shared.events import BLOB_DELETED, parse
+from shared.model.changes import BLOB_DELETED, parse
 from shared.services import Services
-from shared.settings import Settings
+from shared.settings.app import Settings
 from tests.e2e.stack import STATUS, STREAM, App, Stack, plus
 
 REQUESTS = 2000

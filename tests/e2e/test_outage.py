@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from shared.writer import BUDGET_SECONDS
+from shared.writing.writer import BUDGET_SECONDS
 from tests.e2e.load import Load
 from tests.e2e.stack import App, eventually, running_stack
 

@@ -30,7 +30,8 @@ STILL = {"input": 40, "output": 25}
 EVENTS_PER_SECOND = 100
 CLIENTS = 6
 WITHOUT_WAIT = (
-    "import sys, shared.reconcile as r; r.OLD_WRITERS_SECONDS = 0; from ops.__main__ import main; sys.exit(main())"
+    "import sys, shared.reconciling.reconciler as r; r.OLD_WRITERS_SECONDS = 0; "
+    "from ops.__main__ import main; sys.exit(main())"
 )
 
 

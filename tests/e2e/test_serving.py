@@ -12,7 +12,7 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 from httpx_sse import aconnect_sse
 
-from shared.azure_table import AzureTable
+from shared.azure.table import AzureTable
 from tests.e2e.stack import STATUS, STREAM, App, Stack, container, eventually, plus
 
 

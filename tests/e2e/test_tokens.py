@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from shared.auth import LEEWAY_SECONDS
+from shared.serving.auth import LEEWAY_SECONDS
 from tests.e2e.issuer import AUDIENCE, ISSUER, KEY, running_issuer, token
 from tests.e2e.stack import STATUS, STREAM, Stack
 from tests.leaks.secrets import secret

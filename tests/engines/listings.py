@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from shared.ports import Page
+from shared.model.ports import Page
 from tests.fakes.world import World
 
 

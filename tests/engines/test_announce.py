@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 from azure.core.credentials import AzureKeyCredential
 
-from shared.announce import Announcer, NotPublished
-from shared.tally import Change, Tally
-from shared.topic import GridTopic
+from shared.azure.topic import GridTopic
+from shared.model.tally import Change, Tally
+from shared.watching.announcer import Announcer, NotPublished
 from tests.fakes.memory_blobs import START, FakeClock
 
 EMPTY = Tally("e", b"k" * 16, "f", START, START, ready=True)

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from shared import shutdown
-from shared.answers import MAX_VARIANTS, Answer, EventStream, LatestAnswers
 from shared.clock import SystemClock
-from shared.counts import Counts
-from shared.endpoints import _frames
-from shared.presence import has_left
-from shared.watch import Watch
+from shared.process import stop_signal
+from shared.serving.disconnects import has_left
+from shared.serving.endpoints import _frames
+from shared.serving.responses import MAX_VARIANTS, Answer, EventStream, LatestAnswers
+from shared.watching.watch import Watch
+from shared.writing.tally_row import Counts
 from tests.fakes.world import FINGERPRINT, World
 
 
@@ -52,7 +52,7 @@ def connection() -> Connection:
 
 
 class Served:
-    """What :func:`shared.endpoints._frames` needs of the services."""
+    """What :func:`shared.serving.endpoints._frames` needs of the services."""
 
     def __init__(self, watch: Watch) -> None:
         self.watch = watch
@@ -140,7 +140,7 @@ async def test_a_stream_whose_client_left_ends(
     world: World, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sweep sees it; nothing is logged, nobody is counted any more."""
-    monkeypatch.setattr("shared.waiters.SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr("shared.watching.waiters.SWEEP_SECONDS", 0.01)
     watch = Watch(Counts(world.table, FINGERPRINT, SystemClock()), SystemClock(), 30)
     served = Served(watch)
     frames = _frames(served, await watch.latest(), "", 60, lambda: has_left(connection.receive))  # type: ignore[arg-type]
@@ -174,7 +174,7 @@ async def test_the_signal_is_heard_and_passed_on() -> None:
     heard: list[object] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
     try:
-        assert shutdown.on_stop(lambda: heard.append("stop"))
+        assert stop_signal.on_stop(lambda: heard.append("stop"))
         signal.raise_signal(signal.SIGTERM)
         async with asyncio.timeout(5):
             while len(heard) < 2:
@@ -188,10 +188,10 @@ async def test_a_signal_that_nobody_handles_still_ends_the_process() -> None:
     """Without a handler to pass it on to, none is installed; nor outside of the main thread."""
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        assert not shutdown.on_stop(lambda: None)
+        assert not stop_signal.on_stop(lambda: None)
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         found: list[bool] = []
-        thread = threading.Thread(target=lambda: found.append(shutdown.on_stop(lambda: None)))
+        thread = threading.Thread(target=lambda: found.append(stop_signal.on_stop(lambda: None)))
         thread.start()
         thread.join()
         assert found == [False]

@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from shared import waiters
 from shared.clock import SystemClock
-from shared.counts import Counts
-from shared.offers import Offers
-from shared.status import StatusSnapshot
-from shared.watch import Watch
+from shared.model.snapshot import StatusSnapshot
+from shared.watching import waiters
+from shared.watching.own_commits import Offers
+from shared.watching.watch import Watch
+from shared.writing.tally_row import Counts
 from tests.fakes.world import FINGERPRINT, World
 
 OWN_TASKS = {"status poller", "status read", "sweep of departed clients"}

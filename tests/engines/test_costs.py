@@ -7,11 +7,10 @@ import json
 
 import pytest
 
-from shared.counts import PARTITION
 from shared.errors import Conflict
-from shared.memory import MAX_WRONG_GUESSES
-from shared.ports import Write
-from shared.turns import (
+from shared.model.ports import Write
+from shared.writing.cache import MAX_WRONG_GUESSES
+from shared.writing.contention import (
     BETWEEN_TURNS_SECONDS,
     CONTENDED_SECONDS,
     LOST_PAUSE_SECONDS,
@@ -20,6 +19,7 @@ from shared.turns import (
     USUAL_COMMIT_SECONDS,
     Turns,
 )
+from shared.writing.tally_row import PARTITION
 from tests.fakes.world import Process, World
 
 BURST = 2000

@@ -8,12 +8,12 @@ from random import Random
 
 import pytest
 
-from shared.counts import PARTITION, TALLY_KEY, ForeignTally
-from shared.delivery import Delivery
 from shared.errors import OutcomeUnknown, Refused, Rejected
-from shared.folders import FolderMap, Location
-from shared.tally import Tally
-from shared.writer import Writer
+from shared.intake.delivery import Delivery
+from shared.model.folders import FolderMap, Location
+from shared.model.tally import Tally
+from shared.writing.tally_row import PARTITION, TALLY_KEY, ForeignTally
+from shared.writing.writer import Writer
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import FOLDER_MAP, Process, World
 

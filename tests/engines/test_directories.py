@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.counts import ForeignTally
-from shared.folders import FolderMap, Location
-from shared.ports import Head, Write
+from shared.model.folders import FolderMap, Location
+from shared.model.ports import Head, Write
+from shared.writing.tally_row import ForeignTally
 from tests.engines.listings import killed_at
 from tests.fakes.memory_blobs import SkewedClock, url
 from tests.fakes.world import FOLDER_MAP, Process, World

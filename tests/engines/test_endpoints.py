@@ -14,17 +14,17 @@ from unittest.mock import AsyncMock
 import pytest
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared import cors, endpoints, openapi
-from shared.answers import EventStream, LatestAnswers
-from shared.auth import Open
 from shared.clock import SystemClock
-from shared.counts import PARTITION, TALLY_KEY, Counts
 from shared.errors import OutcomeUnknown, Unauthorized
-from shared.health import CACHE_SECONDS, DETAILS, Health
-from shared.ports import Write
-from shared.settings import Settings
-from shared.tally import to_properties
-from shared.watch import Watch
+from shared.model.ports import Write
+from shared.model.tally import to_properties
+from shared.serving import cors, endpoints, openapi
+from shared.serving.auth import Open
+from shared.serving.health import CACHE_SECONDS, DETAILS, Health
+from shared.serving.responses import EventStream, LatestAnswers
+from shared.settings.app import Settings
+from shared.watching.watch import Watch
+from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import FINGERPRINT, World
 
@@ -192,7 +192,7 @@ async def test_who_has_other_counts_is_not_held(app: App) -> None:
 
 async def test_i9_a_client_that_leaves_is_let_go(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody hears the answer, which is of no error."""
-    monkeypatch.setattr("shared.waiters.SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr("shared.watching.waiters.SWEEP_SECONDS", 0.01)
     etag = (await app.ask()).headers["ETag"]
     waiting = asyncio.create_task(app.ask(query="wait=5", if_none_match=etag))
     while not app.watch.waiters:

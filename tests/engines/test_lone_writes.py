@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from shared.azure_table import AzureTable
+from shared.azure.table import AzureTable
 from shared.errors import Conflict, OutcomeUnknown, Rejected
-from shared.ports import Write
+from shared.model.ports import Write
 from tests.fakes.memory_table import TableState
 from tests.simulation.sdk import DirectWire, TableClient, storage_error
 

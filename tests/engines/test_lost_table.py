@@ -13,13 +13,13 @@ from azure.data.tables.aio import TableServiceClient
 from localdev.azurite import ACCOUNT, Azurite
 from localdev.ports import LOOPBACK
 from shared import services
-from shared.azure_table import AzureTable
-from shared.counts import PARTITION, TALLY_KEY
+from shared.azure.batch import Transactions
+from shared.azure.table import AzureTable
 from shared.errors import CountsNotReady, OutcomeUnknown, StorageError, TableAbsent
-from shared.folders import FOLDERS
-from shared.ports import Write
-from shared.settings import Settings
-from shared.transactions import Transactions
+from shared.model.folders import FOLDERS
+from shared.model.ports import Write
+from shared.settings.app import Settings
+from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.engines.test_transactions import WRITES, answering, connection_string, error, table_behind
 from tests.fakes.memory_table import MemoryTable
 from tests.fakes.world import Process, World

@@ -15,14 +15,14 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceModifie
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import quarantine as quarantines
+from shared.azure.quarantine_bodies import CONCURRENT_BODIES
 from shared.clock import from_iso, to_iso
-from shared.delivery import Delivery
 from shared.errors import OutcomeUnknown, Rejected, StorageError
-from shared.ports import Write
-from shared.quarantine import MAX_BYTES_IN_ROW, Quarantine
-from shared.quarantine_bodies import CONCURRENT_BODIES
-from shared.quarantine_rows import MAX_BYTES, MAX_ROWS, OLD_PARTITION, PARTITIONS
+from shared.intake import quarantine as quarantines
+from shared.intake.delivery import Delivery
+from shared.intake.quarantine import MAX_BYTES_IN_ROW, Quarantine
+from shared.intake.quarantine_rows import MAX_BYTES, MAX_ROWS, OLD_PARTITION, PARTITIONS
+from shared.model.ports import Write
 from tests.fakes.memory_blobs import FakeClock
 from tests.fakes.memory_table import Fault, MemoryTable
 from tests.fakes.world import FOLDER_MAP, World

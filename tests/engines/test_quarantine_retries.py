@@ -15,9 +15,9 @@ from azure.core.exceptions import (
 )
 
 from shared.errors import OutcomeUnknown, Refused
-from shared.ports import Entity, Write
-from shared.quarantine import MAX_BYTES_IN_ROW, MAX_REASON_CHARACTERS, Quarantine
-from shared.quarantine_rows import Quarantined
+from shared.intake.quarantine import MAX_BYTES_IN_ROW, MAX_REASON_CHARACTERS, Quarantine
+from shared.intake.quarantine_rows import Quarantined
+from shared.model.ports import Entity, Write
 from tests.fakes.memory_blobs import FakeClock
 from tests.fakes.memory_bodies import MemoryBodies, storage_error
 from tests.fakes.memory_table import Fault, MemoryTable

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from shared.counts import PARTITION
 from shared.errors import CountsNotReady, OutcomeUnknown, Refused, Rejected
-from shared.ledger import row_key
-from shared.ports import Page, Write
-from shared.report import Progress
+from shared.model.ledger import row_key
+from shared.model.ports import Page, Write
+from shared.reconciling.report import Progress
+from shared.writing.tally_row import PARTITION
 from tests.fakes.world import World
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from shared import comparison
-from shared.checkpoint import AlreadyRunning, Stage
-from shared.counts import PARTITION, TALLY_KEY
 from shared.errors import Refused
-from shared.ports import Entity, Head, Page, Write
-from shared.report import Progress
-from shared.tally import Sum
+from shared.model.ports import Entity, Head, Page, Write
+from shared.model.tally import Sum
+from shared.reconciling import comparison
+from shared.reconciling.report import Progress
+from shared.reconciling.run import AlreadyRunning, Stage
+from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.engines.listings import Killed, killed_at, slow_down
 from tests.fakes import memory_table
 from tests.fakes.world import World

@@ -8,12 +8,12 @@ from random import Random
 
 import pytest
 
-from shared import tally as tallies
-from shared.counts import TALLY_KEY, ForeignTally
 from shared.errors import CountsNotReady, OutcomeUnknown, ServiceUnavailable
-from shared.ports import Page, Write
-from shared.recount import recount
-from shared.tally import Sum, Tally
+from shared.model import tally as tallies
+from shared.model.ports import Page, Write
+from shared.model.tally import Sum, Tally
+from shared.reconciling.recount import recount
+from shared.writing.tally_row import TALLY_KEY, ForeignTally
 from tests.fakes.memory_blobs import SkewedClock
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import NEW_MAP, Process, World

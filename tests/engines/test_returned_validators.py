@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from shared import endpoints
-from shared.answers import LatestAnswers
-from shared.counts import PARTITION, TALLY_KEY, Counts
-from shared.ports import Write
-from shared.tally import to_properties
-from shared.watch import Watch
-from shared.wire import LONGEST_DATE_HOLD_SECONDS
+from shared.model.ports import Write
+from shared.model.tally import to_properties
+from shared.serving import endpoints
+from shared.serving.protocol import LONGEST_DATE_HOLD_SECONDS
+from shared.serving.responses import LatestAnswers
+from shared.watching.watch import Watch
+from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts
 from tests.fakes import virtual_time
 from tests.fakes.world import FINGERPRINT, World
 

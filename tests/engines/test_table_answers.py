@@ -12,12 +12,12 @@ from random import Random
 
 import pytest
 
-from shared.azure_table import AzureTable
-from shared.counts import Counts
+from shared.azure.table import AzureTable
 from shared.errors import OutcomeUnknown, Refused, Rejected, StorageError
-from shared.events import BlobChange
-from shared.ports import Write
-from shared.writer import BUDGET_SECONDS, Writer
+from shared.model.changes import BlobChange
+from shared.model.ports import Write
+from shared.writing.tally_row import Counts
+from shared.writing.writer import BUDGET_SECONDS, Writer
 from tests.engines.test_transactions import DONE, WRITES, answering, changeset, error, table_behind
 from tests.fakes.memory_blobs import MemoryBlobs
 from tests.fakes.memory_table import MemoryTable

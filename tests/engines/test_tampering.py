@@ -11,10 +11,10 @@ from random import Random
 
 import pytest
 
-from shared import comparison
-from shared.counts import PARTITION, TALLY_KEY
-from shared.ledger import Properties, Row, row_key, to_properties
-from shared.ports import Page, Write
+from shared.model.ledger import Properties, Row, row_key, to_properties
+from shared.model.ports import Page, Write
+from shared.reconciling import comparison
+from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.engines.listings import slow_down
 from tests.fakes import memory_table
 from tests.fakes.world import World

@@ -14,9 +14,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from shared import endpoints
 from shared.errors import Refused
 from shared.services import Services
+from shared.serving import endpoints
 from tests.fakes.world import World
 from tests.leaks.written import WRITTEN
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared.counts import PARTITION
-from shared.ports import Write
-from shared.tombstones import collect
+from shared.model.ports import Write
+from shared.reconciling.tombstones import collect
+from shared.writing.tally_row import PARTITION
 from tests.fakes.world import World
 
 

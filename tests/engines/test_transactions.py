@@ -18,10 +18,10 @@ from azure.data.tables.aio import TableServiceClient
 from localdev.azurite import ACCOUNT, ACCOUNT_KEY
 from localdev.ports import LOOPBACK
 from shared import services
-from shared.azure_table import AzureTable
+from shared.azure.batch import Transactions
+from shared.azure.table import AzureTable
 from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected, StorageError
-from shared.ports import Write
-from shared.transactions import Transactions
+from shared.model.ports import Write
 from tests.leaks.secrets import secret
 
 type Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

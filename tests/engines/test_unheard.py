@@ -13,8 +13,8 @@ import pytest
 
 from localdev.azurite import Azurite
 from shared import services
-from shared.settings import Settings
-from shared.unheard import MAX_KINDS, Unheard
+from shared.process.unheard_logs import MAX_KINDS, Unheard
+from shared.settings.app import Settings
 from tests.fakes.memory_blobs import FakeClock
 
 log = logging.getLogger("shared.test_unheard")

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from shared import waiters
-from shared.waiters import End, Waiters
+from shared.watching import waiters
+from shared.watching.waiters import End, Waiters
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.clock import SystemClock
-from shared.counts import PARTITION, TALLY_KEY, Counts
 from shared.errors import ServiceUnavailable, TooManyWaiters
-from shared.ports import Write
-from shared.status import StatusSnapshot
-from shared.tally import to_properties
-from shared.watch import ClientGone, Watch
+from shared.model.ports import Write
+from shared.model.snapshot import StatusSnapshot
+from shared.model.tally import to_properties
+from shared.watching.watch import ClientGone, Watch
+from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts
 from tests.fakes import virtual_time
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import FINGERPRINT, World
@@ -122,7 +122,7 @@ async def test_i8_waiters_do_not_add_reads_and_nobody_waiting_means_none(world: 
 
 async def test_a_client_that_left_is_forgotten(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait ends when its client is found gone, long before its time."""
-    monkeypatch.setattr("shared.waiters.SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr("shared.watching.waiters.SWEEP_SECONDS", 0.01)
     version = (await watch.latest()).version
     gone = asyncio.Event()
     waiting = asyncio.create_task(watch.changed(version, 60, gone.is_set))
@@ -164,7 +164,7 @@ async def test_unchanged_is_not_claimed_of_counts_that_cannot_be_read(
     world: World, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the time is up in the middle of an outage, the answer is 503, not 304."""
-    monkeypatch.setattr("shared.watch.UNCONFIRMED_SECONDS", 0.0)
+    monkeypatch.setattr("shared.watching.watch.UNCONFIRMED_SECONDS", 0.0)
     version = (await watch.latest()).version
     world.table.fault = lambda _: Fault.LOST_REQUEST
     with pytest.raises(ServiceUnavailable):

@@ -9,9 +9,9 @@ from itertools import permutations
 import pytest
 
 from shared.errors import OutcomeUnknown, Refused
-from shared.ledger import row_key
-from shared.memory import TRUSTED_SECONDS
-from shared.ports import Head
+from shared.model.ledger import row_key
+from shared.model.ports import Head
+from shared.writing.cache import TRUSTED_SECONDS
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import World
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from shared.clock import to_iso
 from shared.errors import ContainerAbsent, OutcomeUnknown
-from shared.ports import Head, Page
+from shared.model.ports import Head, Page
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from enum import Enum
 
 from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected
-from shared.ledger import Properties
-from shared.ports import Entity, PropertyRange, Write
+from shared.model.ledger import Properties
+from shared.model.ports import Entity, PropertyRange, Write
 
 PAGE_SIZE = 100
 MAX_STRING_BYTES = 65_536

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from random import Random
 
-from shared import ledger, tally
 from shared.clock import Clock
-from shared.counts import PARTITION, TALLY_KEY, Counts
-from shared.delivery import Delivery
-from shared.folders import FOLDERS, FolderMap, Location
-from shared.passes import Parts
-from shared.reconcile import Reconciler
-from shared.tally import Sum, Tally
-from shared.watch import Watch
-from shared.writer import Writer
+from shared.intake.delivery import Delivery
+from shared.model import ledger, tally
+from shared.model.folders import FOLDERS, FolderMap, Location
+from shared.model.tally import Sum, Tally
+from shared.reconciling.reconciler import Reconciler
+from shared.reconciling.stages import Parts
+from shared.watching.watch import Watch
+from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts
+from shared.writing.writer import Writer
 from tests.fakes.memory_blobs import FakeClock, MemoryBlobs
 from tests.fakes.memory_table import MemoryTable
 

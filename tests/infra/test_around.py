@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from infra.soak import Soak
-from shared.folders import Location
+from shared.model.folders import Location
 from tests.leaks.secrets import secret
 
 ROOT = Path(__file__).parents[2]

@@ -13,8 +13,8 @@ from infra.checks.evaluate import Resource
 from infra.checks.project import EVENT_PARAMETERS, deploy_events
 from infra.checks.sample_events import Event, concerns, passes, samples
 from shared.errors import SettingsError
-from shared.events import BLOB_CREATED, BLOB_DELETED
-from shared.settings import Settings
+from shared.model.changes import BLOB_CREATED, BLOB_DELETED
+from shared.settings.app import Settings
 
 ROOT = Path(__file__).parents[2]
 FILES = {path.resolve(): source.read(path, ROOT)[0] for path in sorted((ROOT / "infra").rglob("*.bicep"))}

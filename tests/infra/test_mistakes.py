@@ -208,7 +208,7 @@ MISTAKES = {
     ),
     "role-unknown": (ACCESS, "2a2b9908-6ea1", "2a2b9908-0000", "is no role that anything here needs"),
     "operation-without-role": (
-        "shared/heads.py",
+        "shared/azure/heads.py",
         "await blob.get_blob_properties(",
         "await blob.set_blob_metadata(",
         "which role does set_blob_metadata need",

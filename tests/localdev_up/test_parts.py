@@ -26,7 +26,7 @@ from localdev.ports import free_port, reach_directly
 from localdev.processes import LEASH
 from localdev.storage import prepare
 from localdev.up import banner
-from shared.settings import Settings
+from shared.settings.app import Settings
 from tests.localdev_up.support import ROOT, descendants, eventually, processes
 
 

@@ -12,7 +12,7 @@ import httpx
 from azure.storage.blob import BlobServiceClient
 
 from localdev.page import config
-from shared.settings import Settings
+from shared.settings.app import Settings
 from tests.localdev_up.conftest import CHAOS
 from tests.localdev_up.support import ROOT, Up, eventually, run
 

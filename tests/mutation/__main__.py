@@ -33,14 +33,11 @@ from typing import Any
 
 from tests.mutation.changes import Change, changes
 from tests.mutation.forking import forked
-from tests.mutation.running import ROOT, Part, listen_to, try_out
+from tests.mutation.running import ROOT, Part, listen_to, path_of, try_out
 
 #: What only connects, describes or measures the app; everything else of ``shared`` is changed.
-LEFT_OUT = {
-    *("__init__", "errors", "ports", "openapi", "services", "topic"),
-    *("settings", "connection", "schedule", "token_settings"),
-    *("telemetry", "export", "shutdown", "runtime_leak"),
-}
+LEFT_OUT = {"errors", "services", "azure.topic", "model.ports", "model.schedule", "serving.openapi"}
+ROOMS_LEFT_OUT = ("settings.", "process.")
 EXPLAINED = Path(__file__).with_name("equivalent.toml")
 KEPT = ROOT / ".local" / "mutate"
 #: More than this share of survivors without an explanation fails the run.
@@ -74,12 +71,14 @@ class Verdict:
 
 def modules() -> list[str]:
     """Return the modules of ``shared`` that are changed."""
-    return sorted(path.stem for path in (ROOT / "shared").glob("*.py") if path.stem not in LEFT_OUT)
+    paths = (path.relative_to(ROOT / "shared") for path in (ROOT / "shared").rglob("[!_]*.py"))
+    names = (".".join(path.with_suffix("").parts) for path in paths)
+    return sorted(name for name in names if name not in LEFT_OUT and not name.startswith(ROOMS_LEFT_OUT))
 
 
 def text_of(module: str) -> str:
     """Return a module's source."""
-    return (ROOT / "shared" / f"{module}.py").read_text()
+    return path_of(module).read_text()
 
 
 def all_changes() -> list[Change]:
@@ -100,7 +99,7 @@ def digest(*texts: str) -> str:
 def suite_digest() -> str:
     """Return the digest of the app and of what is run on it."""
     folders = ("shared", "tests/unit", "tests/engines", "tests/fakes", "tests/simulation")
-    return digest(*(path.read_text() for folder in folders for path in sorted((ROOT / folder).glob("*.py"))))
+    return digest(*(path.read_text() for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))))
 
 
 def parts_for(change: Change, parts: dict[str, Part]) -> dict[str, Part]:
@@ -118,7 +117,7 @@ def in_order(parts: dict[str, Part], module: str) -> dict[str, Part]:
 
     def place(name: str) -> tuple[bool, bool, float]:
         file = name.partition("::")[0]
-        return name.startswith("seed"), not file.endswith(f"/test_{module}.py"), seconds[file]
+        return name.startswith("seed"), not file.endswith(f"/test_{module.rpartition('.')[2]}.py"), seconds[file]
 
     return {name: parts[name] for name in sorted(parts, key=place)}
 

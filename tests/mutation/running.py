@@ -46,6 +46,11 @@ _TOOL = sys.monitoring.COVERAGE_ID
 _SLOWER, _MORE_PROCESSOR_SECONDS, _MORE_SECONDS = 5.0, 5.0, 30.0
 
 
+def path_of(module: str) -> Path:
+    """Return where a module of ``shared`` stands."""
+    return ROOT / "shared" / f"{module.replace('.', '/')}.py"
+
+
 @dataclass(slots=True)
 class Part:
     """A test or a seed of the simulator, as it ran on the unchanged code."""
@@ -78,7 +83,7 @@ class Hook(importlib.abc.MetaPathFinder):
         """Return how to load a module of ``shared``; None for all others."""
         del path, target
         package, _, name = fullname.partition(".")
-        file = ROOT / "shared" / f"{name}.py"
+        file = path_of(name)
         if package != "shared" or not file.is_file():
             return None
         loader = importlib.machinery.SourceFileLoader(fullname, str(file))
@@ -97,7 +102,7 @@ class Listener:
 
     def code_of(self, module: str, source: str) -> CodeType:
         """Return a module's code, listened to."""
-        code = compile(source, str(ROOT / "shared" / f"{module}.py"), "exec")
+        code = compile(source, str(path_of(module)), "exec")
         self._listen(code)
         return code
 
@@ -108,7 +113,8 @@ class Listener:
                 self._listen(each)
 
     def _on_line(self, code: CodeType, line: int) -> object:
-        self._lines.add((Path(code.co_filename).stem, line))
+        parts = Path(code.co_filename).relative_to(ROOT / "shared").with_suffix("").parts
+        self._lines.add((".".join(parts), line))
         return sys.monitoring.DISABLE
 
     def note(self, name: str, seconds: float) -> None:
@@ -225,7 +231,7 @@ def try_out(module: str, name: str, parts: dict[str, Part], verdict: Callable[[s
 
     def code_of(each: str, source: str) -> Any:
         tree = changed(module, source, name) if each == module else ast.parse(source)
-        return compile(tree, str(ROOT / "shared" / f"{each}.py"), "exec")
+        return compile(tree, str(path_of(each)), "exec")
 
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     signal.signal(signal.SIGALRM, stuck)

@@ -21,10 +21,10 @@ from azure.storage.blob import BlobServiceClient
 
 from localdev.azurite import Azurite
 from ops.__main__ import main
-from shared.events import BLOB_CREATED
-from shared.folders import FOLDERS
+from shared.model.changes import BLOB_CREATED
+from shared.model.folders import FOLDERS
 from shared.services import Services
-from shared.settings import Settings
+from shared.settings.app import Settings
 
 ROOT = Path(__file__).parents[2]
 LETTERS = Path(__file__).parent / "dead_letters"

@@ -13,13 +13,13 @@ from dataclasses import replace
 import pytest
 
 from ops.bars import Bars
-from shared import reconcile
-from shared.azure_table import AzureTable
+from shared.azure.table import AzureTable
 from shared.errors import Rejected
-from shared.ports import Write
-from shared.report import Progress
+from shared.model.ports import Write
+from shared.model.tally import Sum
+from shared.reconciling import reconciler
+from shared.reconciling.report import Progress
 from shared.services import Services
-from shared.tally import Sum
 from tests.ops.conftest import Account
 
 
@@ -129,7 +129,7 @@ def test_blobs_whose_rows_storage_does_not_take(account: Account, monkeypatch: p
 def test_signals_are_not_the_app_s(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C and SIGTERM end the tool as they end any: it has no clients to let go first."""
     during: list[object] = []
-    monkeypatch.setattr(reconcile, "OLD_WRITERS_SECONDS", 0)
+    monkeypatch.setattr(reconciler, "OLD_WRITERS_SECONDS", 0)
     monkeypatch.setattr(Bars, "__call__", lambda *_: during.append(signal.getsignal(signal.SIGTERM)))
     before = signal.signal(signal.SIGTERM, nobody)
     try:

@@ -14,14 +14,14 @@ import pytest
 from ops import status
 from ops.output import printable
 from ops.work import each
-from shared import quarantine as quarantines
 from shared.clock import SystemClock
-from shared.delivery import Delivery
 from shared.errors import OutcomeUnknown
-from shared.ports import Write
-from shared.quarantine import MAX_BYTES_IN_ROW
+from shared.intake import quarantine as quarantines
+from shared.intake.delivery import Delivery
+from shared.intake.quarantine import MAX_BYTES_IN_ROW
+from shared.model.ports import Write
 from shared.services import Services
-from shared.settings import Settings
+from shared.settings.app import Settings
 from tests.ops.conftest import Account
 
 #: Of a body that stands in a blob.

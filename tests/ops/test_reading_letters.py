@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ops.dead_letters import NotDeadLetters, read_letters
-from shared.events import BlobChange, parse
+from shared.model.changes import BlobChange, parse
 from tests.ops.conftest import LETTERS
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from shared import reconcile
+from shared.reconciling import reconciler
 from tests.ops.conftest import Account
 
 
 @pytest.fixture(autouse=True)
 def _no_old_instances(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing else runs on these accounts: there is nobody to wait for."""
-    monkeypatch.setattr(reconcile, "OLD_WRITERS_SECONDS", 0)
+    monkeypatch.setattr(reconciler, "OLD_WRITERS_SECONDS", 0)
 
 
 def test_new_suffixes_are_refused_until_recounted(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from ops.dead_letters import Letter
 from ops.replay import OF_ANOTHER_TOPIC, foresee
-from shared.delivery import Delivery
 from shared.errors import OutcomeUnknown
-from shared.settings import Settings
+from shared.intake.delivery import Delivery
+from shared.settings.app import Settings
 from tests.ops.conftest import ROOT, Account, Result
 
 PREFIX = "CASE-IMAGES/2026/11/23/18"

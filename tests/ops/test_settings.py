@@ -188,7 +188,7 @@ def test_a_mistake_of_ours(account: Account, monkeypatch: pytest.MonkeyPatch) ->
     async def fails(_: object) -> int:
         raise LookupError("what?")
 
-    monkeypatch.setattr("shared.quarantine.Quarantine.count", fails)
+    monkeypatch.setattr("shared.intake.quarantine.Quarantine.count", fails)
     result = account.run("status")
     assert result.code == 5
     assert "LookupError: what? (a mistake in this tool; --debug shows where)" in result.err

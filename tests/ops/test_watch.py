@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from ops import bars
-from shared.report import Progress
+from shared.reconciling.report import Progress
 from tests.ops.conftest import Account
 
 

@@ -11,7 +11,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from localdev.ports import free_port
-from shared.openapi import document
+from shared.serving.openapi import document
 from tests.protocol.deployment import DOCUMENT, HEALTH, Caller, quoted
 
 if TYPE_CHECKING:

@@ -9,22 +9,22 @@ from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 
-from shared.azure_table import AzureTable
-from shared.counts import Counts
-from shared.delivery import Delivery
+from shared.azure.heads import BlobHeads
+from shared.azure.listing import BlobListing
+from shared.azure.table import AzureTable
 from shared.errors import Conflict, Refused, Rejected
-from shared.folders import FolderMap
-from shared.heads import BlobHeads
-from shared.ledger import Observation, Transition
-from shared.listing import BlobListing
-from shared.passes import Parts
-from shared.planning import Remembered
-from shared.ports import Entity, PropertyRange, Write
-from shared.quarantine import Quarantine
-from shared.reconcile import Reconciler
-from shared.tally import Tally
-from shared.watch import Watch
-from shared.writer import Writer
+from shared.intake.delivery import Delivery
+from shared.intake.quarantine import Quarantine
+from shared.model.folders import FolderMap
+from shared.model.ledger import Observation, Transition
+from shared.model.ports import Entity, PropertyRange, Write
+from shared.model.tally import Tally
+from shared.reconciling.reconciler import Reconciler
+from shared.reconciling.stages import Parts
+from shared.watching.watch import Watch
+from shared.writing.plan import Remembered
+from shared.writing.tally_row import Counts
+from shared.writing.writer import Writer
 from tests.fakes.memory_blobs import START, MemoryBlobs
 from tests.fakes.memory_table import TableState
 from tests.fakes.world import FOLDER_MAP

@@ -15,10 +15,10 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-from shared.checkpoint import CONTROL_PARTITION
-from shared.counts import PARTITION, TALLY_KEY
-from shared.folders import FOLDERS, FolderMap
-from shared.ports import Entity
+from shared.model.folders import FOLDERS, FolderMap
+from shared.model.ports import Entity
+from shared.reconciling.run import CONTROL_PARTITION
+from shared.writing.tally_row import PARTITION, TALLY_KEY
 
 MODULUS = 1 << 128
 

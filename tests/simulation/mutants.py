@@ -55,406 +55,432 @@ _NEVER = timedelta(0)
 MUTANTS: dict[str, Mutant] = {
     # The table
     "unconditional upsert": _edit(
-        "azure_table",
+        "azure.table",
         'return ("update", entity, {"mode": UpdateMode.REPLACE, **condition})',
         'return ("upsert", entity, {"mode": UpdateMode.REPLACE})',
     ),
     "SDK retry left on for transactions": _edit(
-        "azure_table", "operations, retry_total=0, read_timeout", "operations, read_timeout"
+        "azure.table", "operations, retry_total=0, read_timeout", "operations, read_timeout"
     ),
     '"never sent" taken for not committed': _edit(
-        "azure_table",
+        "azure.table",
         "    if status is None or not",
         '    if type(error).__name__ == "ServiceRequestError":\n        return Refused(message)\n'
         "    if status is None or not",
     ),
     "503 taken for not committed": _edit(
-        "azure_table", "or not 400 <= status < 500 or status in {408, 429}", "or status in {408, 429, 500}"
+        "azure.table", "or not 400 <= status < 500 or status in {408, 429}", "or status in {408, 429, 500}"
     ),
-    "refusal of a write on its own believed": _edit("azure_table", "with suppress(Rejected):", "with suppress():"),
+    "refusal of a write on its own believed": _edit("azure.table", "with suppress(Rejected):", "with suppress():"),
     "tally outside the transaction": _edit(
-        "writer",
+        "writing.writer",
         "etags = await self._table.commit(partition, plan.writes)",
         "etags = [etag for write in plan.writes for etag in await self._table.commit(partition, [write])]",
     ),
     # Events and the ledger
-    "sequencers compared across case": _edit("events", "return stripped.lower() if", "return stripped if"),
+    "sequencers compared across case": _edit("model.changes", "return stripped.lower() if", "return stripped if"),
     "sequencers compared across widths": _edit(
-        "ledger", "if row.sequencer and len(row.sequencer) != len(sequencer):", "if False:"
+        "model.ledger", "if row.sequencer and len(row.sequencer) != len(sequencer):", "if False:"
     ),
     "events without a sequencer applied as they come": _edit(
-        "ledger",
+        "model.ledger",
         "    if change.look or change.sequencer is None or change.event_time is None:\n"
         "        return Transition(Outcome.LOOK)\n",
         "    if change.look or change.sequencer is None or change.event_time is None:\n"
         "        return _apply(row, change, folder)\n",
     ),
     "no observation floor": _edit(
-        "ledger",
+        "model.ledger",
         "certain_since = [row.observed_at] if row.observed_at is not None else []",
         "certain_since = []",
     ),
-    "no margin for the clocks of the service": Mutant(constants={("shared.ledger", "SKEW_MARGIN"): timedelta(0)}),
+    "no margin for the clocks of the service": Mutant(constants={("shared.model.ledger", "SKEW_MARGIN"): timedelta(0)}),
     "delete ignored when its row is unknown": _edit(
-        "ledger",
+        "model.ledger",
         "    return _apply(None, change, folder)\n",
         "    return _apply(None, change, folder) if change.present else Transition(Outcome.STALE)\n",
     ),
     "overwrite does not advance the sequencer": _edit(
-        "ledger",
+        "model.ledger",
         '        sequencer=change.sequencer or "",\n',
         '        sequencer=row.sequencer if row and row.present and change.present else change.sequencer or "",\n',
     ),
     "deletion of an absent name does not advance the sequencer": _edit(
-        "ledger",
+        "model.ledger",
         '        sequencer=change.sequencer or "",\n',
         '        sequencer=row.sequencer if row and not row.present and not change.present else change.sequencer or "",\n',
     ),
-    "stale events applied": _edit("ledger", "if sequencer < row.sequencer:", "if False:"),
+    "stale events applied": _edit("model.ledger", "if sequencer < row.sequencer:", "if False:"),
     "look that writes no row when absent": _edit(
-        "ledger",
+        "model.ledger",
         "    delta = int(seen.present) - int(was_present)\n",
         "    delta = int(seen.present) - int(was_present)\n"
         "    if row is None and not seen.present:\n        return Transition(Outcome.UNCHANGED)\n",
     ),
     "look that keeps no time": _edit(
-        "ledger", "        observed_at=seen.observed_at,\n    )\n    delta", "    )\n    delta"
+        "model.ledger", "        observed_at=seen.observed_at,\n    )\n    delta", "    )\n    delta"
     ),
     "tombstone dropped early": Mutant(  # and looked for by every reconciliation: a day is longer than most histories
         constants={
-            ("shared.tombstones", "TOMBSTONE_HORIZON"): _NEVER,
-            ("shared.tombstones", "_MARGIN"): _NEVER,
-            ("shared.passes", "COLLECT_EVERY"): _NEVER,
+            ("shared.reconciling.tombstones", "TOMBSTONE_HORIZON"): _NEVER,
+            ("shared.reconciling.tombstones", "_MARGIN"): _NEVER,
+            ("shared.reconciling.stages", "COLLECT_EVERY"): _NEVER,
         },
     ),
-    "events older than the horizon trusted": _edit("ledger", " or now - change.event_time >= LATE_AFTER", ""),
-    "events older than the ledger trusted": _edit("ledger", " or _may_precede(change.event_time, known_since)", ""),
+    "events older than the horizon trusted": _edit("model.ledger", " or now - change.event_time >= LATE_AFTER", ""),
+    "events older than the ledger trusted": _edit(
+        "model.ledger", " or _may_precede(change.event_time, known_since)", ""
+    ),
     # The tally
     "duplicate advances the tally": _edit(
-        "planning",
+        "writing.plan",
         "        plan.answers += answers\n",
         "        plan.answers += answers\n"
         "        changes += [\n            Change(each.folder, group.path, 1)\n            for each, answer in answers\n"
         "            if isinstance(answer, Transition) and answer.outcome is Outcome.DUPLICATE\n        ]\n",
     ),
     "digest not updated on one path": _edit(
-        "tally", "total.digest + delta * hashed", "total.digest + max(0, delta) * hashed"
+        "model.tally", "total.digest + delta * hashed", "total.digest + max(0, delta) * hashed"
     ),
     "net-zero batch leaves the tally alone": _edit(
-        "planning", "    if changes:\n", "    if sum(each.delta for each in changes):\n"
+        "writing.plan", "    if changes:\n", "    if sum(each.delta for each in changes):\n"
     ),
-    "revision bumped by every commit": _edit("tally", "if moved.counts() == self.counts():", "if False:"),
+    "revision bumped by every commit": _edit("model.tally", "if moved.counts() == self.counts():", "if False:"),
     "revision not bumped by removals": _edit(
-        "tally",
+        "model.tally",
         "if moved.counts() == self.counts():",
         "if sum(moved.counts().values()) <= sum(self.counts().values()):",
     ),
-    "time of the change may go back": _edit("tally", "changed_at=max(self.changed_at, now)", "changed_at=now"),
-    "epoch the same for every table": _edit("counts", "epoch=secrets.token_hex(5)", 'epoch="0"'),
+    "time of the change may go back": _edit("model.tally", "changed_at=max(self.changed_at, now)", "changed_at=now"),
+    "epoch the same for every table": _edit("writing.tally_row", "epoch=secrets.token_hex(5)", 'epoch="0"'),
     # The writer
     "remembered ETag kept after a failure": Mutant(
         {
-            "shared.writer": [
+            "shared.writing.writer": [
                 ("used = self._tally.forget()", "used = self._tally.get()"),
                 ("                self._tally.forget()\n                self._rows.clear()\n", ""),
             ]
         },
     ),
-    "index of a conflict believed": _edit("writer", "if stored.etag == conflicting_etag:", "if False:"),
+    "index of a conflict believed": _edit("writing.writer", "if stored.etag == conflicting_etag:", "if False:"),
     "index of a conflict between rows believed": _edit(
-        "writer", "self._distrust(batch if was_read else blamed)", "self._distrust(blamed)"
+        "writing.writer", "self._distrust(batch if was_read else blamed)", "self._distrust(blamed)"
     ),
     "folded events applied in arrival order": _edit(
-        "planning",
+        "writing.plan",
         "    if intent.change is not None:\n",
         "    if intent.change is not None and not is_first_write and intent.change.sequencer:\n"
         "        return ledger._apply(row, intent.change, intent.folder)\n    if intent.change is not None:\n",
     ),
     "look committed over a row that has changed": _edit(
-        "planning",
+        "writing.plan",
         "if not is_first_write or (intent.base.partition, intent.base.etag) != (base.partition, base.etag):",
         "if not is_first_write:",
     ),
     "look at the blob before the row is read": _edit(
-        "writer",
+        "writing.writer",
         "            base = await self.read_row(path)\n            head = await self._heads.head(container, name)\n",
         "            head = await self._heads.head(container, name)\n            base = await self.read_row(path)\n",
         only_in="looks",  # an event has to be decided between the look and the read of its row
     ),
     "look given up when its row has changed": _edit(
-        "writer",
+        "writing.writer",
         "            except RowChanged:\n                continue\n",
         "            except RowChanged:\n                return ledger.Transition(Outcome.STALE)\n",
     ),
     "look dated by our own clock": _edit(
-        "writer",
+        "writing.writer",
         "Observation(path, folder, head.present, head.date, head.etag",
         "Observation(path, folder, head.present, self._clock.now(), head.etag",
     ),
     "unknown outcome taken for done": _edit(
-        "writer",
+        "writing.writer",
         "                error = unknown\n",
         "                error = unknown\n                if plan is not None:\n"
         "                    plan.resolve()\n                    return\n",
     ),
     "answered before it is committed": _edit(
-        "writer",
+        "writing.writer",
         "                if plan.writes:\n",
         "                plan.resolve()\n                if plan.writes:\n",
     ),
-    "one refused row fails its neighbours": _edit("writer", "        if len(batch) == 1:\n", "        if batch:\n"),
+    "one refused row fails its neighbours": _edit(
+        "writing.writer", "        if len(batch) == 1:\n", "        if batch:\n"
+    ),
     "counts announced before they are committed": _edit(
-        "writer",
+        "writing.writer",
         "        self.stats.transactions += 1\n",
         "        self.stats.transactions += 1\n        self._on_change(plan.tally)\n",
     ),
     # Looking at blobs
     "403 taken for absent": _edit(
-        "heads",
+        "azure.heads",
         "        except ResourceNotFoundError as error:\n            if error_code(error) in ABSENT_CODES:",
         "        except HttpResponseError as error:\n            if error.status_code == 403 or error_code(error) in ABSENT_CODES:",
     ),
     "any 404 taken for absent": _edit(
-        "heads", "            if error_code(error) in ABSENT_CODES:", "            if True:"
+        "azure.heads", "            if error_code(error) in ABSENT_CODES:", "            if True:"
     ),
     # Reconciling
     "listing trusted over the blob": _edit(
-        "comparison",
+        "reconciling.comparison",
         "        if not head.present or self._is_live(head.last_modified):\n            return\n",
         "        head = type(head)(present=True, date=self._parts.clock.now())\n",
     ),
     "candidate not HEADed": _edit(
-        "comparison",
+        "reconciling.comparison",
         "        head = await self._look(path)\n        is_there",
         "        head = type('Head', (), {'present': False, 'date': self._parts.clock.now(), 'etag': ''})\n        is_there",
     ),
     "correctness leaning on the lease": _edit(
-        "comparison",
+        "reconciling.comparison",
         "self._report.count(seen.folder, (await self._writer.observe(seen, base)).delta)",
         "self._report.count(seen.folder, (await self._writer.observe(seen, await self._writer.read_row(seen.path))).delta)",
         only_in="late events",  # an event has to come between a look and its commit
     ),
     "ready set before bootstrap ends": _edit(
-        "reconcile",
+        "reconciling.reconciler",
         "                await Pass(self._parts, run, lease, stored, slice_seconds, on_progress).work()\n",
         "                await self._set_ready(run.subject)\n"
         "                await Pass(self._parts, run, lease, stored, slice_seconds, on_progress).work()\n",
     ),
     "tally corrected although it has changed meanwhile": _edit(
-        "audit",
+        "reconciling.tally_audit",
         "            tally = stored.tally.holding(",
         "            stored = await parts.counts.open()\n            tally = stored.tally.holding(",
         test="tests/engines/test_reconcile_resumed.py::test_i4_what_is_counted_between_the_last_row_and_the_repair_stays_counted",
     ),
     "checkpoint written before its page": _edit(
-        "passes",
+        "reconciling.stages",
         "                    yield folder, location.container, page\n                    run.token = page.next_token\n"
         "                    if run.token:\n                        await self._page_done()\n                        await self._note_doubt()\n",
         "                    run.token = page.next_token\n                    if run.token:\n"
         "                        await self._page_done()\n"
         "                    yield folder, location.container, page\n",
     ),
-    "not ready is served": _edit("watch", "            elif not stored.tally.ready:\n", "            elif False:\n"),
+    "not ready is served": _edit(
+        "watching.watch", "            elif not stored.tally.ready:\n", "            elif False:\n"
+    ),
     # Events, rows and what came before them
     "what a directory has overtaken decided by its sequencer": _edit(
-        "ledger",
+        "model.ledger",
         "        certain_since.append(known_since)",
         "        certain_since.append(event_time - 2 * SKEW_MARGIN)",
     ),
     "time ahead of every clock believed": _edit(
-        "ledger", "    if not is_credible(change.event_time, now):\n", "    if False:\n"
+        "model.ledger", "    if not is_credible(change.event_time, now):\n", "    if False:\n"
     ),
-    "touched row decided by its sequencer": _edit("ledger", "    if not row.is_sound:\n", "    if False:\n"),
-    "name without a row trusted before the account was listed": _edit("ledger", "if not is_ready or _may", "if _may"),
+    "touched row decided by its sequencer": _edit("model.ledger", "    if not row.is_sound:\n", "    if False:\n"),
+    "name without a row trusted before the account was listed": _edit(
+        "model.ledger", "if not is_ready or _may", "if _may"
+    ),
     "path of a row not held against its key": _edit(
-        "ledger", "if row.path and row_key(row.path) == key:", "if row.path:"
+        "model.ledger", "if row.path and row_key(row.path) == key:", "if row.path:"
     ),
     "row counted whatever its key": _edit(
-        "ledger", 'return str(folder) if row_key(path) == key else ""', "return str(folder)"
+        "model.ledger", 'return str(folder) if row_key(path) == key else ""', "return str(folder)"
     ),
     "anything that is set is present": _edit(
-        "ledger", 'properties.get("present") is not True or', 'not properties.get("present") or'
+        "model.ledger", 'properties.get("present") is not True or', 'not properties.get("present") or'
     ),
-    "sourceUrl taken as it stands": _edit("events", 'dict.fromkeys((name, unquote(name, errors="strict")))', "[name]"),
+    "sourceUrl taken as it stands": _edit(
+        "model.changes", 'dict.fromkeys((name, unquote(name, errors="strict")))', "[name]"
+    ),
     "sourceUrl always decoded": _edit(
-        "events", 'dict.fromkeys((name, unquote(name, errors="strict")))', "[unquote(name)]"
+        "model.changes", 'dict.fromkeys((name, unquote(name, errors="strict")))', "[unquote(name)]"
     ),
     "source of a rename forgotten": _edit(
-        "delivery", "(self._take(change) for change in changes)", "(self._take(change) for change in changes[:1])"
+        "intake.delivery",
+        "(self._take(change) for change in changes)",
+        "(self._take(change) for change in changes[:1])",
     ),
     "third change of an event forgotten": _edit(
-        "delivery", "(self._take(change) for change in changes)", "(self._take(change) for change in changes[:2])"
+        "intake.delivery",
+        "(self._take(change) for change in changes)",
+        "(self._take(change) for change in changes[:2])",
     ),
     "what cannot be counted acknowledged and not kept": _edit(
-        "delivery", "            await self._quarantine.put(text, refusal)\n", "            await asyncio.sleep(0)\n"
+        "intake.delivery",
+        "            await self._quarantine.put(text, refusal)\n",
+        "            await asyncio.sleep(0)\n",
     ),
     "rejection by something in between taken for storage's": _edit(
-        "writer", "error if error.by_service else Refused(str(error))", "error"
+        "writing.writer", "error if error.by_service else Refused(str(error))", "error"
     ),
     # Directories
     "directory compared without stopping late events": _edit(
-        "reconcile", "        await self._counts.doubt_until(changed_at)\n", ""
+        "reconciling.reconciler", "        await self._counts.doubt_until(changed_at)\n", ""
     ),
     "directory marked before late events are stopped": _edit(
-        "reconcile",
+        "reconciling.reconciler",
         "        await self._counts.doubt_until(changed_at)\n        await self._marks.add(directory, changed_at)\n",
         "        await self._marks.add(directory, changed_at)\n        await self._counts.doubt_until(changed_at)\n",
         test="tests/engines/test_directories.py::test_i2_late_events_are_stopped_before_a_directory_is_marked",
     ),
-    "directory not marked": _edit("reconcile", "        await self._marks.add(directory, changed_at)\n", ""),
+    "directory not marked": _edit(
+        "reconciling.reconciler", "        await self._marks.add(directory, changed_at)\n", ""
+    ),
     "older directory lets newer late events through": _edit(
-        "counts",
+        "writing.tally_row",
         "known_since=max(tally.known_since, moment)",
         "known_since=moment",
         test="tests/engines/test_directories.py::test_i2_an_older_directory_lets_no_newer_late_event_through",
     ),
     "mark removed although its directory changed again": _edit(
-        "marks",
+        "reconciling.marked_directories",
         "[Write(mark.row_key, None, mark.etag)]",
         "[Write(mark.row_key, None, (await self._table.read(CONTROL_PARTITION, mark.row_key) or mark).etag)]",
     ),
     "mark removed before its directory was compared": _edit(
-        "reconcile", "                    if report.finished:\n", "                    if True:\n"
+        "reconciling.reconciler", "                    if report.finished:\n", "                    if True:\n"
     ),
     "marks of now removed by a run that began before": _edit(
-        "reconcile", "remove_older(run.since - SKEW_MARGIN)", "remove_older(self._clock.now())"
+        "reconciling.reconciler", "remove_older(run.since - SKEW_MARGIN)", "remove_older(self._clock.now())"
     ),
     "directory looked for in one folder only": _edit(
-        "comparison",
+        "reconciling.comparison",
         "        if location.overlaps(wanted)\n",
         "        if location.overlaps(wanted) and folder != 'input'\n",
     ),
     "look of before a directory's change committed after it": _edit(
-        "planning", "    if intent.base.doubt != tally.doubt:\n", "    if False:\n"
+        "writing.plan", "    if intent.base.doubt != tally.doubt:\n", "    if False:\n"
     ),
     "comparison given up where an old event comes between": _edit(
-        "comparison",
+        "reconciling.comparison",
         "            self._report.count(seen.folder, (await self._writer.look(container, name, seen.folder)).delta)\n",
         "            self._report.count(seen.folder, len(container + name) * 0)\n",
     ),
     # Generations
     "tally dated when its commit is answered": _edit(
-        "writer",
+        "writing.writer",
         "self._tally.remember(replace(stored, tally=plan.tally, etag=etag, written_at=None), asked_at)",
         "self._tally.remember(replace(stored, tally=plan.tally, etag=etag, written_at=None), self._clock.monotonic())",
     ),
     "tally dated when its read is answered": _edit(
-        "writer",
+        "writing.writer",
         "        self._tally.remember(stored, asked_at)\n",
         "        self._tally.remember(stored, self._clock.monotonic())\n",
     ),
     "confirmation dated when it is answered": _edit(
-        "counts",
+        "writing.tally_row",
         "            self._confirmed_at = began\n",
         "            self._confirmed_at = self._clock.monotonic()\n",
     ),
     "rows written alone on a tally of any age": _edit(
-        "writer", "if plan.writes_rows_only and not self._tally.is_fresh(self._clock.monotonic()):", "if False:"
+        "writing.writer", "if plan.writes_rows_only and not self._tally.is_fresh(self._clock.monotonic()):", "if False:"
     ),
     "event of no concern acknowledged unseen": _edit(
-        "delivery", "            await self._counts.confirm()\n", "            await asyncio.sleep(0)\n"
+        "intake.delivery", "            await self._counts.confirm()\n", "            await asyncio.sleep(0)\n"
     ),
     "directory of no concern acknowledged unseen": _edit(
-        "reconcile", "            await self._counts.confirm()\n", "            await asyncio.sleep(0)\n"
+        "reconciling.reconciler", "            await self._counts.confirm()\n", "            await asyncio.sleep(0)\n"
     ),
     "new generation listed while old processes write": Mutant(
-        constants={("shared.reconcile", "OLD_WRITERS_SECONDS"): 0.0}
+        constants={("shared.reconciling.reconciler", "OLD_WRITERS_SECONDS"): 0.0}
     ),
     "wait for old processes by the operator's clock": _edit(
-        "reconcile",
+        "reconciling.reconciler",
         "(waited := self._clock.monotonic() - began)",
         "(waited := (self._clock.now() - stored.tally.known_since).total_seconds() + 0 * began)",
     ),
     "new generation dated by the operator's clock": _edit(
-        "reconcile", "max(tally.known_since, run.since) if run.since is not None else", ""
+        "reconciling.reconciler", "max(tally.known_since, run.since) if run.since is not None else", ""
     ),
     "new generation ready from the start": _edit(
-        "counts",
+        "writing.tally_row",
         "        empty = self.empty()\n",
         "        empty = replace(self.empty(), ready=partition != PARTITION)\n",
     ),
     "former tally not closed": _edit(
-        "counts",
+        "writing.tally_row",
         "            moved = replace(current.tally, moved_to=made.partition)\n",
         "            moved = current.tally\n",
     ),
     "rows read in the first generation": _edit(
-        "writer",
+        "writing.writer",
         "        entity = await self._table.read(partition, row_key(path))\n",
         "        entity = await self._table.read(PARTITION, row_key(path))\n",
     ),
     "tally of a former generation used although another is known": _edit(
-        "writer",
+        "writing.writer",
         "stored is not None and stored.partition == self._counts.partition else None",
         "stored is not None else None",
     ),
     "rows of the new generation dropped with the former ones": _edit(
-        "recount",
+        "reconciling.recount",
         'range(1, int(counts.partition.removeprefix("g")))',
         'range(1, 1 + int(counts.partition.removeprefix("g")))',
     ),
     "tally remembered without its generation": _edit(
-        "writer",
+        "writing.writer",
         "self._tally.remember(replace(stored, tally=plan.tally, etag=etag, written_at=None), asked_at)",
         "self._tally.remember(StoredTally(plan.tally, etag), asked_at)",
     ),
     "run of another generation gone on with": _edit(
-        "reconcile", "unfinished is None or unfinished.subject != _subject(stored.tally)", "unfinished is None"
+        "reconciling.reconciler",
+        "unfinished is None or unfinished.subject != _subject(stored.tally)",
+        "unfinished is None",
     ),
     # Comparing and auditing
     "listed names counted long after": Mutant(
         {
-            "shared.planning": [("    if intent.seen.is_listed and tally.ready:\n", "    if False:\n")],
-            "shared.reconcile": [
+            "shared.writing.plan": [("    if intent.seen.is_listed and tally.ready:\n", "    if False:\n")],
+            "shared.reconciling.reconciler": [
                 ("        if unfinished.report.bootstrap and stored.tally.ready:\n", "        if False:\n")
             ],
         }
     ),
     "names that have rows left out of a first count": _edit(
-        "comparison", "                known.append(path)\n", "                continue_ = path\n"
+        "reconciling.comparison", "                known.append(path)\n", "                continue_ = path\n"
     ),
     "next range without a listing": _edit(
-        "checkpoint", 'self.folders_done, self.token, self.seen = 0, "", Buckets()', "self.seen = Buckets()"
+        "reconciling.run", 'self.folders_done, self.token, self.seen = 0, "", Buckets()', "self.seen = Buckets()"
     ),
     "buckets of a resumed comparison always agree": _edit(
-        "keyset", "return self._sums[bucket] == other._sums[bucket]", "return self._sums[bucket] == self._sums[bucket]"
+        "reconciling.row_key_sets",
+        "return self._sums[bucket] == other._sums[bucket]",
+        "return self._sums[bucket] == self._sums[bucket]",
     ),
-    "what is listed looked at and the rest left": _edit("keyset", "            if not mark\n", "            if mark\n"),
+    "what is listed looked at and the rest left": _edit(
+        "reconciling.row_key_sets", "            if not mark\n", "            if mark\n"
+    ),
     "range ends before its last row": _edit(
-        "comparison", "if not self._after < key <= self._upto:", "if not self._after < key < self._upto:"
+        "reconciling.comparison", "if not self._after < key <= self._upto:", "if not self._after < key < self._upto:"
     ),
     "audit goes on although it was overtaken": _edit(
-        "audit", "    if stored.etag != run.tally_etag:\n        return\n", ""
+        "reconciling.tally_audit", "    if stored.etag != run.tally_etag:\n        return\n", ""
     ),
     "audit forgets how far it was": _edit(
-        "audit", "        run.after_key = page[-1].row_key if page else run.after_key\n", ""
+        "reconciling.tally_audit", "        run.after_key = page[-1].row_key if page else run.after_key\n", ""
     ),
-    "tally never held against its rows": _edit("passes", "        if not is_doubtful:\n", "        if True:\n"),
+    "tally never held against its rows": _edit(
+        "reconciling.stages", "        if not is_doubtful:\n", "        if True:\n"
+    ),
     "tally not held against its rows after corrections": _edit(
-        "passes",
+        "reconciling.stages",
         "not (run.differs or has_moved) or bool(report.corrected or report.unreadable)",
         "not (run.differs or has_moved)",
     ),
     "late events trusted after somebody has deleted rows": _edit(
-        "reconcile",
+        "reconciling.reconciler",
         "        if (report.miscounted or report.unreadable) and run.since is not None:\n",
         "        if False:\n",
     ),
     "folder of a touched row believed": _edit(
-        "comparison", "row.is_sound and row.folder == folder and (", "row.is_sound and ("
+        "reconciling.comparison", "row.is_sound and row.folder == folder and (", "row.is_sound and ("
     ),
     "live for ever what lies ahead of every clock": _edit(
-        "comparison", " and is_credible(changed_at, self._parts.clock.now())", ""
+        "reconciling.comparison", " and is_credible(changed_at, self._parts.clock.now())", ""
     ),
     "rows of a folder that changed left where they were": _edit(
-        "planning",
+        "writing.plan",
         '    was_in = before.folder if before is not None and before.present else ""\n',
         '    was_in = after.folder if before is not None and before.present else ""\n',
     ),
     # Watching
     "version compared with >": Mutant(
         {
-            "shared.watch": [
+            "shared.watching.watch": [
                 (
                     "self._snapshot.version != version:\n                    return self._snapshot\n                ended",
                     'int(self._snapshot.version.rpartition("-")[2]) > int(version.rpartition("-")[2]):\n                    return self._snapshot\n                ended',
@@ -468,7 +494,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "check-then-wait without registering": Mutant(
         {
-            "shared.watch": [
+            "shared.watching.watch": [
                 (
                     "            waiter = self._waiting.join(",
                     "            if self._snapshot is not None and self._snapshot.version != version:\n"
@@ -483,19 +509,21 @@ MUTANTS: dict[str, Mutant] = {
             ]
         },
     ),
-    "waiting without a poller": _edit("watch", "        if self._poller is None:\n", "        if False:\n"),
+    "waiting without a poller": _edit("watching.watch", "        if self._poller is None:\n", "        if False:\n"),
     "a wake only for the first change": _edit(
-        "watch", "if before is None or before.version != snapshot.version:", "if before is None:"
+        "watching.watch", "if before is None or before.version != snapshot.version:", "if before is None:"
     ),
     "an older offer replaces newer counts": _edit(
-        "watch", "if known is None or known.is_behind(snapshot.version):", "if True:"
+        "watching.watch", "if known is None or known.is_behind(snapshot.version):", "if True:"
     ),
-    "a client that is ahead shown what is there": _edit("watch", "while self._ended < enough and", "while False and"),
+    "a client that is ahead shown what is there": _edit(
+        "watching.watch", "while self._ended < enough and", "while False and"
+    ),
     "a read under way taken for a new one": _edit(
-        "watch", "enough = self.reads + 1", "enough = self.reads + (self._fetch is None)"
+        "watching.watch", "enough = self.reads + 1", "enough = self.reads + (self._fetch is None)"
     ),
     "an error is kept for ever": _edit(
-        "watch",
+        "watching.watch",
         "self._failure, self._started_at = failure, started_at",
         "self._failure, self._started_at = failure or self._failure, started_at",
     ),

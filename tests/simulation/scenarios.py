@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from shared import comparison
-from shared.checkpoint import AlreadyRunning
-from shared.counts import StoredTally
 from shared.errors import StorageError
-from shared.folders import FolderMap
-from shared.ledger import row_key
-from shared.ports import Entity
-from shared.recount import recount
-from shared.report import Report
+from shared.model.folders import FolderMap
+from shared.model.ledger import row_key
+from shared.model.ports import Entity
+from shared.reconciling import comparison
+from shared.reconciling.recount import recount
+from shared.reconciling.report import Report
+from shared.reconciling.run import AlreadyRunning
+from shared.writing.tally_row import StoredTally
 from tests.fakes.world import FOLDER_MAP, NEW_MAP
 from tests.simulation.app import App
 from tests.simulation.clients import Clients

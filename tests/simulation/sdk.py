@@ -27,7 +27,7 @@ from azure.core.pipeline.policies import ContentDecodePolicy
 from azure.data.tables import EdmType, EntityProperty, TableTransactionError
 
 from shared.errors import Conflict, ContainerAbsent, Rejected
-from shared.ports import Entity, PropertyRange, Write
+from shared.model.ports import Entity, PropertyRange, Write
 from tests.fakes.memory_blobs import MemoryBlobs
 from tests.fakes.memory_table import TableState
 

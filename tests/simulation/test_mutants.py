@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared import ledger
+from shared.model import ledger
 from tests.simulation.mutants import MUTANTS, hunt, mutated
 from tests.simulation.patching import DoesNotApply, patched
 
@@ -48,7 +48,7 @@ def test_every_mutant_applies(name: str) -> None:
 
 def test_a_mutant_whose_text_is_gone_is_an_error() -> None:
     """It would be found alive for ever after."""
-    with pytest.raises(DoesNotApply), patched({"shared.ledger": [("no such text", "")]}, {}):
+    with pytest.raises(DoesNotApply), patched({"shared.model.ledger": [("no such text", "")]}, {}):
         pass
 
 

@@ -11,14 +11,14 @@ from functools import partial
 from itertools import batched
 from random import Random
 
-from shared import comparison
-from shared.checkpoint import AlreadyRunning
-from shared.counts import PARTITION, TALLY_KEY
 from shared.errors import StorageError
-from shared.folders import FolderMap
-from shared.ports import Entity, Write
-from shared.quarantine_rows import PARTITIONS as PARTITIONS_OF_QUARANTINE
-from shared.report import Report
+from shared.intake.quarantine_rows import PARTITIONS as PARTITIONS_OF_QUARANTINE
+from shared.model.folders import FolderMap
+from shared.model.ports import Entity, Write
+from shared.reconciling import comparison
+from shared.reconciling.report import Report
+from shared.reconciling.run import AlreadyRunning
+from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.fakes.memory_table import TableState
 from tests.fakes.world import FOLDER_MAP, NEW_MAP
 from tests.simulation.account import Account

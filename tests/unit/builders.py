@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from shared.events import BLOB_CREATED, BlobChange
-from shared.folders import FOLDERS, FolderMap, Location
-from shared.ledger import Row
-from shared.status import StatusSnapshot
-from shared.tally import Sum, Tally
-from shared.wire import StatusQuery, parse_status_query
+from shared.model.changes import BLOB_CREATED, BlobChange
+from shared.model.folders import FOLDERS, FolderMap, Location
+from shared.model.ledger import Row
+from shared.model.snapshot import StatusSnapshot
+from shared.model.tally import Sum, Tally
+from shared.serving.protocol import StatusQuery, parse_status_query
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests" / "events"

@@ -1,4 +1,4 @@
-"""shared.auth: bearer tokens against a key server on this machine, with keys made for the run."""
+"""shared.serving.auth: bearer tokens against a key server on this machine, with keys made for the run."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from shared.auth import LEEWAY_SECONDS, MAX_TOKEN_CHARACTERS, BearerTokens, Open
 from shared.errors import ServiceUnavailable, Unauthorized
-from shared.keys import LIFESPAN_SECONDS, REFETCH_SECONDS
-from shared.token_settings import JwtSettings
+from shared.serving.auth import LEEWAY_SECONDS, MAX_TOKEN_CHARACTERS, BearerTokens, Open
+from shared.serving.issuer_keys import LIFESPAN_SECONDS, REFETCH_SECONDS
+from shared.settings.tokens import JwtSettings
 from tests.fakes.memory_blobs import FakeClock
 from tests.leaks.secrets import secret
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.entity_group import Operation, Result, decode, encode
+from shared.azure.batch_format import Operation, Result, decode, encode
 
 TABLE = "https://account.table.core.windows.net/counts"
 #: As https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions shows it.

@@ -1,4 +1,4 @@
-"""shared.events: what a delivered event says, in both schemas, and that nothing else than a reason ever comes out."""
+"""shared.model.changes: what an event says, in both schemas, and that nothing else than a reason ever comes out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import EventNotUnderstood, OtherTopic
-from shared.events import (
+from shared.model.changes import (
     BLOB_CREATED,
     BLOB_DELETED,
     BLOB_RENAMED,

@@ -1,4 +1,4 @@
-"""shared.folders: which folder a name counts in, and the fingerprint of all that decides it."""
+"""shared.model.folders: which folder a name counts in, and the fingerprint of all that decides it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.folders import FOLDERS, INPUT, OUTPUT, QUEUED, Location
+from shared.model.folders import FOLDERS, INPUT, OUTPUT, QUEUED, Location
 from tests.unit.builders import folder_map
 
 SHARED = {QUEUED: "images/queued/", INPUT: "images/input/", OUTPUT: "archive"}

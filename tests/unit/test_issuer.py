@@ -1,4 +1,4 @@
-"""shared.issuer and shared.keys: an issuer that is broken, slow, huge or hostile harms nobody but its own tokens."""
+"""shared.serving.issuer and issuer_keys: a broken, slow, huge or hostile issuer harms nobody but its own tokens."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 import aiohttp
 import pytest
 
-from shared import issuer as fetching
-from shared.auth import BearerTokens
 from shared.errors import ServiceUnavailable, Unauthorized
-from shared.issuer import MOST_BYTES, Issuer, IssuerError
-from shared.keys import LIFESPAN_SECONDS, REFETCH_SECONDS
-from shared.token_settings import JwtSettings
+from shared.serving import issuer as fetching
+from shared.serving.auth import BearerTokens
+from shared.serving.issuer import MOST_BYTES, Issuer, IssuerError
+from shared.serving.issuer_keys import LIFESPAN_SECONDS, REFETCH_SECONDS
+from shared.settings.tokens import JwtSettings
 from tests.e2e.issuer import AUDIENCE, DISCOVERY, ISSUER, LocalIssuer, endless, local_issuer, page, public, token
 from tests.fakes.memory_blobs import FakeClock
 

@@ -1,4 +1,4 @@
-"""shared.jwk: which published keys check which signatures, and what the operator is told of the others."""
+"""shared.serving.jwk: which published keys check which signatures, and what the operator is told of the others."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from shared.auth import BearerTokens
 from shared.errors import ServiceUnavailable, Unauthorized
-from shared.jwk import read_key_set
-from shared.token_settings import ALGORITHMS, JwtSettings
+from shared.serving.auth import BearerTokens
+from shared.serving.jwk import read_key_set
+from shared.settings.tokens import ALGORITHMS, JwtSettings
 from tests.e2e.issuer import AUDIENCE, ISSUER, LocalIssuer, PrivateKey, local_issuer, page, public, token
 from tests.fakes.memory_blobs import FakeClock
 

@@ -1,4 +1,4 @@
-"""shared.keyset: sets of row keys that stay small."""
+"""shared.reconciling.row_key_sets: sets of row keys that stay small."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.keyset import Buckets, KeySet
+from shared.reconciling.row_key_sets import Buckets, KeySet
 
 KEYS = st.integers(0, 2**128 - 1)
 #: Keys that share their upper half, so that the lower half has to decide.

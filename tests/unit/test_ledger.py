@@ -1,4 +1,4 @@
-"""shared.ledger: the decision table of one event, and that every order of every history ends in the truth."""
+"""shared.model.ledger: the decision table of one event, and that every order of every history ends in the truth."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import ledger
-from shared.events import BLOB_RENAMED, BlobChange, parse
-from shared.ledger import LATE_AFTER, SKEW_MARGIN, TOMBSTONE_HORIZON, Observation, Outcome, Row, Transition
+from shared.model import ledger
+from shared.model.changes import BLOB_RENAMED, BlobChange, parse
+from shared.model.ledger import LATE_AFTER, SKEW_MARGIN, TOMBSTONE_HORIZON, Observation, Outcome, Row, Transition
 from tests.unit.builders import PATH, START, at, change, event_grid, row, sequencer, to_text
 
 MARGIN = SKEW_MARGIN.total_seconds()

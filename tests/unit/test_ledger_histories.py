@@ -13,9 +13,9 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from shared import ledger, tally
-from shared.events import BlobChange
-from shared.ledger import TOMBSTONE_HORIZON, Observation, Outcome, Row
+from shared.model import ledger, tally
+from shared.model.changes import BlobChange
+from shared.model.ledger import TOMBSTONE_HORIZON, Observation, Outcome, Row
 from tests.unit.builders import PATH, at, sequencer
 
 FOLDER = "queued"

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from shared import memory
-from shared.counts import StoredTally
-from shared.memory import MAX_WRONG_GUESSES, TRUSTED_SECONDS, Guesses, Remembered, RowMemory, TallyMemory
-from shared.ports import Write
-from shared.tally import Tally
+from shared.model.ports import Write
+from shared.model.tally import Tally
+from shared.writing import cache
+from shared.writing.cache import MAX_WRONG_GUESSES, TRUSTED_SECONDS, Guesses, Remembered, RowMemory, TallyMemory
+from shared.writing.tally_row import StoredTally
 from tests.fakes.memory_blobs import START
 
 TALLY = StoredTally(Tally("e", b"k" * 16, "f", START, START), "0x1")
@@ -23,7 +23,7 @@ def seen(etag: str, partition: str = "g1") -> Remembered:
 
 def test_the_row_that_was_not_used_for_longest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading and writing are use; so many rows are remembered and no more."""
-    monkeypatch.setattr(memory, "MAX_REMEMBERED", 3)
+    monkeypatch.setattr(cache, "MAX_REMEMBERED", 3)
     rows = RowMemory()
     for path in "abc":
         assert rows.remember(path, seen(path)) == seen(path)

@@ -10,8 +10,9 @@ import tomllib
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
-from shared import endpoints, errors, openapi, wire
+from shared import errors
 from shared.errors import BadRequest
+from shared.serving import endpoints, openapi, protocol
 from tests.unit.builders import ROOT
 
 DOCUMENT = openapi.document()
@@ -49,8 +50,8 @@ def test_it_has_the_routes_of_the_app():
 
 
 def test_it_has_the_parameters_that_are_read():
-    """Those that shared/wire.py asks for, and no others."""
-    source = (ROOT / "shared" / "wire.py").read_text()
+    """Those that shared/serving/protocol.py asks for, and no others."""
+    source = (ROOT / "shared" / "serving" / "protocol.py").read_text()
     read = set(re.findall(r'_(?:single|values)\((?:query|headers), "([^"]+)"\)', source))
     status, stream = "/cases/storage/status", "/cases/storage/status/stream"
     documented = parameters(status, "query") | parameters(stream, "query")
@@ -70,7 +71,9 @@ def test_the_longest_value_is_the_longest(path):
             headers = [(each["name"].lower(), value)] if each["in"] == "header" else []
             query = [] if headers else [(each["name"], value)]
             read = (
-                wire.parse_last_event_id if path.endswith("stream") else lambda h, q: wire.parse_status_query(h, q, 60)
+                protocol.parse_last_event_id
+                if path.endswith("stream")
+                else lambda h, q: protocol.parse_status_query(h, q, 60)
             )
             if length == longest:
                 read(headers, query)
@@ -84,7 +87,7 @@ def test_a_wait_is_what_the_pattern_says(value):
     """The documented pattern and the code agree."""
     (wait,) = (each for each in PATHS["/cases/storage/status"]["get"]["parameters"] if each["name"] == "wait")
     try:
-        wire.parse_status_query([], [("wait", value)], 60)
+        protocol.parse_status_query([], [("wait", value)], 60)
         taken = True
     except BadRequest:
         taken = False
@@ -113,14 +116,15 @@ def test_it_has_every_problem():
 def test_there_is_one_problem():
     """One type for all of them, whatever the status: generators make an exception of each schema that they see."""
     found = {
-        json.dumps(response["content"][wire.PROBLEM_TYPE]) for response in DOCUMENT["components"]["responses"].values()
+        json.dumps(response["content"][protocol.PROBLEM_TYPE])
+        for response in DOCUMENT["components"]["responses"].values()
     }
     assert found == {json.dumps({"schema": {"$ref": "#/components/schemas/Problem"}})}
 
 
 def test_a_problem_has_the_members_that_are_written():
-    """What shared/wire.py writes is what is documented."""
-    written = json.loads(wire.problem(BadRequest("why")))
+    """What shared/serving/protocol.py writes is what is documented."""
+    written = json.loads(protocol.problem(BadRequest("why")))
     assert list(written) == DOCUMENT["components"]["schemas"]["Problem"]["required"]
 
 

@@ -1,4 +1,4 @@
-"""shared.runtime_leak: against the real runtime's coordinator."""
+"""shared.process.leak_guard: against the real runtime's coordinator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from azure_functions_runtime import http_v2
 
-from shared import runtime_leak
+from shared.process import leak_guard
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ async def test_the_runtime_still_leaks(coordinator):
 
 async def test_finished_invocations_are_forgotten(coordinator):
     """With the guard nothing is left of a thousand requests, and each gets its response."""
-    assert runtime_leak.install()
+    assert leak_guard.install()
     for number in range(1000):
         assert await one_request(coordinator, str(number)) == "response"
     assert not coordinator._context_references
@@ -46,7 +46,7 @@ async def test_finished_invocations_are_forgotten(coordinator):
 
 async def test_a_cancelled_request_leaves_its_invocation_in_peace(coordinator):
     """The client goes, the invocation ends later: the runtime still finds what it looks for."""
-    runtime_leak.install()
+    leak_guard.install()
     coordinator.set_http_request("a", "request")
     waiting = asyncio.create_task(coordinator.await_http_response_async("a"))
     await asyncio.sleep(0)
@@ -65,7 +65,7 @@ async def test_the_guard_goes_when_the_runtime_is_mended(coordinator, monkeypatc
         return response
 
     monkeypatch.setattr(http_v2.HttpCoordinator, "await_http_response_async", mended)
-    assert runtime_leak.install()
+    assert leak_guard.install()
     assert await one_request(coordinator, "a") == "response"
     assert "await_http_response_async" not in vars(coordinator)
     assert await one_request(coordinator, "b") == "response"
@@ -74,12 +74,12 @@ async def test_the_guard_goes_when_the_runtime_is_mended(coordinator, monkeypatc
 @pytest.mark.usefixtures("coordinator")
 def test_it_is_installed_once():
     """A second call does not wrap the wrapper."""
-    assert runtime_leak.install()
-    assert not runtime_leak.install()
+    assert leak_guard.install()
+    assert not leak_guard.install()
 
 
 @pytest.mark.parametrize("shape", [None, object(), type("Other", (), {"_context_references": []})()])
 def test_another_runtime_is_left_alone(monkeypatch, shape):
     """Without the shape that leaks there is nothing to guard."""
     monkeypatch.setattr(http_v2, "http_coordinator", shape)
-    assert not runtime_leak.install()
+    assert not leak_guard.install()

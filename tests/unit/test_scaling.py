@@ -17,17 +17,19 @@ from bench import scaling
 from bench import scaling_formulas as formulas
 from bench import scaling_slices as slices
 from bench.scaling_facts import ASSUMED, FACTS, PRICES
-from shared import comparison, keyset, planning, settings, tombstones
-from shared.answers import StatusAnswers
-from shared.counts import PARTITION, TALLY_KEY
-from shared.endpoints import JITTER
-from shared.keyset import KeySet
-from shared.ledger import TOMBSTONE_HORIZON
-from shared.listing import PAGE_SIZE
-from shared.passes import COLLECT_EVERY
-from shared.ports import Page
-from shared.status import StatusSnapshot
-from shared.tally import Sum, Tally
+from shared.azure.listing import PAGE_SIZE
+from shared.model.ledger import TOMBSTONE_HORIZON
+from shared.model.ports import Page
+from shared.model.snapshot import StatusSnapshot
+from shared.model.tally import Sum, Tally
+from shared.reconciling import comparison, row_key_sets, tombstones
+from shared.reconciling.row_key_sets import KeySet
+from shared.reconciling.stages import COLLECT_EVERY
+from shared.serving.endpoints import JITTER
+from shared.serving.responses import StatusAnswers
+from shared.settings import app
+from shared.writing import plan
+from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.fakes.memory_blobs import FakeClock, MemoryBlobs
 from tests.fakes.memory_table import MemoryTable
 from tests.fakes.world import Process
@@ -51,10 +53,10 @@ def test_the_facts_are_those_of_the_app():
     """What the app sets is written here as it is there."""
     assert FACTS.names_a_page == PAGE_SIZE
     assert FACTS.rows_at_once == comparison.ROWS_AT_ONCE
-    assert FACTS.blobs_a_commit == planning.MAX_BLOBS
+    assert FACTS.blobs_a_commit == plan.MAX_BLOBS
     days = TOMBSTONE_HORIZON + tombstones._MARGIN + COLLECT_EVERY
     assert days.days == FACTS.tombstone_days
-    defaults = settings.Settings.from_environ({})
+    defaults = app.Settings.from_environ({})
     assert defaults.reconcile_slice_seconds == FACTS.slice_seconds
     assert defaults.max_wait_seconds == 60
     assert defaults.poll_interval_seconds == 0.5
@@ -193,7 +195,7 @@ def slow_motion(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a range of as many rows as stand for 500,000, and look at one blob at a time."""
     monkeypatch.setattr(comparison, "ROWS_AT_ONCE", comparison.ROWS_AT_ONCE // PAGE_SIZE)
     monkeypatch.setattr(comparison, "CONCURRENT_LOOKS", 1)
-    monkeypatch.setattr(keyset, "_BUCKET_SHIFT", 123)
+    monkeypatch.setattr(row_key_sets, "_BUCKET_SHIFT", 123)
 
 
 @pytest.mark.usefixtures("slow_motion")

@@ -1,4 +1,4 @@
-"""shared.schedule: what the real timer extension reads, and why the rest is refused."""
+"""shared.model.schedule: what the real timer extension reads, and why the rest is refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.schedule import Schedule
+from shared.model.schedule import Schedule
 from tests.unit.builders import ROOT
 
 FACTS = [json.loads(line) for line in (ROOT / "tests" / "facts" / "timer_schedules.jsonl").read_text().splitlines()]

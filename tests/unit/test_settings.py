@@ -1,4 +1,4 @@
-"""shared.settings: defaults, refusals that name the variable, and that docs/configuration.md tells all of it."""
+"""shared.settings.app: defaults, refusals that name the variable, and that docs/configuration.md tells all of it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.connection import Connection
 from shared.errors import SettingsError
-from shared.folders import FOLDERS, INPUT, OUTPUT, QUEUED, Location
-from shared.settings import Settings
-from shared.token_settings import JwtSettings
+from shared.model.folders import FOLDERS, INPUT, OUTPUT, QUEUED, Location
+from shared.settings.app import Settings
+from shared.settings.storage import Connection
+from shared.settings.tokens import JwtSettings
 from tests.unit.builders import ROOT
 
 IDENTITY = {

@@ -1,4 +1,4 @@
-"""shared.status: the bytes that are served, and the promise of "not modified since"."""
+"""shared.model.snapshot: the bytes that are served, and the promise of "not modified since"."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.status import LAST_MODIFIED_MARGIN, StatusSnapshot
-from shared.tally import Sum
+from shared.model.snapshot import LAST_MODIFIED_MARGIN, StatusSnapshot
+from shared.model.tally import Sum
 from tests.unit.builders import START, at, snapshot, tally
 
 COUNTS = {"queued": 12, "processing": 3, "completed": 85}

@@ -1,4 +1,4 @@
-"""shared.tally: counts and digests as sets, the revision that moves only with a count, and the stored form."""
+"""shared.model.tally: counts and digests as sets, the revision that moves only with a count, and the stored form."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.folders import FOLDERS, INPUT, OUTPUT, QUEUED
-from shared.tally import Change, Sum, Tally, fold, from_properties, path_hash, to_properties
+from shared.model.folders import FOLDERS, INPUT, OUTPUT, QUEUED
+from shared.model.tally import Change, Sum, Tally, fold, from_properties, path_hash, to_properties
 from tests.unit.builders import START, at, tally
 
 KEY = b"0123456789abcdef"

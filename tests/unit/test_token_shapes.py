@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.auth import LEEWAY_SECONDS, BearerTokens, _holds
 from shared.clock import SystemClock
 from shared.errors import Unauthorized
-from shared.settings import Settings
+from shared.serving.auth import LEEWAY_SECONDS, BearerTokens, _holds
+from shared.settings.app import Settings
 from tests.e2e.issuer import LocalIssuer, local_issuer, public
 from tests.leaks.secrets import secret
 from tests.unit.builders import ROOT
@@ -359,7 +359,7 @@ async def test_the_log_says_which_condition_is_not_met(issuer, caplog):
     provider = Provider("Auth0", issuer)
     await refused(provider.checker(), provider.authorization(scope="private.matter"))
     await refused(provider.checker(), provider.authorization(aud="private.matter"))
-    told = [each.getMessage() for each in caplog.records if each.name == "shared.auth"]
+    told = [each.getMessage() for each in caplog.records if each.name == "shared.serving.auth"]
     assert told == [
         "token refused: scope is not, and does not contain, counts.read",
         "token refused: aud names nobody of JWT_AUDIENCE",

@@ -1,4 +1,4 @@
-"""shared.wire: PROTOCOL's table row by row, and that no header or query ever gives anything but an answer or a 400."""
+"""shared.serving.protocol: its table row by row, and that any header or query gives an answer or a 400."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import wire
 from shared.errors import BadRequest, CountsNotReady, MethodNotAllowed, RequestError, ServiceUnavailable, Unauthorized
-from shared.wire import (
+from shared.serving import protocol
+from shared.serving.protocol import (
     MAX_VALUE_CHARACTERS,
     StatusQuery,
     http_date,
@@ -435,13 +435,13 @@ def test_over_long_parameters(name):
 )
 def test_who_takes_events_only(lines, only):
     """An EventSource accepts an event stream and no problem document; `*/*` accepts both (RFC 9110, 12.5.1)."""
-    assert wire.takes_events_only([("accept", line) for line in lines]) is only
+    assert protocol.takes_events_only([("accept", line) for line in lines]) is only
 
 
 @given(st.lists(st.text(st.sampled_from('*/,;=q01."\\ aetx'), max_size=40), max_size=3))
 def test_any_accept_is_read(lines):
     """Arbitrary text is an answer, never an error."""
-    assert wire.takes_events_only([("accept", line) for line in lines]) in {True, False}
+    assert protocol.takes_events_only([("accept", line) for line in lines]) in {True, False}
 
 
 # --- streams --------------------------------------------------------------------------------------------------------
@@ -488,16 +488,16 @@ def test_bad_last_event_ids(headers, parameters):
 def test_an_outage_as_an_event():
     """`retry:` and one event with the problem: no id, which would be forgotten, and no comment, which confirms."""
     error = ServiceUnavailable("storage is away")
-    retry, event, data, *end = wire.unavailable(error, 4213).split(b"\n")
+    retry, event, data, *end = protocol.unavailable(error, 4213).split(b"\n")
     assert (retry, event, end) == (b"retry: 4213", b"event: unavailable", [b"", b""])
-    assert data == b"data: " + wire.problem(error)
+    assert data == b"data: " + protocol.problem(error)
 
 
 def test_stream_frames():
     """First frame at once, after `retry: 3000`; comments are lines that no client dispatches."""
-    frames = wire.retry_line(3000) + snapshot().frame
+    frames = protocol.retry_line(3000) + snapshot().frame
     assert frames.startswith(b"retry: 3000\nid: c0ffee-7\nevent: status_update\ndata: {")
-    assert (wire.KEEP_ALIVE, wire.UNCHANGED) == (b": keep-alive\n\n", b": unchanged\n\n")
+    assert (protocol.KEEP_ALIVE, protocol.UNCHANGED) == (b": keep-alive\n\n", b": unchanged\n\n")
 
 
 # --- answers --------------------------------------------------------------------------------------------------------
@@ -515,7 +515,7 @@ def test_stream_frames():
 )
 def test_problem_documents(error: RequestError, status, code):
     """Every error that the app makes is a problem document (RFC 9457) with the extra member `"success": false`."""
-    found = json.loads(wire.problem(error))
+    found = json.loads(protocol.problem(error))
     assert found == {
         "type": "about:blank",
         "title": error.title,
@@ -524,7 +524,7 @@ def test_problem_documents(error: RequestError, status, code):
         "code": code,
         "success": False,
     }
-    assert wire.PROBLEM_TYPE == "application/problem+json"
+    assert protocol.PROBLEM_TYPE == "application/problem+json"
 
 
 def test_a_challenge_goes_with_401():

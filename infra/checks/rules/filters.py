@@ -13,15 +13,15 @@ from infra.checks.project import MAIN, deploy_events
 from infra.checks.rules.settings import as_environment
 from infra.checks.sample_events import Event, beside, concerns, passes, samples
 from shared.errors import SettingsError
-from shared.events import BLOB_CREATED, BLOB_DELETED
-from shared.settings import Settings
+from shared.model.changes import BLOB_CREATED, BLOB_DELETED
+from shared.settings.app import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from infra.checks.evaluate import Deployment, Resource
     from infra.checks.project import Case, Project
-    from shared.folders import FolderMap
+    from shared.model.folders import FolderMap
 
 SUBSCRIPTION_TYPE: Final = "Microsoft.EventGrid/systemTopics/eventSubscriptions"
 _MOST_VALUES: Final = 25

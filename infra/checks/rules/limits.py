@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from infra.checks.finding import Finding
 from infra.checks.rules.settings import as_environment
 from shared.errors import SettingsError
-from shared.settings import LONGEST_SLICE_SECONDS, LONGEST_STREAM_SECONDS, LONGEST_WAIT_SECONDS, Settings
+from shared.settings.app import LONGEST_SLICE_SECONDS, LONGEST_STREAM_SECONDS, LONGEST_WAIT_SECONDS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

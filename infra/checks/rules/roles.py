@@ -43,7 +43,7 @@ _TABLE: Final = {"create_table", "get_entity", "query_entities", "submit_transac
 #: Names that the SDK's clients share with everything else, and such as need no role.
 _NO_OPERATION: Final = {"close", "from_connection_string", "get_blob_client", "get_container_client"}
 #: Writing blobs is for this module only, in its own container.
-_QUARANTINE: Final = "shared/quarantine_bodies.py"
+_QUARANTINE: Final = "shared/azure/quarantine_bodies.py"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from infra.checks.finding import Finding
 from infra.checks.functions import Runtime
 from shared.errors import SettingsError
-from shared.settings import Settings
+from shared.settings.app import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,1 @@
+"""One delivered event: counted, of no concern, or kept."""

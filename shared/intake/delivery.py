@@ -1,0 +1,135 @@
+"""What happens to one delivered event: counted, of no concern, quarantined, or of another topic and only noted.
+
+Returning acknowledges it; raising makes Event Grid deliver it again. So only an outage raises: contention is
+retried inside the writer, because every failed answer delays later *first* deliveries too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from shared.errors import EventNotUnderstood, OtherTopic, Rejected
+from shared.model.changes import DirectoryChange, parse
+from shared.process import telemetry
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.clock import Clock
+    from shared.intake.quarantine import Quarantine
+    from shared.model.changes import BlobChange
+    from shared.model.folders import FolderMap
+    from shared.reconciling.reconciler import Reconciler
+    from shared.writing.tally_row import Counts
+    from shared.writing.writer import Writer
+
+log = logging.getLogger(__name__)
+
+#: Events of other topics are said so often, as a number.
+OTHER_TOPICS_SECONDS: Final = 60.0
+
+
+class Delivery:
+    """Takes delivered events.
+
+    Args:
+        folders: What counts where.
+        counts: The tally.
+        writer: The way into the ledger.
+        quarantine: Where the rest goes.
+        reconciler: Finds the blobs of a directory that was moved or deleted as a whole.
+        clock: For the age of events.
+        verify_deletes: Look at the blob before a deletion is counted: for accounts with versioning or snapshots,
+            where deleting an old version raises the same event.
+        topics: The only topics to take events from, in lower case; empty: any.
+
+    Attributes:
+        of_other_topics: How many events of other topics were left out.
+    """
+
+    def __init__(
+        self,
+        folders: FolderMap,
+        counts: Counts,
+        writer: Writer,
+        quarantine: Quarantine,
+        reconciler: Reconciler,
+        clock: Clock,
+        *,
+        verify_deletes: bool,
+        topics: frozenset[str] = frozenset(),
+    ) -> None:
+        self._folders = folders
+        self._counts = counts
+        self._writer = writer
+        self._quarantine = quarantine
+        self._reconciler = reconciler
+        self._clock = clock
+        self._verify_deletes = verify_deletes
+        self._topics = topics
+        self.last_applied_event_at: datetime | None = None
+        self.of_other_topics = 0
+        self._said = (0, float("-inf"))  # of those, and when
+
+    async def take(self, text: str) -> None:
+        """Bring one event, as raw JSON, to its end.
+
+        Raises:
+            StorageError: An outage; the event must be delivered again.
+        """
+        refusal = await self._count(text)
+        # From here on nothing of the attempt is held: thousands of events may have to wait for the quarantine at once.
+        if refusal:
+            await self._quarantine.put(text, refusal)
+            telemetry.EVENTS.add(1, {"outcome": "quarantined"})
+
+    async def _count(self, text: str) -> str:
+        """Bring one event to its end. Returns why that cannot be, "" when it was."""
+        with telemetry.span("take event"):
+            try:
+                changes = parse(text, self._topics)
+                await asyncio.gather(*(self._take(change) for change in changes))
+            except OtherTopic as error:
+                if self._quarantine.is_retried(text):  # kept by a release that did so: there it stays
+                    return str(error)
+                self._leave_out(error)
+            except EventNotUnderstood as error:
+                return str(error)
+            except Rejected as error:
+                return f"storage refuses the row: {error}"
+        return ""
+
+    def _leave_out(self, error: OtherTopic) -> None:
+        """Note an event of another topic; nothing can be made of it later, so a number is all that is kept."""
+        telemetry.EVENTS.add(1, {"outcome": "other topic"})
+        self.of_other_topics += 1
+        said, at = self._said
+        now = self._clock.monotonic()
+        if now - at >= OTHER_TOPICS_SECONDS:
+            log.warning("left out: %d events, the last %s", self.of_other_topics - said, error)
+            self._said = (self.of_other_topics, now)
+
+    async def _take(self, change: BlobChange | DirectoryChange) -> None:
+        if isinstance(change, DirectoryChange):
+            await self._reconciler.take_directory(change.container, change.prefix, change.event_time)
+        else:
+            await self._apply(change)
+
+    async def _apply(self, change: BlobChange) -> None:
+        folder = self._folders.folder_of(change.container, change.name)
+        if folder is None:
+            await self._counts.confirm()
+            telemetry.EVENTS.add(1, {"outcome": "of no concern"})
+            return
+        if self._verify_deletes and not change.present:
+            change = replace(change, look=True)
+        outcome = await self._writer.apply(change, folder)
+        self.last_applied_event_at = change.event_time or self.last_applied_event_at
+        telemetry.EVENTS.add(1, {"outcome": outcome, "folder": folder})
+        if change.event_time is not None:
+            age = self._clock.now() - change.event_time
+            telemetry.EVENT_AGE.record(max(0.0, age.total_seconds()), {"folder": folder})
+        log.debug("%s: %r", outcome, change.path, extra={"folder": folder, "outcome": outcome})

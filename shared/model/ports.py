@@ -1,0 +1,167 @@
+"""What the engines need of the outside world: a table with conditional transactions, and blobs to look at.
+
+The in-memory implementations of the tests and the adapters for Azure pass the same contract tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from datetime import datetime
+
+    from shared.model.ledger import Properties
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """An entity as read.
+
+    Attributes:
+        row_key: Its RowKey.
+        properties: Its own properties, without keys and metadata.
+        etag: Its ETag: changes with every write.
+        written_at: When it was last written, by the service's clock, where the service says so.
+    """
+
+    row_key: str
+    properties: Properties
+    etag: str
+    written_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One operation of a transaction; every operation is conditional.
+
+    Attributes:
+        row_key: Which entity.
+        properties: All of its properties afterwards, or None: it is deleted (needs an ETag).
+        etag: The ETag it must have now, or None: it must not exist.
+    """
+
+    row_key: str
+    properties: Properties | None
+    etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyRange:
+    """Entities whose text property ``name`` is at least ``low`` and below ``high``, by code units."""
+
+    name: str
+    low: str
+    high: str
+
+
+class Table(Protocol):
+    """One table.
+
+    Every method may raise :class:`shared.errors.Refused` or :class:`shared.errors.OutcomeUnknown`. A table that
+    somebody deletes is made anew, empty, by whoever meets it: a read then finds nothing, and whatever else was under
+    way has an unknown outcome.
+    """
+
+    async def read(self, partition: str, row_key: str) -> Entity | None:
+        """Read one entity, or None."""
+        ...
+
+    async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
+        """Do all of the writes or none (1 to 100, each entity once).
+
+        Returns:
+            The new ETags, in order; "" for a deletion.
+
+        Raises:
+            Conflict: A condition did not hold.
+            Rejected: An operation is not acceptable whatever the state.
+        """
+        ...
+
+    def scan(
+        self,
+        partition: str,
+        select: Sequence[str] | None = None,
+        *,
+        after: str = "",
+        within: PropertyRange | None = None,
+    ) -> AsyncIterator[list[Entity]]:
+        """Iterate over the entities of a partition, page by page, in RowKey order. A page may be empty.
+
+        Not a snapshot: entities written meanwhile may or may not be seen.
+
+        Args:
+            partition: The partition's key.
+            select: Names of the properties to read, or None for all.
+            after: Only entities whose RowKey is greater.
+            within: Only entities whose property lies in this range; the service compares, but visits all.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a HEAD of a blob found.
+
+    Attributes:
+        present: Whether the blob exists; a directory of that name is none.
+        date: The ``Date`` of the answer (the storage service's clock).
+        etag: The blob's eTag when present, else "".
+        last_modified: When it was last written, when present.
+    """
+
+    present: bool
+    date: datetime
+    etag: str = ""
+    last_modified: datetime | None = None
+
+
+class Heads(Protocol):
+    """Looks at single blobs."""
+
+    async def head(self, container: str, name: str) -> Head:
+        """Look at a blob.
+
+        Only a definite "no such blob" or "no such container" means absent; everything else raises.
+
+        Raises:
+            Refused: Storage says no (403, 409 and the rest).
+            OutcomeUnknown: No answer.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing.
+
+    Attributes:
+        names: Names of blobs, as events have them; directories are none.
+        date: The ``Date`` of the answer.
+        next_token: Where the listing goes on after this page; "" when this is the last one.
+    """
+
+    names: Sequence[str]
+    date: datetime
+    next_token: str = ""
+
+
+class Listing(Protocol):
+    """Lists containers. Only the reconciler has one."""
+
+    def pages(self, container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
+        """Iterate over the names under a prefix, page by page, in no particular order.
+
+        Args:
+            container: The container.
+            prefix: "" for all of it.
+            token: A page's ``next_token``: go on after that page, also in another process.
+
+        Raises:
+            ContainerAbsent: A definite answer that there is no such container.
+            Refused: Storage says no.
+            OutcomeUnknown: No answer.
+        """
+        ...

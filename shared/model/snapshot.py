@@ -1,0 +1,131 @@
+"""The status as it is served: one snapshot, its bytes made once, shared by everyone who asks.
+
+A pure function of the tally, so that two answers with the same ETag have identical bodies, from whichever
+instance they come. ``timestamp`` is when the counts last changed, not when somebody asked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from shared.clock import to_iso
+from shared.model.folders import INPUT, OUTPUT, QUEUED
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.model.tally import Tally
+
+#: The table's clock and ours may differ by this much.
+LAST_MODIFIED_MARGIN: Final = timedelta(seconds=2)
+#: What a client sends is not made a number of whatever its length.
+_REVISION: Final = re.compile(r"[0-9]{1,18}(?![0-9])")
+_DIGITS: Final = frozenset("0123456789")
+
+
+@dataclass(frozen=True)
+class StatusSnapshot:
+    """The counts as of one read of the tally.
+
+    Attributes:
+        tally: What was read.
+        read_at: When the read began, by this machine's clock.
+        written_at: When the tally was last written, by the table's clock; None counts as its ``changed_at``. A
+            commit is stamped before it lands, and may land late: this is when it did, or later.
+    """
+
+    tally: Tally
+    read_at: datetime
+    written_at: datetime | None = None
+
+    @cached_property
+    def version(self) -> str:
+        """The opaque version, unquoted."""
+        return self.tally.version
+
+    @cached_property
+    def etag(self) -> str:
+        """The strong entity tag."""
+        return f'"{self.version}"'
+
+    @cached_property
+    def body(self) -> bytes:
+        """The JSON of ``GET /api/cases/storage/status``."""
+        counts = self.tally.counts()
+        data = {
+            "queued_count": counts[QUEUED],
+            "input_count": counts[INPUT],
+            "output_count": counts[OUTPUT],
+            "timestamp": to_iso(self.tally.changed_at),
+            "version": self.version,
+        }
+        return _json({"success": True, "data": data})
+
+    @cached_property
+    def frame(self) -> bytes:
+        """The Server-Sent Event of the same counts."""
+        counts = self.tally.counts()
+        data = {
+            "queued": counts[QUEUED],
+            "processing": counts[INPUT],
+            "completed": counts[OUTPUT],
+            "timestamp": to_iso(self.tally.changed_at),
+            "version": self.version,
+        }
+        return b"id: %b\nevent: status_update\ndata: %b\n\n" % (self.version.encode(), _json(data))
+
+    @cached_property
+    def last_modified(self) -> datetime:
+        """The whole second, after the change, from which on nothing has changed as far as this read can know.
+
+        HTTP dates have whole seconds, so "not modified since T" is only claimed when the change lies before T
+        and the read after it: a further change in the same second, or one that landed while this was read, must
+        not be answered 304 to a client that holds the older counts.
+        """
+        seen_until = (self.read_at - LAST_MODIFIED_MARGIN).replace(microsecond=0)
+        return min(self._after_change, seen_until)
+
+    @property
+    def dated_at(self) -> datetime:
+        """When a read gives these counts their last ``last_modified``: the one that holds until they change."""
+        return self._after_change + LAST_MODIFIED_MARGIN
+
+    def modified_since(self, moment: datetime) -> bool:
+        """Tell whether the counts may have changed at or after this moment; one in the future says nothing."""
+        return self._landed_at >= moment or moment > self.read_at
+
+    def is_named(self, tag: str) -> bool:
+        """Tell whether a validator that came back names this version."""
+        return names(tag, self.version)
+
+    def is_behind(self, tag: str) -> bool:
+        """Tell whether a validator names a later revision of the same tally."""
+        prefix = f"{self.tally.epoch}-"
+        claimed = _REVISION.match(tag, len(prefix)) if tag.startswith(prefix) else None
+        return claimed is not None and int(claimed[0]) > self.tally.revision
+
+    @property
+    def _after_change(self) -> datetime:
+        return self._landed_at.replace(microsecond=0) + timedelta(seconds=1)
+
+    @property
+    def _landed_at(self) -> datetime:
+        return max(self.tally.changed_at, self.written_at or self.tally.changed_at)
+
+
+def names(tag: str, version: str) -> bool:
+    """Tell whether a validator is a version, or what a proxy has made of it.
+
+    Proxies that compress add to a tag, each something else: ``-gzip`` (Apache), ``--gzip`` (Jetty), ``-df`` (Traffic
+    Server). Whatever it is, it does not begin with a digit, which would make the revision another one.
+    """
+    return tag.startswith(version) and tag[len(version) : len(version) + 1] not in _DIGITS
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

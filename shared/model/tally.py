@@ -1,0 +1,167 @@
+"""The tally: for each folder a count and a digest of its set of names, in one row that is the whole snapshot.
+
+The digest is the sum, mod 2**128, of a keyed hash of each present path. Adding and removing commute, so it is kept
+up to date by the same commits as the counts, and a listing folded the same way can be compared in O(1): equal
+counts *and* digests mean that the sets of names are equal. The key is made at first start, so that nobody can
+choose names whose hashes cancel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from shared.clock import from_iso, to_iso
+from shared.model.folders import FOLDERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+
+    from shared.model.ledger import Properties
+
+_MODULUS: Final = 1 << 128
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """A set of paths, folded: how many, and their digest."""
+
+    count: int = 0
+    digest: int = 0
+
+
+class Change(NamedTuple):
+    """One path entered (+1) or left (-1) the set of its folder."""
+
+    folder: str
+    path: str
+    delta: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The counts of all folders, as of one commit.
+
+    Attributes:
+        epoch: Names this tally apart from every other that was ever made; part of the version.
+        digest_key: Key of the path hashes, 16 bytes.
+        fingerprint: What is counted (:meth:`shared.model.folders.FolderMap.fingerprint`).
+        changed_at: When a count last changed. Never decreases.
+        known_since: Events older than this (storage clock) may have been overtaken by what has left no row: what was
+            there before the account was listed, and directories that came or went as a whole.
+        revision: Bumped when, and only when, a count changes.
+        ready: False until the account has been reconciled once.
+        sums: Folder → its :class:`Sum`.
+        doubt: Another one whenever something may have come or gone without leaving a row: a look at a blob that began
+            under the one before is made anew.
+        moved_to: The partition in which the counts were started anew; "" while this tally is the current one.
+    """
+
+    epoch: str
+    digest_key: bytes
+    fingerprint: str
+    changed_at: datetime
+    known_since: datetime
+    revision: int = 0
+    ready: bool = False
+    sums: Mapping[str, Sum] = field(default_factory=lambda: dict.fromkeys(FOLDERS, Sum()))
+    doubt: str = ""
+    moved_to: str = ""
+
+    @property
+    def version(self) -> str:
+        """What the ETag quotes: the same counts of the same commit, and nothing else, have this version."""
+        return f"{self.epoch}-{self.revision}"
+
+    def counts(self) -> dict[str, int]:
+        """Return folder → count."""
+        return {folder: total.count for folder, total in self.sums.items()}
+
+    def apply(self, changes: Iterable[Change], now: datetime) -> Tally:
+        """Return the tally after these changes.
+
+        The revision and ``changed_at`` move only when a count does: a batch in which one name replaces another
+        wakes nobody.
+        """
+        sums = dict(self.sums)
+        for folder, path, delta in changes:
+            total = sums[folder]
+            hashed = path_hash(self.digest_key, path)
+            sums[folder] = Sum(total.count + delta, (total.digest + delta * hashed) % _MODULUS)
+        return self.holding(sums, now)
+
+    def holding(self, sums: Mapping[str, Sum], now: datetime) -> Tally:
+        """Return the tally with these sums."""
+        moved = replace(self, sums=sums)
+        if moved.counts() == self.counts():
+            return moved
+        return replace(moved, revision=self.revision + 1, changed_at=max(self.changed_at, now))
+
+
+def path_hash(key: bytes, path: str) -> int:
+    """Return the keyed 128-bit hash of a path."""
+    return int.from_bytes(hashlib.blake2b(path.encode(), key=key, digest_size=16).digest())
+
+
+def _hasher(key: bytes) -> Callable[[str], int]:
+    """Return :func:`path_hash` for one key, for many paths: to copy a keyed hash is cheaper than to make one."""
+    copy = hashlib.blake2b(key=key, digest_size=16).copy
+
+    def hashed(path: str) -> int:
+        each = copy()
+        each.update(path.encode())
+        return int.from_bytes(each.digest())
+
+    return hashed
+
+
+def fold(key: bytes, paths: Iterable[str], start: Sum = Sum()) -> Sum:
+    """Fold paths (each named once) into a sum, going on from ``start``."""
+    count, digest = start.count, start.digest
+    hashed = _hasher(key)
+    for path in paths:
+        count += 1
+        digest += hashed(path)
+    return Sum(count, digest % _MODULUS)
+
+
+def to_properties(tally: Tally) -> Properties:
+    """Write the tally as a table entity's properties."""
+    properties: Properties = {
+        "epoch": tally.epoch,
+        "digest_key": tally.digest_key.hex(),
+        "fingerprint": tally.fingerprint,
+        "changed_at": to_iso(tally.changed_at),
+        "known_since": to_iso(tally.known_since),
+        "revision": tally.revision,
+        "ready": tally.ready,
+    }
+    if tally.doubt:
+        properties["doubt"] = tally.doubt
+    if tally.moved_to:
+        properties["moved_to"] = tally.moved_to
+    for folder, total in tally.sums.items():
+        properties[f"{folder}_count"] = total.count
+        properties[f"{folder}_digest"] = f"{total.digest:032x}"
+    return properties
+
+
+def from_properties(properties: Mapping[str, object]) -> Tally:
+    """Read the tally back from an entity's properties."""
+    return Tally(
+        epoch=str(properties["epoch"]),
+        digest_key=bytes.fromhex(str(properties["digest_key"])),
+        fingerprint=str(properties["fingerprint"]),
+        changed_at=from_iso(str(properties["changed_at"])),
+        known_since=from_iso(str(properties["known_since"])),
+        revision=int(str(properties["revision"])),
+        ready=bool(properties["ready"]),
+        sums={
+            folder: Sum(int(str(properties[f"{folder}_count"])), int(str(properties[f"{folder}_digest"]), 16))
+            for folder in FOLDERS
+        },
+        doubt=str(properties.get("doubt", "")),
+        moved_to=str(properties.get("moved_to", "")),
+    )

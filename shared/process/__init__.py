@@ -1,0 +1,1 @@
+"""This process: how it is measured, stopped and patched. Knows nothing of counts."""

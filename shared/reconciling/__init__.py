@@ -1,0 +1,1 @@
+"""Finds where account and ledger differ, and repairs it through ``writing``."""

@@ -1,0 +1,284 @@
+"""One process's work on a reconciliation: from where it stands to its end, or until the time is up."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from shared.errors import ContainerAbsent
+from shared.model.tally import fold
+from shared.reconciling.comparison import Comparison
+from shared.reconciling.report import Progress
+from shared.reconciling.run import Stage
+from shared.reconciling.tally_audit import audit
+from shared.reconciling.tombstones import collect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from shared.clock import Clock
+    from shared.model.folders import FolderMap, Location
+    from shared.model.ports import Heads, Listing, Page, Table
+    from shared.reconciling.report import OnProgress
+    from shared.reconciling.run import Lease, Run
+    from shared.writing.tally_row import Counts, StoredTally
+    from shared.writing.writer import Writer
+
+log = logging.getLogger(__name__)
+
+#: An event is normally here within a second; a difference that lasts longer is drift.
+GRACE_SECONDS: Final = 5.0
+#: Nobody has a blob of this name: it is asked for to learn the storage service's time.
+_NO_BLOB: Final = "what-time-is-it"
+#: How often it is checked whether the events on their way have arrived.
+_SETTLE_SECONDS: Final = 0.5
+COLLECT_EVERY: Final = timedelta(days=1)
+
+
+class TimeIsUp(Exception):  # noqa: N818
+    """The slice ends here; the next one goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a reconciliation works with.
+
+    Attributes:
+        table: The ledger's table.
+        counts: The tally.
+        writer: The way into the ledger.
+        heads: Looks at blobs.
+        listing: Lists containers.
+        folders: What to list.
+        clock: Time.
+        grace_seconds: How long a difference may be an event on its way.
+    """
+
+    table: Table
+    counts: Counts
+    writer: Writer
+    heads: Heads
+    listing: Listing
+    folders: FolderMap
+    clock: Clock
+    grace_seconds: float = GRACE_SECONDS
+
+
+class Pass:
+    """The work on one run.
+
+    Args:
+        parts: What it works with.
+        run: How far it is; brought forward as the work goes on.
+        lease: Where progress is saved, or None: nowhere.
+        stored: The tally as the pass begins.
+        slice_seconds: When to stop, or None: when it is done.
+        on_progress: Told how far it is.
+        commit: False to change nothing.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        run: Run,
+        lease: Lease | None,
+        stored: StoredTally,
+        slice_seconds: float | None,
+        on_progress: OnProgress,
+        *,
+        commit: bool = True,
+    ) -> None:
+        self._parts = parts
+        self._run = run
+        self._lease = lease
+        self._stored = stored
+        self._deadline = parts.clock.monotonic() + slice_seconds if slice_seconds is not None else float("inf")
+        self._on_progress = on_progress
+        self._commits = commit
+        self._expected = sum(total.count for total in run.before.values())
+        self._doubt = stored.tally.doubt
+        self._is_tally_new = False  # and its rows are not: somebody has deleted the one before
+
+    async def work(self) -> None:
+        """Go through the stages that are left.
+
+        Raises:
+            TimeIsUp: The slice is over; ``run`` says how far it is.
+            StorageError: Storage did not answer.
+        """
+        run = self._run
+        if run.stage is Stage.LISTING:
+            await self._fold_listing()
+            run.report.clean = await self._agrees()
+            run.enter(Stage.COLLECTING if run.report.clean else Stage.COMPARING)
+        if run.stage is Stage.COMPARING:
+            await self.compare(self._parts.folders.locations)
+            await self.audit()
+            run.enter(Stage.COLLECTING)
+        elif run.stage is Stage.AUDITING:
+            await self._go_on_auditing(await self._parts.counts.open())
+            run.enter(Stage.COLLECTING)
+        if self._lease is not None and self._is_collecting_due(self._lease):
+            await self._collect(self._lease)
+
+    async def compare(self, locations: Mapping[str, Location], only: Location | None = None) -> None:
+        """Compare the ledger with the listing of these locations, and correct it.
+
+        Args:
+            locations: Folder → where to list.
+            only: Where all of them lie, when that is not the whole account. Then nothing is left to events: a
+                directory that was moved raises none for its blobs.
+        """
+        if self._run.since is None and self._leaves_live(only):
+            self._run.since = await self._storage_time()
+        while True:
+            await self._compare_range(locations, only)
+            if not self._run.upto_key:
+                break
+            self._run.go_on_after(self._run.upto_key)
+            await self._save()
+
+    async def audit(self) -> None:
+        """After a comparison of everything, correct a tally that is not the sum of its rows, if it may not be."""
+        run, counts = self._run, self._parts.counts
+        stored = await (counts.open() if self._commits else counts.read())
+        if stored is None or stored.partition != self._stored.partition or run.listed == dict(stored.tally.sums):
+            return
+        has_moved, report = stored.etag != run.tally_etag, run.report
+        if report.bootstrap:
+            is_doubtful = self._is_tally_new
+        else:
+            is_doubtful = not (run.differs or has_moved) or bool(report.corrected or report.unreadable)
+            if run.differs and not has_moved and not report.corrected:
+                counts_of = stored.tally.counts()
+                report.disputed = sum(abs(run.listed[name].count - counts_of[name]) for name in counts_of) or 1
+        if not is_doubtful:
+            return
+        run.enter(Stage.AUDITING)
+        run.tally_etag = stored.etag
+        await self._go_on_auditing(stored)
+
+    async def _go_on_auditing(self, stored: StoredTally) -> None:
+        await audit(self._parts, self._run, stored, self._keep_going, commit=self._commits)
+
+    def _leaves_live(self, only: Location | None) -> bool:
+        """Tell whether what changes meanwhile is left to its events: a first run trusts none, a directory has none."""
+        return only is None and not self._run.report.bootstrap
+
+    async def _storage_time(self) -> datetime:
+        """Ask storage for the time: a look at a blob that is not there."""
+        where = next(iter(self._parts.folders.locations.values()))
+        return (await self._parts.heads.head(where.container, f"{where.prefix}{_NO_BLOB}")).date
+
+    async def _compare_range(self, locations: Mapping[str, Location], only: Location | None) -> None:
+        run, is_resumed = self._run, self._run.is_listing_begun
+        comparison = Comparison(
+            self._parts,
+            run,
+            self._stored.partition,
+            self._keep_going,
+            leaves_live=self._leaves_live(only),
+            commit=self._commits,
+        )
+        run.upto_key = await comparison.scan(only)
+        if run.report.bootstrap and not run.report.resumed and comparison.rows > self._expected:
+            self._is_tally_new = True
+        async for folder, container, page in self._pages(locations):
+            listed = await comparison.take_page(folder, container, page, self._doubt)
+            run.differs |= comparison.differs
+            run.listed[folder] = fold(self._stored.tally.digest_key, listed.values(), run.listed[folder])
+            run.compared += len(listed)
+            for key in listed:
+                run.seen.add(key)
+        run.report.listed = run.compared
+        await comparison.remove_unlisted(run.seen if is_resumed else None)
+        run.differs |= comparison.differs
+
+    async def _pages(self, locations: Mapping[str, Location]) -> AsyncIterator[tuple[str, str, Page]]:
+        """Iterate over the pages that are left.
+
+        A page is dealt with when the next one is asked for; only then the place moves on, and is checkpointed with
+        all that the page has changed.
+        """
+        run = self._run
+        for folder, location in list(locations.items())[run.folders_done :]:
+            try:
+                await self._note_doubt()
+                async for page in self._parts.listing.pages(location.container, location.prefix, run.token):
+                    run.since = run.since or page.date
+                    yield folder, location.container, page
+                    run.token = page.next_token
+                    if run.token:
+                        await self._page_done()
+                        await self._note_doubt()
+            except ContainerAbsent as absent:
+                log.warning("%s", absent)
+                run.since = run.since or absent.date
+                self._note_if_vanished(folder)
+            run.folders_done, run.token = run.folders_done + 1, ""
+            if run.folders_done < len(locations):  # after the last one comes the next stage
+                await self._page_done()
+
+    async def _note_doubt(self) -> None:
+        """Before a page is asked for that is counted as it is listed, note what would put it in doubt."""
+        if self._run.report.bootstrap and self._commits:
+            self._doubt = (await self._parts.counts.open()).tally.doubt
+
+    async def _fold_listing(self) -> None:
+        run, is_image = self._run, self._parts.folders.is_image
+        async for folder, container, page in self._pages(self._parts.folders.locations):
+            paths = (f"{container}/{name}" for name in page.names if is_image(name))
+            run.listed[folder] = fold(self._stored.tally.digest_key, paths, run.listed[folder])
+            run.report.listed = sum(total.count for total in run.listed.values())
+        for folder, listed in run.listed.items():
+            if not listed.count:
+                self._note_if_vanished(folder)
+
+    def _note_if_vanished(self, folder: str) -> None:
+        if self._run.before[folder].count:
+            self._run.report.vanish(folder)
+
+    async def _agrees(self) -> bool:
+        """Tell whether listing and tally are the same set, giving events on their way the time to arrive."""
+        run, clock = self._run, self._parts.clock
+        if run.listed == run.before:
+            return True
+        patience = timedelta(seconds=self._parts.grace_seconds)
+        while True:
+            if run.listed == dict((await self._parts.counts.open()).tally.sums):
+                return True
+            if clock.now() >= run.started_at + patience:
+                return False
+            await clock.sleep(_SETTLE_SECONDS)
+
+    def _is_collecting_due(self, lease: Lease) -> bool:
+        now = self._parts.clock.now()
+        if lease.collected_at is None:
+            lease.collected_at = now  # a ledger that was just made has no old tombstones
+        return now - lease.collected_at > COLLECT_EVERY
+
+    async def _collect(self, lease: Lease) -> None:
+        run, now = self._run, self._parts.clock.now()
+        async for collected, last_key in collect(self._parts.table, self._stored.partition, now, run.after_key):
+            run.report.tombstones_collected += collected
+            run.after_key = last_key
+            await self._keep_going("collecting tombstones", run.report.tombstones_collected)
+        lease.collected_at = now
+
+    async def _save(self) -> None:
+        if self._lease is not None:
+            await self._lease.save(self._run)
+
+    async def _page_done(self) -> None:
+        await self._save()
+        run = self._run
+        await self._keep_going(run.stage, run.report.listed if run.stage is Stage.LISTING else run.compared)
+
+    async def _keep_going(self, stage: str, done: int) -> None:
+        self._on_progress(Progress(stage, done, self._expected or None))
+        if self._lease is not None:
+            await self._lease.keep(self._run)
+        if self._parts.clock.monotonic() > self._deadline:
+            raise TimeIsUp

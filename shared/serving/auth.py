@@ -1,0 +1,135 @@
+"""Who may ask: AUTH_MODE anonymous, function (the platform checks the key before the app is reached) or jwt."""
+
+from __future__ import annotations
+
+import json
+import logging
+from math import inf
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import jwt
+
+from shared.errors import Unauthorized
+from shared.serving.issuer_keys import KeySet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.clock import Clock
+    from shared.settings.tokens import JwtSettings
+
+log = logging.getLogger(__name__)
+
+MAX_TOKEN_CHARACTERS: Final = 16_384
+#: Clocks of issuer and app may differ by this much.
+LEEWAY_SECONDS: Final = 30
+#: The end of the year 9999: what says that it ends later still ends then, and is a number that can be reckoned with.
+_LAST_SECOND: Final = 253_402_300_799
+
+
+class _Unmet(jwt.InvalidTokenError):
+    """A condition of the settings is not met. The message is for the log; it quotes settings, never the token."""
+
+
+class Authenticator(Protocol):
+    """Decides about a request by its Authorization header."""
+
+    async def check(self, authorization: str | None) -> float:
+        """Return until when the caller may go on: a moment of the monotonic clock, in seconds, or infinity.
+
+        Raises:
+            Unauthorized: The caller may not.
+            ServiceUnavailable: It cannot be told right now.
+        """
+        ...
+
+
+class Open:
+    """Everybody may ask: AUTH_MODE=anonymous, and function, where the platform has checked already."""
+
+    async def check(self, authorization: str | None) -> float:  # noqa: ARG002
+        """Return infinity."""
+        return inf
+
+
+class BearerTokens:
+    """Bearer tokens (RFC 6750) signed by a key of the issuer's JWKS.
+
+    Args:
+        settings: What a token must be.
+        clock: Time, for the age of the keys and the end of a token.
+    """
+
+    def __init__(self, settings: JwtSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._keys = KeySet(settings, clock)
+
+    async def check(self, authorization: str | None) -> float:
+        """Check the token's signature, issuer, audience, times and required claims; return when it ends."""
+        token = _bearer(authorization)
+        try:
+            claims = await self._verified(token)
+            self._require(claims)
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError, RecursionError) as error:
+            log.info("token refused: %s", error if isinstance(error, _Unmet) else type(error).__name__)
+            raise Unauthorized(
+                "the bearer token is not valid", 'Bearer error="invalid_token", error_description="not valid"'
+            ) from error
+        ends_at = min(int(claims["exp"]), _LAST_SECOND) + LEEWAY_SECONDS
+        return self._clock.monotonic() + ends_at - self._clock.now().timestamp()
+
+    async def _verified(self, token: str) -> dict[str, Any]:
+        header = jwt.get_unverified_header(token)
+        if header["alg"] not in self._settings.algorithms:
+            raise jwt.InvalidAlgorithmError
+        key = await self._keys.get(str(header["kid"]), header["alg"])
+        if key is None:
+            raise jwt.InvalidKeyError
+        return jwt.decode(
+            token,
+            key,
+            algorithms=list(self._settings.algorithms),
+            issuer=self._settings.issuer,
+            leeway=LEEWAY_SECONDS,
+            options={"require": ["exp", "iss"], "verify_aud": False},
+        )
+
+    def _require(self, claims: dict[str, Any]) -> None:
+        name = self._settings.audience_claim
+        if not _is_for(claims.get(name), self._settings.audiences):
+            raise _Unmet(f"{name} names nobody of JWT_AUDIENCE")
+        for name, wanted in self._settings.required_claims:
+            if not _holds(claims.get(name), wanted):
+                raise _Unmet(f"{name} is not, and does not contain, {wanted}")
+
+
+def _is_for(claim: object, audiences: Sequence[str]) -> bool:
+    """Tell whether an audience claim names one of these (RFC 7519, 4.1.3: a text, or a list of texts)."""
+    named = [claim] if isinstance(claim, str) else claim
+    if not isinstance(named, list) or not all(isinstance(each, str) for each in named):
+        return False
+    return any(each in audiences for each in named)
+
+
+def _holds(claim: object, wanted: str) -> bool:
+    """Tell whether a claim is the wanted value, or a list or a space-separated text (RFC 6749, 3.3) that has it."""
+    if isinstance(claim, list):
+        return any(_spelling(each) == wanted for each in claim)
+    return _spelling(claim) == wanted or (isinstance(claim, str) and wanted in claim.split(" "))
+
+
+def _spelling(value: object) -> str | None:
+    """Return a text as it is, a number, true or false as JSON spells it, and None for anything else."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value) if isinstance(value, int | float) else None
+
+
+def _bearer(authorization: str | None) -> str:
+    scheme, _, token = (authorization or "").strip().partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthorized("send Authorization: Bearer <token>")
+    if len(token) > MAX_TOKEN_CHARACTERS:
+        raise Unauthorized("the bearer token is too long", 'Bearer error="invalid_token"')
+    return token.strip()

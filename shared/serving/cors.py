@@ -1,0 +1,47 @@
+"""CORS: which browser origins may read the answers, and which of their headers.
+
+The platform's own CORS setting replaces these headers and cannot expose ``ETag``; leave it empty.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from azurefunctions.extensions.http.fastapi import Request
+
+    from shared.serving.responses import Header
+
+EXPOSED: Final = "ETag, Last-Modified, Preference-Applied, Retry-After"
+ALLOWED: Final = (
+    "Authorization, Cache-Control, If-Modified-Since, If-None-Match, Last-Event-ID, Prefer, X-Functions-Key"
+)
+PREFLIGHT_SECONDS: Final = 7200
+
+
+def headers(origins: tuple[str, ...], request: Request, methods: str) -> tuple[Header, ...]:
+    """Return what an answer to this request carries besides.
+
+    A shared cache may keep an answer for whoever asks next, also for another origin or for none. So either the answer
+    is the same for all, or it says that it is not.
+
+    Args:
+        origins: Those that may read it; ``*`` stands for all.
+        request: What came.
+        methods: What a preflight is told that it may use.
+    """
+    if not origins:
+        return ()
+    is_open = "*" in origins
+    found = [] if is_open else [("Vary", "Origin")]
+    origin = ", ".join(request.headers.getlist("origin"))
+    if not is_open and origin not in origins:
+        return tuple(found)
+    found += [("Access-Control-Allow-Origin", "*" if is_open else origin), ("Access-Control-Expose-Headers", EXPOSED)]
+    if request.method == "OPTIONS":
+        found += [
+            ("Access-Control-Allow-Methods", methods),
+            ("Access-Control-Allow-Headers", ALLOWED),
+            ("Access-Control-Max-Age", str(PREFLIGHT_SECONDS)),
+        ]
+    return tuple(found)

@@ -1,0 +1,232 @@
+"""The HTTP face: FastAPI requests in, FastAPI responses out, errors as problem documents.
+
+What docs/protocol.md says is decided in ``protocol`` and in :mod:`shared.watching.watch`; here it meets HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import partial
+from random import SystemRandom
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import parse_qsl
+
+from azurefunctions.extensions.http.fastapi import Request, Response
+
+from shared.errors import BadRequest, InternalError, MethodNotAllowed, RequestError, ServiceUnavailable, StorageError
+from shared.process import telemetry
+from shared.serving import cors, protocol
+from shared.serving.disconnects import has_left
+from shared.serving.responses import Answer, EventStream
+from shared.watching.watch import ClientGone
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from shared.model.snapshot import StatusSnapshot
+    from shared.services import Services
+    from shared.serving.responses import Header
+
+    type Handler = Callable[[Services, Request], Awaitable[Response]]
+
+log = logging.getLogger(__name__)
+
+#: Listed in the triggers, because the platform answers an empty 404 for a method that is not. OPTIONS has triggers of
+#: its own, which need no key: a browser's preflight cannot have one.
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+PREFLIGHT: Final = ("OPTIONS",)
+ALLOW: Final = "GET, HEAD, OPTIONS"
+RETRY_AFTER_SECONDS: Final = (2, 6)
+RETRY_MS: Final = 3000
+STREAM_HEADERS: Final = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+#: What the clients of a process that stops are told, so that they do not come to the next one all at once.
+STOPPING_RETRY_MS: Final = (500, 5000)
+MAX_HEADER_CHARACTERS: Final = 16_384
+#: Beyond a stream's life, for a client that takes its last frames slowly.
+STUCK_SECONDS: Final = 10.0
+#: A wait ends up to this part earlier than asked, so that many clients do not come back in step.
+JITTER: Final = 1 / 16
+#: For answers while there are no services yet, too: storage was away when the process started.
+_RANDOM: Final = SystemRandom()
+#: Nobody is listening for this answer any more (nginx's "client closed request").
+CLIENT_GONE_STATUS: Final = 499
+
+
+class Site(NamedTuple):
+    """What answers: also while there are no services.
+
+    Attributes:
+        services: Returns the services of this process.
+        origins: The browser origins that may read the answers.
+    """
+
+    services: Callable[[], Awaitable[Services]]
+    origins: tuple[str, ...]
+
+
+async def status(services: Services, request: Request) -> Response:
+    """Answer ``GET /api/cases/storage/status``: at once, or when the counts change."""
+    query = protocol.parse_status_query(headers_of(request), _query(request), services.settings.max_wait_seconds)
+    watch, is_gone = services.watch, partial(has_left, request.receive)
+    snapshot = await watch.latest(newer_than=query.tags)
+    left_seconds = _token_seconds(services, request)
+    holds = query.holds_for(snapshot)
+    wait_seconds = min(query.wait_seconds * (1 - services.random.uniform(0, JITTER)), left_seconds)
+    if query.is_held_from(snapshot):
+        changed = await watch.changed(snapshot.version, wait_seconds, is_gone)
+        snapshot, holds = (changed, False) if changed is not None else (snapshot, True)
+    elif held_seconds := query.seconds_to_date(snapshot, services.clock.now(), watch.interval_seconds):
+        await watch.changed(snapshot.version, min(held_seconds, wait_seconds), is_gone)
+        snapshot = await watch.latest()
+    answers = services.answers.of(snapshot)
+    answer = answers.unchanged if holds else answers.counts
+    if query.wait_was_preferred:
+        return answer.plus(("Preference-Applied", f"wait={min(query.wait_seconds, round(left_seconds, 1)):g}"))
+    return answer
+
+
+async def stream(services: Services, request: Request) -> Response:
+    """Answer ``GET /api/cases/storage/status/stream``: Server-Sent Events until the stream's life is over."""
+    known = protocol.parse_last_event_id(headers_of(request), _query(request))
+    # Errors are answered before the stream begins.
+    snapshot = await services.watch.latest(newer_than=frozenset({known}))
+    headers = STREAM_HEADERS | {"Vary": "Authorization"}
+    if request.method == "HEAD":
+        response = Response(media_type=protocol.EVENT_STREAM, headers=headers)
+        del response.headers["content-length"]  # GET's is not known, and not 0
+        return response
+    services.watch.require_room()
+    life_seconds = services.settings.max_stream_seconds * (1 - services.random.uniform(0, JITTER))
+    life_seconds = min(life_seconds, _token_seconds(services, request))
+    frames = _frames(services, snapshot, known, life_seconds, partial(has_left, request.receive))
+    return EventStream(frames, headers, life_seconds + STUCK_SECONDS)
+
+
+async def health(services: Services, request: Request) -> Response:
+    """Answer ``GET /api/health``: liveness for everybody, details for those who may see them."""
+    try:
+        await services.auth.check(authorization_of(request))
+        detailed = services.settings.auth_mode != "function"
+    except RequestError:
+        detailed = False
+    found = await services.health.report(detailed=detailed)
+    healthy = found["status"] != "not-ready"
+    return Response(
+        json.dumps(found),
+        status_code=200 if healthy else 503,
+        media_type="application/json",
+        headers={"Cache-Control": "no-store", "Vary": "Authorization"},
+    )
+
+
+async def options(site: Site, request: Request) -> Response:
+    """Answer OPTIONS, a browser's preflight among them: for everybody, and without storage."""
+    telemetry.ANSWERS.add(1, {"status": 204})
+    return _plus(Response(status_code=204, headers={"Allow": ALLOW}), cors.headers(site.origins, request, ALLOW))
+
+
+async def serve(site: Site, request: Request, handler: Handler, *, open_to_all: bool = False) -> Response:
+    """Run a handler under everything that is the same for all: method, token, errors, CORS.
+
+    Args:
+        site: What answers.
+        request: What came.
+        handler: Makes the answer.
+        open_to_all: The handler itself decides what an unauthenticated caller may see.
+    """
+    error: RequestError | None = None
+    try:
+        response = await _handle(await site.services(), request, handler, open_to_all=open_to_all)
+    except ClientGone:
+        response = Response(status_code=CLIENT_GONE_STATUS)
+    except StorageError as failure:
+        log.warning("storage is unavailable: %s", failure)
+        error = ServiceUnavailable("storage cannot be reached right now; try again")
+    except RequestError as refusal:
+        error = refusal
+    except Exception:
+        log.exception("%s failed", request.url.path)
+        error = InternalError("the request could not be answered; it is in the app's log")
+    if error is not None:
+        response = _refusal(request, handler, error)
+    telemetry.ANSWERS.add(1, {"status": error.status if error is not None else response.status_code})
+    return _plus(response, cors.headers(site.origins, request, ALLOW))
+
+
+async def _handle(services: Services, request: Request, handler: Handler, *, open_to_all: bool) -> Response:
+    if request.method not in {"GET", "HEAD"}:
+        raise MethodNotAllowed(f"{request.method} does not apply here; use GET", {"Allow": ALLOW})
+    if sum(len(name) + len(value) for name, value in request.headers.raw) > MAX_HEADER_CHARACTERS:
+        raise BadRequest(f"the headers are longer than {MAX_HEADER_CHARACTERS} characters together")
+    if not open_to_all:
+        request.state.token_ends_at = await services.auth.check(authorization_of(request))
+    return await handler(services, request)
+
+
+def authorization_of(request: Request) -> str | None:
+    """Return what the caller shows; of lines that differ none is the caller's."""
+    shown = set(request.headers.getlist("authorization"))
+    return shown.pop() if len(shown) == 1 else None
+
+
+def _token_seconds(services: Services, request: Request) -> float:
+    """Return how long the caller may be held: nobody is told anything on a token that has ended meanwhile."""
+    return max(0.0, float(request.state.token_ends_at) - services.clock.monotonic())
+
+
+async def _frames(
+    services: Services, snapshot: StatusSnapshot, known: str, life_seconds: float, is_gone: Callable[[], bool]
+) -> AsyncGenerator[bytes]:
+    watch, heartbeat_seconds = services.watch, services.settings.heartbeat_seconds
+    ends_at = services.clock.monotonic() + life_seconds
+    version = snapshot.version
+    with watch.held():
+        yield protocol.retry_line(RETRY_MS) + (protocol.UNCHANGED if snapshot.is_named(known) else snapshot.frame)
+        try:
+            while not watch.is_stopping and (left_seconds := ends_at - services.clock.monotonic()) > 0:
+                changed = await watch.next(version, min(heartbeat_seconds, left_seconds), is_gone)
+                if changed is not None:
+                    version = changed.version
+                yield protocol.KEEP_ALIVE if changed is None else changed.frame
+        except ClientGone:
+            return
+        except RequestError as error:
+            log.info("a stream ends: %s", error)  # the client comes back and is told why
+    if watch.is_stopping:
+        yield protocol.retry_line(services.random.randint(*STOPPING_RETRY_MS)) + b"\n"
+
+
+def _refusal(request: Request, handler: Handler, error: RequestError) -> Response:
+    """Answer an error: with a problem document, or as an event to who would not come back otherwise."""
+    headers = {"Cache-Control": "no-store", **error.headers}
+    if isinstance(error, ServiceUnavailable):
+        low, high = RETRY_AFTER_SECONDS
+        if handler is stream and protocol.takes_events_only(headers_of(request)):
+            events = protocol.unavailable(error, _RANDOM.randint(low * 1000, high * 1000))
+            return Response(events, media_type=protocol.EVENT_STREAM, headers=STREAM_HEADERS)
+        headers["Retry-After"] = str(_RANDOM.randint(low, high))
+    return Response(
+        protocol.problem(error), status_code=error.status, media_type=protocol.PROBLEM_TYPE, headers=headers
+    )
+
+
+def _plus(response: Response, headers: tuple[Header, ...]) -> Response:
+    if isinstance(response, Answer):
+        return response.plus(*headers)
+    for name, value in headers:
+        response.headers.append(name, value)
+    return response
+
+
+def headers_of(request: Request) -> list[tuple[str, str]]:
+    """Return the headers as they came, names in lower case."""
+    return [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw]
+
+
+def _query(request: Request) -> list[tuple[str, str]]:
+    text = request.scope["query_string"].decode("latin-1")
+    try:
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=100, errors="replace")
+    except ValueError:
+        raise BadRequest("more than 100 query parameters") from None

@@ -1,0 +1,226 @@
+"""The HTTP contract, read and written: validators, waits, dates, SSE framing, problem documents.
+
+docs/protocol.md is the contract in words. This module is pure: headers and queries in, decisions out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import TYPE_CHECKING, Final
+
+from shared.errors import BadRequest
+from shared.serving import negotiation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from shared.errors import RequestError
+    from shared.model.snapshot import StatusSnapshot
+
+MAX_VALUE_CHARACTERS: Final = 4096
+#: From a change to a date that tells it from the one before: the rest of its second, and the margin of the clocks.
+LONGEST_DATE_HOLD_SECONDS: Final = 3.0
+KEEP_ALIVE: Final = b": keep-alive\n\n"
+UNCHANGED: Final = b": unchanged\n\n"
+PROBLEM_TYPE: Final = "application/problem+json"
+EVENT_STREAM: Final = "text/event-stream"
+#: The unquoted ``*`` of If-None-Match; no entity tag can contain a quote.
+ANY: Final = '"'
+
+_ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"|([^",\s]+)')
+_SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusQuery:
+    """What a request for the status asks.
+
+    Attributes:
+        tags: Versions that the client has (unquoted; :data:`ANY` stands for whatever there is), or empty.
+        unmodified_since: The If-Modified-Since moment, or None. Only looked at without tags.
+        wait_seconds: How long to hold the answer at most; 0 answers at once.
+        wait_was_preferred: The wait came with ``Prefer``, so ``Preference-Applied`` answers it.
+        from_now: Without a validator, hold until the next change instead of answering at once.
+    """
+
+    tags: frozenset[str] = frozenset()
+    unmodified_since: datetime | None = None
+    wait_seconds: float = 0.0
+    wait_was_preferred: bool = False
+    from_now: bool = False
+
+    def holds_for(self, snapshot: StatusSnapshot) -> bool:
+        """Tell whether what the client has is what the snapshot shows (RFC 9110, 13.1: weak comparison)."""
+        if self.tags:
+            return ANY in self.tags or any(snapshot.is_named(tag) for tag in self.tags)
+        return self.unmodified_since is not None and not snapshot.modified_since(self.unmodified_since)
+
+    def is_held_from(self, snapshot: StatusSnapshot) -> bool:
+        """Tell whether the request is to be held until the counts differ from this snapshot's."""
+        if not self.wait_seconds:
+            return False
+        date = self.unmodified_since
+        has_validator = bool(self.tags) or (date is not None and date <= snapshot.read_at)
+        return self.holds_for(snapshot) if has_validator else self.from_now
+
+    def seconds_to_date(self, snapshot: StatusSnapshot, now: datetime, interval_seconds: float) -> float:
+        """Return for how long a request that waits is held although its date does not hold; 0: it is not.
+
+        Just after a change the answer has to carry a date from before it. Who sends that date back would be answered
+        with it at once, again and again. So while the answer could carry no later date than the request has, it is
+        kept back until it carries the one that holds, which takes a read from then on, within the interval of reads.
+        """
+        date = self.unmodified_since
+        if not self.wait_seconds or date is None or self.holds_for(snapshot) or snapshot.last_modified > date:
+            return 0.0
+        if date > snapshot.read_at:
+            return LONGEST_DATE_HOLD_SECONDS  # no answer comes to such a date
+        left_seconds = max(0.0, (snapshot.dated_at - now).total_seconds())
+        return min(left_seconds + interval_seconds, LONGEST_DATE_HOLD_SECONDS)
+
+
+def parse_status_query(
+    headers: Sequence[tuple[str, str]], query: Sequence[tuple[str, str]], max_wait_seconds: float
+) -> StatusQuery:
+    """Read a request for the status.
+
+    Args:
+        headers: Name (lower case) and value pairs, in order.
+        query: Decoded query pairs, in order.
+        max_wait_seconds: A longer wait is cut to this.
+
+    Raises:
+        BadRequest: A value is unusable; the detail says which and why.
+    """
+    tags = if_none_match(headers)
+    since = _single(query, "since")
+    if not tags and since:
+        tags = parse_tags(since)
+    start = _single(query, "from")
+    if start not in {None, "now"}:
+        raise BadRequest("from takes only the value now")
+    asked, preferred = _single(query, "wait"), _seconds(negotiation.preferred_wait(_values(headers, "prefer")))
+    wait_seconds = (preferred or 0.0) if asked is None else _required_seconds(asked)
+    unmodified_since = _http_date(_values(headers, "if-modified-since"))
+    return StatusQuery(
+        tags=tags,
+        unmodified_since=None if tags else unmodified_since,
+        wait_seconds=min(wait_seconds, max_wait_seconds),
+        wait_was_preferred=asked is None and preferred is not None,
+        from_now=start == "now",
+    )
+
+
+def parse_last_event_id(headers: Sequence[tuple[str, str]], query: Sequence[tuple[str, str]]) -> str:
+    """Return the version that a stream's client has, or "".
+
+    The newest counts: the header, of two the last; then what a polyfill has added to the address; then what stood in
+    the address from the beginning.
+
+    Raises:
+        BadRequest: A query parameter is given twice, or a value is too long.
+    """
+    asked, added = _single(query, "last_event_id"), _single(query, "lastEventId")
+    given = next(filter(None, [*_values(headers, "last-event-id")[::-1], added, asked]), "")
+    return given.strip().removeprefix("W/").strip('"')
+
+
+def if_none_match(headers: Sequence[tuple[str, str]]) -> frozenset[str]:
+    """Read the tags of If-None-Match; several lines are one list.
+
+    Raises:
+        BadRequest: They are too long.
+    """
+    return parse_tags(",".join(_values(headers, "if-none-match")))
+
+
+def parse_tags(value: str) -> frozenset[str]:
+    """Read an If-None-Match value: a list of entity tags, weak or strong, or ``*``.
+
+    An empty value counts as absent (the first request of some clients has one). A tag without quotes is taken as
+    it stands: some clients strip them. Junk between the tags is skipped.
+    """
+    found = _ENTITY_TAG.findall(value)
+    return frozenset(ANY if bare == "*" else quoted or bare for quoted, bare in found if quoted or bare)
+
+
+def http_date(moment: datetime) -> str:
+    """Write an HTTP date (IMF-fixdate)."""
+    return format_datetime(moment, usegmt=True)
+
+
+def takes_events_only(headers: Sequence[tuple[str, str]]) -> bool:
+    """Tell whether a client accepts an event stream and no problem document, as a browser's EventSource does."""
+    lines = [line for name, line in headers if name == "accept"]
+    return negotiation.accepts(lines, EVENT_STREAM) and not negotiation.accepts(lines, PROBLEM_TYPE)
+
+
+def unavailable(error: RequestError, retry_ms: int) -> bytes:
+    """Write the whole stream of a client that would give up for ever at an answer that is not 200.
+
+    Without an id, so that it comes back with the version that it has, and without a comment, which says elsewhere
+    that the counts are confirmed.
+    """
+    return b"%bevent: unavailable\ndata: %b\n\n" % (retry_line(retry_ms), problem(error))
+
+
+def retry_line(retry_ms: int) -> bytes:
+    """Tell an SSE client how long to wait before it connects again; goes in front of a frame."""
+    return b"retry: %d\n" % retry_ms
+
+
+def problem(error: RequestError) -> bytes:
+    """Write the problem document (RFC 9457) of an error, with the extra member ``success``."""
+    return json.dumps(
+        {
+            "type": "about:blank",
+            "title": error.title,
+            "status": error.status,
+            "detail": error.detail,
+            "code": error.code,
+            "success": False,
+        }
+    ).encode()
+
+
+def _values(headers: Sequence[tuple[str, str]], name: str) -> list[str]:
+    values = [value for key, value in headers if key == name]
+    if sum(map(len, values)) > MAX_VALUE_CHARACTERS:
+        raise BadRequest(f"the header {name} is longer than {MAX_VALUE_CHARACTERS} characters")
+    return values
+
+
+def _single(query: Sequence[tuple[str, str]], name: str) -> str | None:
+    values = [value for key, value in query if key == name]
+    if len(values) > 1:
+        raise BadRequest(f"the query parameter {name} is given more than once")
+    if values and len(values[0]) > MAX_VALUE_CHARACTERS:
+        raise BadRequest(f"the query parameter {name} is longer than {MAX_VALUE_CHARACTERS} characters")
+    return values[0] if values else None
+
+
+def _required_seconds(text: str) -> float:
+    seconds = _seconds(text)
+    if seconds is None:
+        raise BadRequest("wait is a number of seconds, such as 25")
+    return seconds
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if _SECONDS.fullmatch(text) else None
+
+
+def _http_date(values: Sequence[str]) -> datetime | None:
+    # RFC 9110, 13.1.3: a value that is not a date, or more than one, is ignored.
+    if len(values) != 1:
+        return None
+    try:
+        moment = parsedate_to_datetime(values[0])
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""The environment, read once at the start, checked, and turned into records."""

@@ -1,0 +1,278 @@
+"""The watch: one poller a process turns the tally's row into snapshots, and wakes everyone who waits for a change.
+
+The contract:
+
+1. Storage is read at most once a poll interval: by one loop while somebody waits, else when somebody asks. All who
+   ask within the interval, or while a read runs, share its result, also when it is an error. Clients that have, or say
+   that they have, a later version than this process share one more read an interval; who comes after it waits for the
+   next one, and nobody is shown older counts than it has.
+2. A waiter registers before it compares, so a change between the two is not lost.
+3. A waiter is woken when the version *differs* from its own: versions are compared by inequality only, because a
+   rebuilt table may go backwards.
+4. What wakes is the table. The commits of this very process are offered as well, without a read, as an optimisation:
+   in Azure the events arrive in other instances than those that hold the clients.
+5. A read that fails wakes nobody. When reads have failed for a while nobody is told "unchanged" any more.
+6. No more than a set number wait at a time; who comes then is refused before the process drowns.
+7. When the process stops, who waits is answered over the next second, and nobody is held any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Final
+
+from shared.errors import CountsNotReady, RequestError, ServiceUnavailable, StorageError, TooManyWaiters
+from shared.model.snapshot import StatusSnapshot
+from shared.process import telemetry
+from shared.settings.app import DEFAULT_MAX_WAITERS
+from shared.watching.own_commits import Offers
+from shared.watching.waiters import End, Waiters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from shared.clock import Clock
+    from shared.model.tally import Tally
+    from shared.writing.tally_row import Counts
+
+log = logging.getLogger(__name__)
+
+#: Counts that could not be confirmed for so long are not "unchanged": they are unknown.
+UNCONFIRMED_SECONDS: Final = 5.0
+
+
+class ClientGone(Exception):  # noqa: N818
+    """The client that waited has gone; there is nobody to answer."""
+
+
+class Watch:
+    """Serves snapshots of the tally, now or when they change.
+
+    Args:
+        counts: Reads the tally.
+        clock: Time.
+        poll_interval_seconds: The poller's period, and the greatest age of a shared snapshot.
+        max_waiters: How many clients may be held at a time.
+
+    Attributes:
+        waiters: How many clients are held.
+        reads: How often storage has been read.
+        is_stopping: The process ends; nobody is held any more.
+    """
+
+    def __init__(
+        self, counts: Counts, clock: Clock, poll_interval_seconds: float, max_waiters: int = DEFAULT_MAX_WAITERS
+    ) -> None:
+        self._counts = counts
+        self._clock = clock
+        self.interval_seconds = poll_interval_seconds
+        self.max_waiters = max_waiters
+        self._snapshot: StatusSnapshot | None = None
+        self._failure: RequestError | None = None
+        self._ended = 0  # reads; they follow each other
+        self._started_at = float("-inf")  # of the last read that ended
+        self._extra_from = float("-inf")  # when another extra read may be made
+        self._confirmed_at = float("-inf")  # of the last read that succeeded
+        self._offers = Offers(clock, self._take_offer)
+        self._fetch: asyncio.Task[None] | None = None
+        self._waiting = Waiters()
+        self._poller: asyncio.Task[None] | None = None
+        self.waiters = 0
+        self.reads = 0
+        self.is_stopping = False
+
+    async def latest(self, *, newer_than: frozenset[str] = frozenset()) -> StatusSnapshot:
+        """Return the current counts.
+
+        Args:
+            newer_than: Versions that the client has. When one is *ahead* of the shared snapshot (another instance
+                has served it), the answer is of a read that began after the request came, so that no client sees
+                the counts go back.
+
+        Raises:
+            CountsNotReady: The account has never been reconciled.
+            ServiceUnavailable: The table cannot be read.
+        """
+        enough = self.reads + 1  # a read under way began before, and may not have seen that version
+        if self._age_seconds() > self.interval_seconds * (2 if self._poller else 1):
+            await self._shared_fetch()
+        while self._ended < enough and self._is_behind(newer_than):
+            await self._extra_fetch()
+        return self._current()
+
+    async def changed(
+        self, version: str, timeout_seconds: float, is_gone: Callable[[], bool] | None = None
+    ) -> StatusSnapshot | None:
+        """Wait until the version differs from this one.
+
+        Args:
+            version: The version that the client has.
+            timeout_seconds: How long at most.
+            is_gone: Tells whether the client has left; asked every second.
+
+        Returns:
+            The snapshot that differs, or None when the time is up, or the process stops, and the version still holds.
+
+        Raises:
+            ClientGone: The client left while it waited.
+            ServiceUnavailable: The time is up and nobody knows whether the version still holds; or nobody is held now.
+            TooManyWaiters: There is no room.
+        """
+        self.require_room()
+        with self.held():
+            return await self.next(version, timeout_seconds, is_gone)
+
+    def require_room(self) -> None:
+        """Refuse to hold one more client when there is no room.
+
+        Raises:
+            ServiceUnavailable: The process stops.
+            TooManyWaiters: There is no room.
+        """
+        if self.is_stopping:
+            raise ServiceUnavailable("this instance is about to stop; try again")
+        if self.waiters >= self.max_waiters:
+            raise TooManyWaiters("too many clients wait here already; try again, or ask without a wait")
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Count a client that is held, for one wait or many; while there is one the tally is polled."""
+        self.waiters += 1
+        telemetry.WAITERS.add(1)
+        if self._poller is None:
+            self._poller = asyncio.create_task(self._poll(), name="status poller")
+        try:
+            yield
+        finally:
+            self.waiters -= 1
+            telemetry.WAITERS.add(-1)
+            if not self.waiters and self._poller is not None:
+                self._poller.cancel()
+                self._poller = None
+
+    async def next(
+        self, version: str, timeout_seconds: float, is_gone: Callable[[], bool] | None = None
+    ) -> StatusSnapshot | None:
+        """Wait as :meth:`changed` does, for a client that is :meth:`held`."""
+        deadline = self._clock.monotonic() + timeout_seconds
+        while True:
+            waiter = self._waiting.join(deadline - self._clock.monotonic(), is_gone)  # from here on a change ends it
+            try:
+                if self._snapshot is not None and self._snapshot.version != version:
+                    return self._snapshot
+                ended = End.STOPPING if self.is_stopping else await waiter
+            finally:
+                self._waiting.leave(waiter)
+            if ended is End.GONE:
+                raise ClientGone
+            if self._snapshot is not None and self._snapshot.version != version:
+                return self._snapshot
+            if ended is not End.CHANGED:
+                self._require_confirmed()
+                return None
+
+    def offer(self, tally: Tally) -> None:
+        """Take a tally that this process has just committed: a read that need not be made."""
+        self._offers.offer(tally)
+
+    def drain(self) -> None:
+        """Let go whoever waits, because the process stops."""
+        if not self.is_stopping:
+            self.is_stopping = True
+            log.info("stopping: %d clients are let go", self.waiters)
+            self._waiting.drain()
+
+    def close(self) -> None:
+        """Stop the loop and the timers; who waits is answered in its time."""
+        self._waiting.close()
+        for task in (self._poller, self._fetch):
+            if task is not None:
+                task.cancel()
+        self._offers.close()
+
+    def _take_offer(self, snapshot: StatusSnapshot) -> None:
+        self._confirmed_at = self._offers.taken_at
+        self._failure = None  # storage has just taken a commit
+        known = self._snapshot
+        if known is None or known.is_behind(snapshot.version):
+            self._publish(snapshot)
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(max(0.0, self.interval_seconds - self._age_seconds()))
+            await self._shared_fetch()
+
+    async def _shared_fetch(self) -> None:
+        """Read the tally, once for all who ask while the read runs. The outcome is kept, error or not."""
+        if self._fetch is None:
+            self._fetch = asyncio.create_task(self._read(), name="status read")
+        await asyncio.shield(self._fetch)
+
+    async def _extra_fetch(self) -> None:
+        """Join the read that runs, or make one; when it is too early for that, only wait until it may be made."""
+        if self._fetch is None:
+            now = self._clock.monotonic()
+            if now < self._extra_from:
+                await self._clock.sleep(self._extra_from - now)
+                return
+            self._extra_from = now + self.interval_seconds
+        await self._shared_fetch()
+
+    async def _read(self) -> None:
+        self.reads += 1
+        read_at, started_at = self._clock.now(), self._clock.monotonic()
+        failure: RequestError | None = None
+        try:
+            stored = await self._counts.read()
+            if stored is None:
+                failure = CountsNotReady("the storage account has not been reconciled yet; try again")
+            elif not stored.tally.ready:
+                failure = CountsNotReady(
+                    "the first reconciliation of the storage account has not been completed; try again. If this lasts, "
+                    "the app's log says what stands in its way"
+                )
+        except StorageError as error:
+            log.warning("the tally cannot be read: %s", error)
+            failure = ServiceUnavailable("the counts cannot be read right now; try again")
+        except Exception:  # the loop must outlive whatever is in the table
+            log.exception("the tally cannot be understood")
+            failure = ServiceUnavailable("the counts cannot be read right now; try again")
+        finally:
+            self._fetch = None
+            self._ended += 1
+        seconds = self._clock.monotonic() - started_at
+        telemetry.POLL_DURATION.record(seconds, {"result": "read" if failure is None else failure.code})
+        self._failure, self._started_at = failure, started_at
+        if failure is not None or stored is None:
+            return
+        self._confirmed_at = started_at
+        snapshot, known = StatusSnapshot(stored.tally, read_at, stored.written_at), self._snapshot
+        if known is not None and started_at <= self._offers.taken_at and snapshot.is_behind(known.version):
+            return  # the read began before a commit of ours that is served already
+        self._publish(snapshot)
+
+    def _publish(self, snapshot: StatusSnapshot) -> None:
+        before, self._snapshot = self._snapshot, snapshot
+        if before is None or before.version != snapshot.version:
+            telemetry.WAKES.add(self.waiters)
+            self._waiting.wake()
+
+    def _current(self) -> StatusSnapshot:
+        if self._failure is not None:
+            raise type(self._failure)(self._failure.detail)
+        if self._snapshot is None:
+            raise ServiceUnavailable("the counts cannot be read right now; try again")
+        return self._snapshot
+
+    def _require_confirmed(self) -> None:
+        if self._clock.monotonic() - self._confirmed_at > UNCONFIRMED_SECONDS + self.interval_seconds:
+            self._current()  # says why, when there is a reason
+            raise ServiceUnavailable("the counts could not be confirmed for a while; try again")
+
+    def _is_behind(self, tags: frozenset[str]) -> bool:
+        return self._snapshot is not None and any(map(self._snapshot.is_behind, tags))
+
+    def _age_seconds(self) -> float:
+        return self._clock.monotonic() - self._started_at

@@ -1,0 +1,226 @@
+"""What one flush will write: a batch of intents, decided against what is remembered of their rows.
+
+Pure apart from the futures that it resolves: no storage, no waiting. A row that is not remembered and cannot be
+assumed absent is reported in ``unread``; the writer reads it and plans again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from shared.errors import StorageError
+from shared.model import ledger
+from shared.model.ledger import Outcome, Row, Transition, row_key
+from shared.model.ports import Write
+from shared.model.tally import Change
+from shared.writing.cache import TRUSTED_SECONDS, Remembered
+
+if TYPE_CHECKING:
+    from collections import deque
+    from datetime import datetime
+
+    from shared.clock import Clock
+    from shared.model.changes import BlobChange
+    from shared.model.ledger import Observation
+    from shared.model.tally import Tally
+    from shared.writing.cache import RowMemory
+    from shared.writing.tally_row import StoredTally
+
+
+#: A transaction holds 100 operations; one is the tally.
+MAX_BLOBS: Final = 99
+
+
+class RowChanged(StorageError):  # noqa: N818
+    """The row that a look started from is not the row any more."""
+
+
+@dataclass(slots=True)
+class Intent:
+    """One caller's wish, and where its answer goes.
+
+    Either ``change`` (an event) or ``seen`` with ``base`` (a look that started from that row) is given. ``origin`` is
+    the caller's place in a trace.
+    """
+
+    path: str
+    folder: str
+    change: BlobChange | None = None
+    seen: Observation | None = None
+    base: Remembered | None = None
+    origin: object = None
+    done: asyncio.Future[Transition] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+@dataclass(slots=True)
+class Group:
+    """All intents of a batch that concern one path, in order of arrival."""
+
+    path: str
+    intents: list[Intent] = field(default_factory=list)
+    must_read: bool = False
+
+    @property
+    def may_be_new(self) -> bool:
+        """Tell whether it is worth assuming that no row exists: a wrong guess costs a conflict, never a count."""
+        return not self.must_read and all(
+            intent.change is not None and intent.change.present and not intent.change.look for intent in self.intents
+        )
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to write, and what to tell whom once it is written.
+
+    Attributes:
+        tally: The tally afterwards.
+        writes: The transaction; the tally, when it changes, comes first.
+        paths: The path of each write ("" for the tally).
+        rows: Path → the row that is written.
+        unread: Paths whose rows must be read before this can be decided.
+        answers: What each intent's caller gets.
+    """
+
+    tally: Tally
+    writes: list[Write] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    rows: dict[str, Row] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
+    answers: list[tuple[Intent, Transition | RowChanged]] = field(default_factory=list)
+
+    @property
+    def new_rows(self) -> int:
+        """How many of the writes make a row."""
+        return sum(write.etag is None for write in self.writes)
+
+    @property
+    def writes_rows_only(self) -> bool:
+        """Whether rows are written and no count changes: overwrites, and looks that found what was known."""
+        return bool(self.paths) and bool(self.paths[0])
+
+    def resolve(self) -> None:
+        """Answer every caller; one that was cancelled meanwhile is passed over."""
+        for intent, answer in self.answers:
+            if intent.done.done():
+                continue
+            if isinstance(answer, RowChanged):
+                intent.done.set_exception(answer)
+            else:
+                intent.done.set_result(answer)
+
+
+def take_batch(queue: deque[Intent]) -> list[Group]:
+    """Take what one transaction can hold off the queue, in order; intents of one path go together."""
+    groups: dict[str, Group] = {}
+    while queue:
+        intent = queue[0]
+        if intent.path not in groups and len(groups) == MAX_BLOBS:
+            break
+        groups.setdefault(intent.path, Group(intent.path)).intents.append(queue.popleft())
+    return list(groups.values())
+
+
+def grouped(queue: deque[Intent]) -> list[Group]:
+    """Return all that is queued, each intent alone."""
+    return [Group(intent.path, [intent]) for intent in queue]
+
+
+def origins(groups: list[Group]) -> list[object]:
+    """Return where in traces the intents came from."""
+    return [intent.origin for group in groups for intent in group.intents]
+
+
+def fail(groups: list[Group], error: BaseException) -> None:
+    """Tell every caller that it failed."""
+    for group in groups:
+        for intent in group.intents:
+            if not intent.done.done():
+                intent.done.set_exception(error)
+
+
+def plan_batch(
+    batch: list[Group], stored: StoredTally, rows: RowMemory, clock: Clock, *, may_guess: bool = True
+) -> Plan:
+    """Decide a batch against the tally and the remembered rows; ``may_guess`` that names never seen have no row."""
+    now = clock.now()
+    plan = Plan(stored.tally)
+    changes: list[Change] = []
+    for group in batch:
+        base = _base(group, rows, stored.partition, may_guess=may_guess)
+        if base is None:
+            plan.unread.append(group.path)
+            continue
+        answers, row = _fold(group, base, stored.tally, now)
+        if row is None and clock.monotonic() - base.at > TRUSTED_SECONDS:
+            rows.forget(group.path)
+            plan.unread.append(group.path)  # never "nothing to do" on an old memory or on a guess
+            continue
+        plan.answers += answers
+        if row is not None:
+            plan.rows[group.path] = row
+            plan.writes.append(Write(row_key(group.path), ledger.to_properties(row), base.etag))
+            plan.paths.append(group.path)
+            changes += _changes(base.row, row)
+    if changes:
+        plan.tally = stored.tally.apply(changes, now)
+        plan.writes.insert(0, stored.write(plan.tally))
+        plan.paths.insert(0, "")
+    return plan
+
+
+def _changes(before: Row | None, after: Row) -> list[Change]:
+    """Return what a row that is written changes in the tally."""
+    was_in = before.folder if before is not None and before.present else ""
+    is_in = after.folder if after.present else ""
+    if was_in == is_in:
+        return []
+    moves = ((was_in, -1), (is_in, 1))
+    return [Change(folder, after.path, delta) for folder, delta in moves if folder]
+
+
+def _base(group: Group, rows: RowMemory, partition: str, *, may_guess: bool) -> Remembered | None:
+    """Return the row to decide from, as remembered, looked at or guessed; None when it has to be read.
+
+    It is always a row of the generation whose tally the plan begins with.
+    """
+    remembered = rows.get(group.path, partition)
+    if remembered is not None:
+        return remembered
+    if group.must_read:
+        return None
+    looked = next((intent.base for intent in group.intents if intent.base is not None), None)
+    if looked is not None:
+        return looked if looked.partition == partition else None
+    return Remembered(None, None, float("-inf"), partition) if may_guess and group.may_be_new else None
+
+
+def _fold(
+    group: Group, base: Remembered, tally: Tally, now: datetime
+) -> tuple[list[tuple[Intent, Transition | RowChanged]], Row | None]:
+    """Apply the group's intents one after the other; return the answers and the row to write, if any."""
+    answers: list[tuple[Intent, Transition | RowChanged]] = []
+    current, written = base.row, None
+    for intent in group.intents:
+        answer = _decide(intent, current, base, tally, now, is_first_write=written is None)
+        answers.append((intent, answer))
+        if isinstance(answer, Transition) and answer.row is not None:
+            current = written = answer.row
+    return answers, written
+
+
+def _decide(
+    intent: Intent, row: Row | None, base: Remembered, tally: Tally, now: datetime, *, is_first_write: bool
+) -> Transition | RowChanged:
+    if intent.change is not None:
+        return ledger.decide(row, intent.change, intent.folder, tally.known_since, now, is_ready=tally.ready)
+    if intent.seen is None or intent.base is None:
+        return Transition(Outcome.STALE)
+    if intent.seen.is_listed and tally.ready:
+        return RowChanged(intent.path)  # a first run that has outlived its time: what it has listed is long ago
+    if intent.base.doubt != tally.doubt:
+        return RowChanged(intent.path)  # what was seen may have come or gone since, and left no row
+    if not is_first_write or (intent.base.partition, intent.base.etag) != (base.partition, base.etag):
+        return RowChanged(intent.path)
+    return ledger.decide_observed(row, intent.seen)

@@ -1,0 +1,215 @@
+"""The tally's row in the table: made once, read by everyone, and only ever opened for what it counts.
+
+The fingerprint of account, folder map and suffixes stands in the row itself: a process with other settings cannot
+read it as its own, and its ETag stops an old process whose settings were current when it started.
+
+When the folder map or the suffixes change, the counts are started anew in another partition, the next *generation*;
+the old tally says where (``moved_to``), which is its last change: who still writes there is stopped by its ETag.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from shared.errors import Conflict, Refused
+from shared.model import tally as tallies
+from shared.model.ports import Write
+from shared.writing.cache import TRUSTED_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shared.clock import Clock
+    from shared.model.ports import Table
+    from shared.model.tally import Tally
+
+#: The partition of the first generation. One partition a generation, because that is what gives a snapshot, a version,
+#: and atomic moves.
+PARTITION: Final = "g1"
+#: What is known is said when the account has been listed, by the storage service's clock.
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+#: Sorts before every row key (hex digits).
+TALLY_KEY: Final = "!tally"
+
+
+class ForeignTally(Refused):
+    """The table holds counts of something else: another account, folder map or suffix list."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTally:
+    """The tally as it stands in the table.
+
+    Attributes:
+        tally: The tally.
+        etag: The ETag it was read with.
+        written_at: When it was last written, by the table's clock, if known.
+        partition: Where it stands, with the rows that it counts.
+    """
+
+    tally: Tally
+    etag: str
+    written_at: datetime | None = None
+    partition: str = PARTITION
+
+    def write(self, tally: Tally) -> Write:
+        """Return the write that replaces what was read by this tally."""
+        return Write(TALLY_KEY, tallies.to_properties(tally), self.etag)
+
+
+class Counts:
+    """Reads the tally, and makes it when there is none.
+
+    Args:
+        table: Where it is.
+        fingerprint: What this process counts.
+        clock: For the first ``changed_at``.
+
+    Attributes:
+        partition: The partition of the current generation, as far as this process knows.
+    """
+
+    def __init__(self, table: Table, fingerprint: str, clock: Clock) -> None:
+        self._table = table
+        self._fingerprint = fingerprint
+        self._clock = clock
+        self.partition = PARTITION
+        self._confirmed_at = float("-inf")
+        self._confirming = asyncio.Lock()
+
+    async def read(self) -> StoredTally | None:
+        """Read the tally, or None when there is none yet: one point read, and one more for a new generation.
+
+        Raises:
+            ForeignTally: It counts something else than this process would.
+            StorageError: As the table raises it.
+        """
+        stored = await self._read_current()
+        if stored is not None and stored.tally.fingerprint != self._fingerprint:
+            raise ForeignTally(
+                "the table holds the counts of another storage account, folder map or suffix list; "
+                "put the old settings back, or start the counts anew with `python -m ops recount`"
+            )
+        return stored
+
+    async def open(self) -> StoredTally:
+        """Read the tally, making an empty one (not ready) when there is none."""
+        while (stored := await self.read()) is None:
+            try:
+                return await self._make(self.partition)
+            except Conflict:
+                continue  # another process was first
+        return stored
+
+    async def change(self, how: Callable[[Tally], Tally]) -> StoredTally:
+        """Change what the tally says besides its counts; nobody is woken. Tried again until nobody comes between.
+
+        Raises:
+            StorageError: As the table raises it.
+        """
+        while True:
+            stored = await self.open()
+            changed = how(stored.tally)
+            if changed == stored.tally:
+                return stored
+            try:
+                (etag,) = await self._table.commit(stored.partition, [stored.write(changed)])
+            except Conflict:
+                continue
+            return StoredTally(changed, etag, partition=stored.partition)
+
+    async def doubt_until(self, moment: datetime) -> None:
+        """Have every process look at the blob when an event up to this moment would change a count.
+
+        Once this returns nothing is committed any more that was decided without knowing it, nor what a look has seen
+        that began before.
+        """
+        doubt = secrets.token_hex(4)
+        await self.change(lambda tally: replace(tally, known_since=max(tally.known_since, moment), doubt=doubt))
+
+    async def confirm(self) -> None:
+        """Make sure, at the cost of a read in 30 s at most, that what this process counts is still what is counted.
+
+        For what is acknowledged without touching the ledger.
+
+        Raises:
+            ForeignTally: It is not; the event is for another process.
+        """
+        async with self._confirming:
+            if self._clock.monotonic() - self._confirmed_at <= TRUSTED_SECONDS:
+                return
+            began = self._clock.monotonic()
+            await self.open()
+            self._confirmed_at = began
+
+    async def start_anew(self) -> StoredTally:
+        """Begin the next generation, empty and not ready, with what this process counts.
+
+        Every process that writes to the old one is stopped: at once where it would change a count, and when it
+        next reads the tally (at most :data:`shared.writing.cache.TRUSTED_SECONDS` later) in all other cases.
+
+        Raises:
+            StorageError: As the table raises it; what was begun may be begun again.
+        """
+        current = await self._read_current()
+        if current is None:
+            return await self.open()
+        number = int(self.partition.removeprefix("g"))
+        while True:
+            number += 1
+            try:
+                made = await self._make(f"g{number}")
+            except Conflict:
+                continue  # left over from an attempt that was cut short
+            break
+        while True:
+            moved = replace(current.tally, moved_to=made.partition)
+            try:
+                await self._table.commit(current.partition, [current.write(moved)])
+            except Conflict:
+                current = await self._read_current()
+                if current is None:  # somebody has deleted it: nothing is counted that could be moved
+                    return await self.open()
+                continue
+            self.partition = made.partition
+            return made
+
+    async def _read_current(self) -> StoredTally | None:
+        """Read the tally of the last generation, whatever it counts.
+
+        One that is gone from where it was remembered is looked for from the first generation on, as a process does that
+        remembers nothing: after the table was lost both are to make the same one.
+        """
+        is_remembered = True
+        while True:
+            entity = await self._table.read(self.partition, TALLY_KEY)
+            if entity is not None:
+                tally = tallies.from_properties(entity.properties)
+                if not tally.moved_to:
+                    return StoredTally(tally, entity.etag, entity.written_at, self.partition)
+                self.partition = tally.moved_to
+            elif self.partition == PARTITION or not is_remembered:
+                return None
+            else:
+                self.partition = PARTITION
+            is_remembered = False
+
+    def empty(self) -> tallies.Tally:
+        """Return a tally of nothing, not ready, with an epoch of its own."""
+        now = self._clock.now()
+        return tallies.Tally(
+            epoch=secrets.token_hex(5),
+            digest_key=secrets.token_bytes(16),
+            fingerprint=self._fingerprint,
+            changed_at=now,
+            known_since=_LONG_AGO,
+        )
+
+    async def _make(self, partition: str) -> StoredTally:
+        empty = self.empty()
+        (etag,) = await self._table.commit(partition, [Write(TALLY_KEY, tallies.to_properties(empty), None)])
+        return StoredTally(empty, etag, partition=partition)
