@@ -23,7 +23,12 @@ async def get_services() -> services.Services:
     return await services.get(SETTINGS)
 
 
-SITE = endpoints.Site(get_services, SETTINGS.cors_origins)
+async def get_api() -> endpoints.StatusApi:
+    """Return what requests are answered from."""
+    return (await get_services()).api
+
+
+SITE = endpoints.Site(get_api, SETTINGS.cors_origins)
 
 
 @app.event_grid_trigger(arg_name="event")

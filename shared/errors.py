@@ -194,6 +194,10 @@ class OutcomeUnknown(StorageError):  # noqa: N818
         self.retry_after_seconds = retry_after_seconds
 
 
+class NotPublished(BlobStatusError):  # noqa: N818
+    """The topic did not take the event."""
+
+
 def advice(error: StorageError) -> str:
     """Return what an operator does about a storage error, by what storage has answered."""
     if "Credential" in str(error):

@@ -18,6 +18,7 @@ from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 from shared.azure.batch import Transactions
 from shared.azure.heads import BlobHeads
 from shared.azure.listing import BlobListing
+from shared.azure.quarantine_bodies import BlobBodies
 from shared.azure.table import AzureTable
 from shared.azure.topic import GridTopic
 from shared.clock import SystemClock
@@ -28,8 +29,8 @@ from shared.process.unheard_logs import Unheard
 from shared.reconciling.reconciler import Reconciler
 from shared.reconciling.stages import Parts
 from shared.serving.auth import BearerTokens, Open
+from shared.serving.endpoints import StatusApi
 from shared.serving.health import Health
-from shared.serving.responses import LatestAnswers
 from shared.watching.announcer import Announcer
 from shared.watching.watch import Watch
 from shared.writing.tally_row import Counts
@@ -37,7 +38,6 @@ from shared.writing.writer import Writer
 
 if TYPE_CHECKING:
     from shared.model.tally import Tally
-    from shared.serving.auth import Authenticator
     from shared.settings.app import Settings
     from shared.settings.storage import Connection
 
@@ -67,9 +67,9 @@ class Services:
         account = self._clients.blobs.account_name or self._clients.blobs.primary_hostname
         self.counts = Counts(self.table, settings.folders.fingerprint(account), clock)
         self.watch = Watch(self.counts, clock, settings.poll_interval_seconds, settings.max_waiters)
-        self.answers = LatestAnswers()
         self.writer = Writer(self.table, self.counts, heads, clock, self.random, on_change=self._changed)
-        self.quarantine = Quarantine(self.table, self._clients.blobs, settings.quarantine_container, clock, self.random)
+        bodies = BlobBodies(self._clients.blobs, settings.quarantine_container)
+        self.quarantine = Quarantine(self.table, bodies, clock, self.random)
         self.reconciler = Reconciler(
             Parts(
                 self.table,
@@ -93,9 +93,19 @@ class Services:
         )
         topic = self._clients.topic(settings.status_topic_endpoint)
         self.announcer = Announcer(topic, clock) if topic is not None else None
-        self.auth: Authenticator = BearerTokens(settings.jwt, clock) if settings.jwt else Open()
         self.clock = clock
-        self.health = Health(self)
+        probes = [self.delivery.health, self.writer.health, self.quarantine.health, self.reconciler.health]
+        self.api = StatusApi(
+            self.watch,
+            BearerTokens(settings.jwt, clock) if settings.jwt else Open(),
+            Health(self.watch, clock, probes),
+            clock,
+            self.random,
+            settings.max_wait_seconds,
+            settings.max_stream_seconds,
+            settings.heartbeat_seconds,
+            shows_details=settings.auth_mode != "function",
+        )
 
     async def start(self) -> None:
         """Make the table if there is none, and hear when the process is to stop.

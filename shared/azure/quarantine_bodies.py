@@ -27,7 +27,7 @@ CONCURRENT_BODIES: Final = 8
 _ONE_SECOND: Final = timedelta(seconds=1)
 
 
-class Bodies:
+class BlobBodies:
     """The blobs of one container, which is made when first needed; each is named by its event's key.
 
     Args:

@@ -1,4 +1,4 @@
-"""A custom Event Grid topic behind the :class:`shared.watching.announcer.Topic` protocol."""
+"""A custom Event Grid topic behind the :class:`shared.model.ports.Topic` port."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from azure.core.exceptions import AzureError
 from azure.core.messaging import CloudEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
+from shared.errors import NotPublished
 from shared.model.snapshot import StatusSnapshot
-from shared.watching.announcer import NotPublished
 
 if TYPE_CHECKING:
     from azure.core.credentials import AzureKeyCredential

@@ -86,6 +86,11 @@ class Delivery:
             await self._quarantine.put(text, refusal)
             telemetry.EVENTS.add(1, {"outcome": "quarantined"})
 
+    async def health(self) -> dict[str, object]:
+        """Return what the health report says of this part."""
+        last = self.last_applied_event_at
+        return {"last_event_age_seconds": (self._clock.now() - last).total_seconds() if last else None}
+
     async def _count(self, text: str) -> str:
         """Bring one event to its end. Returns why that cannot be, "" when it was."""
         with telemetry.span("take event"):

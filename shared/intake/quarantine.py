@@ -21,7 +21,6 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from shared.azure.quarantine_bodies import Bodies
 from shared.clock import from_iso, to_iso
 from shared.errors import Conflict, Rejected
 from shared.intake.quarantine_rows import Rows, entry_of
@@ -34,12 +33,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
 
-    from azure.storage.blob.aio import BlobServiceClient
-
     from shared.clock import Clock
     from shared.intake.quarantine_rows import Quarantined
     from shared.model.ledger import Properties
-    from shared.model.ports import Entity, Table
+    from shared.model.ports import Bodies, Entity, Table
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +58,7 @@ class Quarantine:
 
     Args:
         table: Holds the index, and the small bodies.
-        service: Holds the large ones.
-        container: The bodies' container; made when first needed.
+        bodies: Holds the large ones.
         clock: For ``received_at``.
         random: Jitter.
 
@@ -70,10 +66,10 @@ class Quarantine:
         added: How many events this process has put here.
     """
 
-    def __init__(self, table: Table, service: BlobServiceClient, container: str, clock: Clock, random: Random) -> None:
+    def __init__(self, table: Table, bodies: Bodies, clock: Clock, random: Random) -> None:
         self._table = table
         self._rows = Rows(table, clock, random)
-        self._bodies = Bodies(service, container)
+        self._bodies = bodies
         self._clock = clock
         self._retried: dict[str, str | None] = {}  # keys of the events that retry() is delivering
         self.added = 0
@@ -108,6 +104,10 @@ class Quarantine:
             more = f" (and {added - 1} more)" if added > 1 else ""
             log.warning("event quarantined: %s%s", _clean(reason), more, extra={"quarantine_key": key})
         return key
+
+    async def health(self) -> dict[str, object]:
+        """Return what the health report says of this part."""
+        return {"quarantined_by_this_instance": self.added}
 
     def _row(self, reason: str, size_bytes: int) -> Properties:
         return {"reason": _clean(reason), "received_at": to_iso(self._clock.now()), "size_bytes": size_bytes}

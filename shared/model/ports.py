@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.model.ledger import Properties
+    from shared.model.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,5 +164,41 @@ class Listing(Protocol):
             ContainerAbsent: A definite answer that there is no such container.
             Refused: Storage says no.
             OutcomeUnknown: No answer.
+        """
+        ...
+
+
+class Bodies(Protocol):
+    """Keeps the bodies of quarantined events, each under its event's key."""
+
+    async def put(self, key: str, text: str) -> None:
+        """Keep a body.
+
+        Raises:
+            StorageError: It could not be kept.
+        """
+        ...
+
+    async def get(self, key: str) -> tuple[bytes, str] | None:
+        """Return a body and its ETag, or None when there is none."""
+        ...
+
+    async def remove(self, key: str, etag: str) -> None:
+        """Delete a body to which nothing refers any more, unless it has come again."""
+        ...
+
+    async def remove_older(self, key: str, than: datetime) -> None:
+        """Delete a body, unless it has come again since then."""
+        ...
+
+
+class Topic(Protocol):
+    """Where changes of the counts are published."""
+
+    async def publish(self, tally: Tally) -> None:
+        """Publish these counts.
+
+        Raises:
+            NotPublished: The topic did not take them.
         """
         ...

@@ -197,6 +197,12 @@ class Reconciler:
         """Return the last finished run's report, or None."""
         return await last_report(self._table)
 
+    async def health(self) -> dict[str, object]:
+        """Return what the health report says of this part."""
+        with suppress(StorageError):
+            return {"last_reconciliation": await self.last_report()}
+        return {"last_reconciliation": None}
+
     async def _compare_once(
         self, only: Location | None, slice_seconds: float | None, on_progress: OnProgress, *, commit: bool
     ) -> Report:

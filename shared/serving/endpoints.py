@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import dataclass, field
 from functools import partial
 from random import SystemRandom
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -18,17 +19,21 @@ from shared.errors import BadRequest, InternalError, MethodNotAllowed, RequestEr
 from shared.process import telemetry
 from shared.serving import cors, protocol
 from shared.serving.disconnects import has_left
-from shared.serving.responses import Answer, EventStream
+from shared.serving.responses import Answer, EventStream, LatestAnswers
 from shared.watching.watch import ClientGone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
+    from random import Random
 
+    from shared.clock import Clock
     from shared.model.snapshot import StatusSnapshot
-    from shared.services import Services
+    from shared.serving.auth import Authenticator
+    from shared.serving.health import Health
     from shared.serving.responses import Header
+    from shared.watching.watch import Watch
 
-    type Handler = Callable[[Services, Request], Awaitable[Response]]
+    type Handler = Callable[[StatusApi, Request], Awaitable[Response]]
 
 log = logging.getLogger(__name__)
 
@@ -47,70 +52,99 @@ MAX_HEADER_CHARACTERS: Final = 16_384
 STUCK_SECONDS: Final = 10.0
 #: A wait ends up to this part earlier than asked, so that many clients do not come back in step.
 JITTER: Final = 1 / 16
-#: For answers while there are no services yet, too: storage was away when the process started.
+#: For answers while there is no API yet, too: storage was away when the process started.
 _RANDOM: Final = SystemRandom()
 #: Nobody is listening for this answer any more (nginx's "client closed request").
 CLIENT_GONE_STATUS: Final = 499
 
 
-class Site(NamedTuple):
-    """What answers: also while there are no services.
+@dataclass(frozen=True, slots=True)
+class StatusApi:
+    """What requests are answered from.
 
     Attributes:
-        services: Returns the services of this process.
+        watch: The counts, now or when they change.
+        auth: Knows who may see them.
+        health: The app's report on itself.
+        clock: Time.
+        random: Spreads the ends of waits and streams.
+        max_wait_seconds: The longest that a request is held.
+        max_stream_seconds: A stream's life.
+        heartbeat_seconds: Between two signs of life on a stream.
+        shows_details: Whether who passes ``auth`` has shown anything, and so may see the details of the report.
+        answers: The answers of the latest counts.
+    """
+
+    watch: Watch
+    auth: Authenticator
+    health: Health
+    clock: Clock
+    random: Random
+    max_wait_seconds: float
+    max_stream_seconds: float
+    heartbeat_seconds: float
+    shows_details: bool
+    answers: LatestAnswers = field(default_factory=LatestAnswers)
+
+
+class Site(NamedTuple):
+    """What answers: also while storage is away, and there is nothing to answer from.
+
+    Attributes:
+        api: Returns what this process answers from.
         origins: The browser origins that may read the answers.
     """
 
-    services: Callable[[], Awaitable[Services]]
+    api: Callable[[], Awaitable[StatusApi]]
     origins: tuple[str, ...]
 
 
-async def status(services: Services, request: Request) -> Response:
+async def status(api: StatusApi, request: Request) -> Response:
     """Answer ``GET /api/cases/storage/status``: at once, or when the counts change."""
-    query = protocol.parse_status_query(headers_of(request), _query(request), services.settings.max_wait_seconds)
-    watch, is_gone = services.watch, partial(has_left, request.receive)
+    query = protocol.parse_status_query(headers_of(request), _query(request), api.max_wait_seconds)
+    watch, is_gone = api.watch, partial(has_left, request.receive)
     snapshot = await watch.latest(newer_than=query.tags)
-    left_seconds = _token_seconds(services, request)
+    left_seconds = _token_seconds(api, request)
     holds = query.holds_for(snapshot)
-    wait_seconds = min(query.wait_seconds * (1 - services.random.uniform(0, JITTER)), left_seconds)
+    wait_seconds = min(query.wait_seconds * (1 - api.random.uniform(0, JITTER)), left_seconds)
     if query.is_held_from(snapshot):
         changed = await watch.changed(snapshot.version, wait_seconds, is_gone)
         snapshot, holds = (changed, False) if changed is not None else (snapshot, True)
-    elif held_seconds := query.seconds_to_date(snapshot, services.clock.now(), watch.interval_seconds):
+    elif held_seconds := query.seconds_to_date(snapshot, api.clock.now(), watch.interval_seconds):
         await watch.changed(snapshot.version, min(held_seconds, wait_seconds), is_gone)
         snapshot = await watch.latest()
-    answers = services.answers.of(snapshot)
+    answers = api.answers.of(snapshot)
     answer = answers.unchanged if holds else answers.counts
     if query.wait_was_preferred:
         return answer.plus(("Preference-Applied", f"wait={min(query.wait_seconds, round(left_seconds, 1)):g}"))
     return answer
 
 
-async def stream(services: Services, request: Request) -> Response:
+async def stream(api: StatusApi, request: Request) -> Response:
     """Answer ``GET /api/cases/storage/status/stream``: Server-Sent Events until the stream's life is over."""
     known = protocol.parse_last_event_id(headers_of(request), _query(request))
     # Errors are answered before the stream begins.
-    snapshot = await services.watch.latest(newer_than=frozenset({known}))
+    snapshot = await api.watch.latest(newer_than=frozenset({known}))
     headers = STREAM_HEADERS | {"Vary": "Authorization"}
     if request.method == "HEAD":
         response = Response(media_type=protocol.EVENT_STREAM, headers=headers)
         del response.headers["content-length"]  # GET's is not known, and not 0
         return response
-    services.watch.require_room()
-    life_seconds = services.settings.max_stream_seconds * (1 - services.random.uniform(0, JITTER))
-    life_seconds = min(life_seconds, _token_seconds(services, request))
-    frames = _frames(services, snapshot, known, life_seconds, partial(has_left, request.receive))
+    api.watch.require_room()
+    life_seconds = api.max_stream_seconds * (1 - api.random.uniform(0, JITTER))
+    life_seconds = min(life_seconds, _token_seconds(api, request))
+    frames = _frames(api, snapshot, known, life_seconds, partial(has_left, request.receive))
     return EventStream(frames, headers, life_seconds + STUCK_SECONDS)
 
 
-async def health(services: Services, request: Request) -> Response:
+async def health(api: StatusApi, request: Request) -> Response:
     """Answer ``GET /api/health``: liveness for everybody, details for those who may see them."""
     try:
-        await services.auth.check(authorization_of(request))
-        detailed = services.settings.auth_mode != "function"
+        await api.auth.check(authorization_of(request))
+        detailed = api.shows_details
     except RequestError:
         detailed = False
-    found = await services.health.report(detailed=detailed)
+    found = await api.health.report(detailed=detailed)
     healthy = found["status"] != "not-ready"
     return Response(
         json.dumps(found),
@@ -137,7 +171,7 @@ async def serve(site: Site, request: Request, handler: Handler, *, open_to_all: 
     """
     error: RequestError | None = None
     try:
-        response = await _handle(await site.services(), request, handler, open_to_all=open_to_all)
+        response = await _handle(await site.api(), request, handler, open_to_all=open_to_all)
     except ClientGone:
         response = Response(status_code=CLIENT_GONE_STATUS)
     except StorageError as failure:
@@ -154,14 +188,14 @@ async def serve(site: Site, request: Request, handler: Handler, *, open_to_all: 
     return _plus(response, cors.headers(site.origins, request, ALLOW))
 
 
-async def _handle(services: Services, request: Request, handler: Handler, *, open_to_all: bool) -> Response:
+async def _handle(api: StatusApi, request: Request, handler: Handler, *, open_to_all: bool) -> Response:
     if request.method not in {"GET", "HEAD"}:
         raise MethodNotAllowed(f"{request.method} does not apply here; use GET", {"Allow": ALLOW})
     if sum(len(name) + len(value) for name, value in request.headers.raw) > MAX_HEADER_CHARACTERS:
         raise BadRequest(f"the headers are longer than {MAX_HEADER_CHARACTERS} characters together")
     if not open_to_all:
-        request.state.token_ends_at = await services.auth.check(authorization_of(request))
-    return await handler(services, request)
+        request.state.token_ends_at = await api.auth.check(authorization_of(request))
+    return await handler(api, request)
 
 
 def authorization_of(request: Request) -> str | None:
@@ -170,21 +204,21 @@ def authorization_of(request: Request) -> str | None:
     return shown.pop() if len(shown) == 1 else None
 
 
-def _token_seconds(services: Services, request: Request) -> float:
+def _token_seconds(api: StatusApi, request: Request) -> float:
     """Return how long the caller may be held: nobody is told anything on a token that has ended meanwhile."""
-    return max(0.0, float(request.state.token_ends_at) - services.clock.monotonic())
+    return max(0.0, float(request.state.token_ends_at) - api.clock.monotonic())
 
 
 async def _frames(
-    services: Services, snapshot: StatusSnapshot, known: str, life_seconds: float, is_gone: Callable[[], bool]
+    api: StatusApi, snapshot: StatusSnapshot, known: str, life_seconds: float, is_gone: Callable[[], bool]
 ) -> AsyncGenerator[bytes]:
-    watch, heartbeat_seconds = services.watch, services.settings.heartbeat_seconds
-    ends_at = services.clock.monotonic() + life_seconds
+    watch, heartbeat_seconds = api.watch, api.heartbeat_seconds
+    ends_at = api.clock.monotonic() + life_seconds
     version = snapshot.version
     with watch.held():
         yield protocol.retry_line(RETRY_MS) + (protocol.UNCHANGED if snapshot.is_named(known) else snapshot.frame)
         try:
-            while not watch.is_stopping and (left_seconds := ends_at - services.clock.monotonic()) > 0:
+            while not watch.is_stopping and (left_seconds := ends_at - api.clock.monotonic()) > 0:
                 changed = await watch.next(version, min(heartbeat_seconds, left_seconds), is_gone)
                 if changed is not None:
                     version = changed.version
@@ -194,7 +228,7 @@ async def _frames(
         except RequestError as error:
             log.info("a stream ends: %s", error)  # the client comes back and is told why
     if watch.is_stopping:
-        yield protocol.retry_line(services.random.randint(*STOPPING_RETRY_MS)) + b"\n"
+        yield protocol.retry_line(api.random.randint(*STOPPING_RETRY_MS)) + b"\n"
 
 
 def _refusal(request: Request, handler: Handler, error: RequestError) -> Response:

@@ -6,10 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.clock import to_iso
-from shared.errors import CountsNotReady, RequestError, StorageError
+from shared.errors import CountsNotReady, RequestError
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from shared.clock import Clock
+    from shared.watching.watch import Watch
+
+    type Probe = Callable[[], Awaitable[dict[str, object]]]
 
 #: A report is shared by all who ask within this time.
 CACHE_SECONDS: Final = 1.0
@@ -32,11 +37,15 @@ class Health:
     """Makes the report, at most once a second.
 
     Args:
-        services: What is reported on.
+        watch: The counts.
+        clock: Time.
+        probes: What the other parts of the app say of themselves: each returns some of :data:`DETAILS`.
     """
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, watch: Watch, clock: Clock, probes: Sequence[Probe]) -> None:
+        self._watch = watch
+        self._clock = clock
+        self._probes = probes
         self._report: dict[str, Any] = {}
         self._made_at = float("-inf")
         self._making = asyncio.Lock()
@@ -44,34 +53,28 @@ class Health:
     async def report(self, *, detailed: bool) -> dict[str, Any]:
         """Return the report, or only its status."""
         async with self._making:  # who comes while a report is made gets that one
-            now = self._services.clock.monotonic()
+            now = self._clock.monotonic()
             if now - self._made_at > CACHE_SECONDS:
                 self._report, self._made_at = await self._make(), now
         return self._report if detailed else {"status": self._report["status"]}
 
     async def _make(self) -> dict[str, Any]:
-        services = self._services
+        watch = self._watch
         report: dict[str, Any] = {
             "status": "ok",
             "storage_reachable": True,
-            "waiters": services.watch.waiters,
-            "waiters_limit": services.watch.max_waiters,
-            "status_reads": services.watch.reads,
+            "waiters": watch.waiters,
+            "waiters_limit": watch.max_waiters,
+            "status_reads": watch.reads,
             "asyncio_tasks": len(asyncio.all_tasks()),
         }
         try:
-            snapshot = await services.watch.latest()
+            snapshot = await watch.latest()
             report["counts_changed_at"] = to_iso(snapshot.tally.changed_at)
         except CountsNotReady:
             report["status"] = "not-ready"
         except RequestError:
             report |= {"status": "degraded", "storage_reachable": False}
-        last = services.delivery.last_applied_event_at
-        report["last_event_age_seconds"] = (services.clock.now() - last).total_seconds() if last else None
-        report["events"] = dict(services.writer.stats.events)
-        report["quarantined_by_this_instance"] = services.quarantine.added
-        try:
-            report["last_reconciliation"] = await services.reconciler.last_report()
-        except StorageError:
-            report["last_reconciliation"] = None
+        for probe in self._probes:
+            report |= await probe()
         return report

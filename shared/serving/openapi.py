@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from azurefunctions.extensions.http.fastapi import Request
 
-    from shared.services import Services
+    from shared.serving.endpoints import StatusApi
 
     type Json = dict[str, Any]
 
@@ -33,9 +33,9 @@ PLATFORM: Final = {"description": "The platform's, before the app is reached: th
 STATUS_CACHE_CONTROL: Final = "private, no-cache, no-transform"
 
 
-async def openapi(services: Services, request: Request) -> Response:
+async def openapi(api: StatusApi, request: Request) -> Response:
     """Answer ``GET /api/openapi.json``."""
-    del services
+    del api
     known = protocol.if_none_match(headers_of(request))
     headers = {"ETag": f'"{_TAG}"', "Cache-Control": CACHE_CONTROL}
     if protocol.ANY in known or any(names(tag, _TAG) for tag in known):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from shared.errors import BlobStatusError
+from shared.errors import NotPublished
 
 if TYPE_CHECKING:
     from shared.clock import Clock
+    from shared.model.ports import Topic
     from shared.model.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -21,22 +22,6 @@ log = logging.getLogger(__name__)
 GAP_SECONDS: Final = 1.0
 #: Pauses after attempts that failed; then it is left to the next change.
 RETRY_SECONDS: Final = (1.0, 2.0, 4.0, 8.0)
-
-
-class NotPublished(BlobStatusError):  # noqa: N818
-    """The topic did not take the event."""
-
-
-class Topic(Protocol):
-    """Where the changes are published."""
-
-    async def publish(self, tally: Tally) -> None:
-        """Publish these counts.
-
-        Raises:
-            NotPublished: The topic did not take them.
-        """
-        ...
 
 
 class Announcer:

@@ -21,12 +21,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import CountsNotReady, RequestError, ServiceUnavailable, StorageError, TooManyWaiters
 from shared.model.snapshot import StatusSnapshot
 from shared.process import telemetry
-from shared.settings.app import DEFAULT_MAX_WAITERS
 from shared.watching.own_commits import Offers
 from shared.watching.waiters import End, Waiters
 
@@ -63,7 +63,7 @@ class Watch:
     """
 
     def __init__(
-        self, counts: Counts, clock: Clock, poll_interval_seconds: float, max_waiters: int = DEFAULT_MAX_WAITERS
+        self, counts: Counts, clock: Clock, poll_interval_seconds: float, max_waiters: int = sys.maxsize
     ) -> None:
         self._counts = counts
         self._clock = clock

@@ -110,6 +110,10 @@ class Writer:
         self.stats.events[outcome] = self.stats.events.get(outcome, 0) + 1
         return outcome
 
+    async def health(self) -> dict[str, object]:
+        """Return what the health report says of this part."""
+        return {"events": dict(self.stats.events)}
+
     async def look(self, container: str, name: str, folder: str, sequencer: str = "") -> ledger.Transition:
         """Look at the blob and bring its row to what was found.
 

@@ -52,22 +52,21 @@ class Closed:
 
 
 class App:
-    """What answers requests, as services: on the world's table, in real time."""
+    """What requests are answered from: on the world's table, in real time."""
 
     def __init__(self, world: World, **environ: str) -> None:
         self.world = world
-        self.settings = Settings.from_environ(ENVIRON | environ)
+        settings = Settings.from_environ(ENVIRON | environ)
+        self.max_wait_seconds, self.max_stream_seconds = settings.max_wait_seconds, settings.max_stream_seconds
+        self.heartbeat_seconds, self.shows_details = settings.heartbeat_seconds, True
+        self.origins = settings.cors_origins
         self.clock: Any = SystemClock()
         self.random = Random(0)
         self.counts = Counts(world.table, FINGERPRINT, self.clock)
-        self.watch = Watch(self.counts, self.clock, 0.02, self.settings.max_waiters)
+        self.watch = Watch(self.counts, self.clock, 0.02, settings.max_waiters)
         self.answers = LatestAnswers()
         self.auth: Any = Open()
-        self.delivery = world.process.delivery
-        self.writer = world.process.writer
-        self.reconciler = world.process.reconciler
-        self.quarantine = SimpleNamespace(added=7)
-        self.health = Health(self)  # type: ignore[arg-type]
+        self.health = self.new_health()
         self.left = False
 
     async def ask(
@@ -89,14 +88,24 @@ class App:
             "server": ("127.0.0.1", 80),
             "scheme": "http",
         }
-        site = endpoints.Site(self.get, self.settings.cors_origins)
+        site = endpoints.Site(self.get, self.origins)
         if method == "OPTIONS":
             return await endpoints.options(site, Request(scope, receive))
         open_to_all = handler in {endpoints.health, openapi.openapi}
         return await endpoints.serve(site, Request(scope, receive), handler, open_to_all=open_to_all)
 
+    def new_health(self) -> Health:
+        """Return a report that has not been made yet."""
+        process = self.world.process
+
+        async def quarantined() -> dict[str, object]:
+            return {"quarantined_by_this_instance": 7}
+
+        probes = [process.delivery.health, process.writer.health, quarantined, process.reconciler.health]
+        return Health(self.watch, self.clock, probes)
+
     async def get(self) -> Any:
-        """Return itself: the services are up."""
+        """Return itself: the app is up."""
         return self
 
     async def upload(self, name: str = "a.jpg") -> None:
@@ -245,7 +254,7 @@ async def test_a_stream_says_unchanged_to_who_knows(app: App) -> None:
 
 async def test_a_stream_keeps_its_connection_alive(app: App) -> None:
     """Every ``HEARTBEAT_SECONDS``, by a comment."""
-    app.settings = Settings.from_environ(ENVIRON | {"HEARTBEAT_SECONDS": "0.1"})
+    app.heartbeat_seconds = 0.1
     _, second, third = await frames(await app.ask(endpoints.stream), 3)
     assert second == third == b": keep-alive\n\n"
 
@@ -452,14 +461,14 @@ async def test_health_tells_everybody_whether_the_app_is_well(app: App) -> None:
     assert everybody.headers["Vary"] == "Authorization"
     detailed = json.loads((await app.ask(endpoints.health, authorization="Bearer good")).body)
     assert detailed.keys() == {"status", *DETAILS}
-    app.settings = Settings.from_environ(ENVIRON | {"AUTH_MODE": "function"})
+    app.shows_details = False
     assert json.loads((await app.ask(endpoints.health, authorization="Bearer good")).body) == {"status": "ok"}
 
 
 async def test_health_knows_what_happened(app: App) -> None:
     """Events, their age, the quarantine, the last reconciliation, and what is held and read."""
     app.clock = app.world.clock
-    app.health = Health(app)  # type: ignore[arg-type]
+    app.health = app.new_health()
     before = await app.health.report(detailed=True)
     assert before["last_event_age_seconds"] is None
     await app.upload()
@@ -482,7 +491,7 @@ async def test_health_knows_what_happened(app: App) -> None:
 async def test_health_reads_once_a_second_for_all(app: App) -> None:
     """Who asks meanwhile gets the same report."""
     app.clock = app.world.clock
-    app.health = Health(app)  # type: ignore[arg-type]
+    app.health = app.new_health()
     first, second = await asyncio.gather(app.health.report(detailed=True), app.health.report(detailed=True))
     assert first is second
     app.world.clock.advance(CACHE_SECONDS)

@@ -15,7 +15,7 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceModifie
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.azure.quarantine_bodies import CONCURRENT_BODIES
+from shared.azure.quarantine_bodies import CONCURRENT_BODIES, BlobBodies
 from shared.clock import from_iso, to_iso
 from shared.errors import OutcomeUnknown, Rejected, StorageError
 from shared.intake import quarantine as quarantines
@@ -124,7 +124,7 @@ class Place:
 
     def process(self) -> Quarantine:
         """Return the quarantine of another process."""
-        return Quarantine(self.table, self.container, "quarantine", self.clock, Random(1))  # type: ignore[arg-type]
+        return Quarantine(self.table, BlobBodies(self.container, "quarantine"), self.clock, Random(1))  # type: ignore[arg-type]
 
     async def put(self, *texts: str) -> list[str]:
         """Put events there, all at once."""

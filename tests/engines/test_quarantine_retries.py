@@ -14,6 +14,7 @@ from azure.core.exceptions import (
     ServiceRequestError,
 )
 
+from shared.azure.quarantine_bodies import BlobBodies
 from shared.errors import OutcomeUnknown, Refused
 from shared.intake.quarantine import MAX_BYTES_IN_ROW, MAX_REASON_CHARACTERS, Quarantine
 from shared.intake.quarantine_rows import Quarantined
@@ -35,12 +36,12 @@ class Kept:
         self.table = MemoryTable()
         self.bodies = MemoryBodies()
         self.clock = FakeClock()
-        self.quarantine = Quarantine(self.table, self.bodies, "quarantine", self.clock, Random(0))  # type: ignore[arg-type]
+        self.quarantine = Quarantine(self.table, BlobBodies(self.bodies, "quarantine"), self.clock, Random(0))  # type: ignore[arg-type]
         self.delivered: list[str] = []
 
     def another(self) -> Quarantine:
         """Return the quarantine of another process."""
-        return Quarantine(self.table, self.bodies, "quarantine", self.clock, Random(0))  # type: ignore[arg-type]
+        return Quarantine(self.table, BlobBodies(self.bodies, "quarantine"), self.clock, Random(0))  # type: ignore[arg-type]
 
     async def take(self, text: str) -> None:
         """Take an event that is delivered again."""

@@ -11,6 +11,7 @@ from random import Random
 
 from shared.azure.heads import BlobHeads
 from shared.azure.listing import BlobListing
+from shared.azure.quarantine_bodies import BlobBodies
 from shared.azure.table import AzureTable
 from shared.errors import Conflict, Refused, Rejected
 from shared.intake.delivery import Delivery
@@ -167,7 +168,7 @@ class App:
         self.corrections = CountingWriter(self.writer)
         parts = Parts(table, self.counts, self.corrections, heads, listing, folders, clock)  # type: ignore[arg-type]
         self.reconciler = Reconciler(parts)
-        self.quarantine = Quarantine(table, service, QUARANTINE, clock, random)  # type: ignore[arg-type]
+        self.quarantine = Quarantine(table, BlobBodies(service, QUARANTINE), clock, random)  # type: ignore[arg-type]
         self.delivery = Delivery(
             folders,
             self.counts,
