@@ -40,7 +40,7 @@ test: setup client ## run all tests, the client's and the page's in Chromium too
 
 quick: setup-python ## run what needs Python only, in a minute: tests/unit, tests/engines, 50 simulator seeds (ARGS="-k name")
 	@$(PYTHON) -m tests.simulation --seeds 50 --jobs 1 & simulated=$$!; \
-	$(PYTHON) -m pytest -q tests/unit tests/engines $(ARGS); tested=$$?; \
+	$(PYTHON) -m pytest -q -m "not azurite" tests/unit tests/engines $(ARGS); tested=$$?; \
 	wait $$simulated && exit $$tested
 
 simulate: setup ## run the deterministic simulator over SEEDS=1000 seeds (ARGS="--start 7 --scenario loss")
@@ -68,6 +68,7 @@ check: setup client ## check style, format, types and infra/
 	@$(PYTHON) -m ruff check
 	@$(PYTHON) -m ruff format --check
 	@$(PYTHON) -m mypy
+	@PYTHONPATH=. .venv/bin/lint-imports
 	@$(PYTHON) -m infra.checks
 	@cd client && npm run --silent check
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from azure.data.tables.aio import TableServiceClient
 
 from shared.azure.batch import Transactions
+from shared.azure.clients import connections
 from shared.azure.table import AzureTable
 from shared.clock import SystemClock
 from shared.model import ledger
@@ -24,7 +25,6 @@ from shared.model.changes import BlobChange
 from shared.model.ledger import Row, row_key
 from shared.model.ports import Head, Write
 from shared.model.tally import fold
-from shared.services import connections
 from shared.writing.tally_row import PARTITION, Counts
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from bench.generated import FOLDER_MAP, GeneratedBlobs, SqliteTable, name_of
 from bench.ledgers import FINGERPRINT, FOLDER, open_ledger
 from shared.clock import SystemClock
 from shared.model.tally import fold
+from shared.reconciling.parts import Parts
 from shared.reconciling.reconciler import Reconciler
-from shared.reconciling.stages import Parts
 from shared.writing.tally_row import PARTITION, Counts
 from shared.writing.writer import Writer
 

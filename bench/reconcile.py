@@ -33,14 +33,14 @@ from bench.ledgers import FINGERPRINT, FOLDER, connected, created, deleted, open
 from bench.mass import TABLE, fill
 from bench.report import Claim, finish
 from localdev.azurite import Azurite
+from shared.azure.clients import connections
 from shared.azure.heads import BlobHeads
 from shared.azure.listing import PAGE_SIZE, BlobListing
 from shared.clock import SystemClock
 from shared.errors import StorageError
 from shared.model.folders import FOLDERS
+from shared.reconciling.parts import Parts
 from shared.reconciling.reconciler import Reconciler
-from shared.reconciling.stages import Parts
-from shared.services import connections
 from shared.writing.tally_row import PARTITION, Counts
 from shared.writing.writer import Writer
 from tests.fakes.memory_table import MemoryTable

@@ -19,6 +19,13 @@ def azurite() -> Iterator[Azurite]:
         yield running
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs Azurite, and so Node: ``make quick`` does without."""
+    for item in items:
+        if "azurite" in getattr(item, "fixturenames", ()):
+            item.add_marker("azurite")
+
+
 @pytest.fixture
 def unique() -> str:
     """Return a name that no other test uses: valid for tables and containers."""

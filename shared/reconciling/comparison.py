@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from shared.model.folders import Location
     from shared.model.ports import Entity, Head, Page
+    from shared.reconciling.parts import Parts
     from shared.reconciling.run import Run
-    from shared.reconciling.stages import Parts
 
 log = logging.getLogger(__name__)
 

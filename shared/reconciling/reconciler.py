@@ -30,9 +30,8 @@ from shared.reconciling.comparison import parts_within
 from shared.reconciling.marked_directories import Marks
 from shared.reconciling.report import Progress, Report
 from shared.reconciling.run import LEASE_SECONDS, OLDEST_RESUMED, AlreadyRunning, Lease, Run, Stage, last_report
-from shared.reconciling.stages import Parts, Pass, TimeIsUp
-from shared.writing.cache import TRUSTED_SECONDS
-from shared.writing.tally_row import PARTITION, StoredTally
+from shared.reconciling.stages import Pass, TimeIsUp
+from shared.writing.tally_row import PARTITION, TRUSTED_SECONDS, StoredTally
 from shared.writing.writer import BUDGET_SECONDS
 
 if TYPE_CHECKING:
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 
     from shared.clock import Clock
     from shared.model.tally import Tally
+    from shared.reconciling.parts import Parts
     from shared.reconciling.report import OnProgress
 
 log = logging.getLogger(__name__)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -18,18 +17,15 @@ from shared.reconciling.tombstones import collect
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from shared.clock import Clock
-    from shared.model.folders import FolderMap, Location
-    from shared.model.ports import Heads, Listing, Page, Table
+    from shared.model.folders import Location
+    from shared.model.ports import Page
+    from shared.reconciling.parts import Parts
     from shared.reconciling.report import OnProgress
     from shared.reconciling.run import Lease, Run
-    from shared.writing.tally_row import Counts, StoredTally
-    from shared.writing.writer import Writer
+    from shared.writing.tally_row import StoredTally
 
 log = logging.getLogger(__name__)
 
-#: An event is normally here within a second; a difference that lasts longer is drift.
-GRACE_SECONDS: Final = 5.0
 #: Nobody has a blob of this name: it is asked for to learn the storage service's time.
 _NO_BLOB: Final = "what-time-is-it"
 #: How often it is checked whether the events on their way have arrived.
@@ -39,31 +35,6 @@ COLLECT_EVERY: Final = timedelta(days=1)
 
 class TimeIsUp(Exception):  # noqa: N818
     """The slice ends here; the next one goes on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a reconciliation works with.
-
-    Attributes:
-        table: The ledger's table.
-        counts: The tally.
-        writer: The way into the ledger.
-        heads: Looks at blobs.
-        listing: Lists containers.
-        folders: What to list.
-        clock: Time.
-        grace_seconds: How long a difference may be an event on its way.
-    """
-
-    table: Table
-    counts: Counts
-    writer: Writer
-    heads: Heads
-    listing: Listing
-    folders: FolderMap
-    clock: Clock
-    grace_seconds: float = GRACE_SECONDS
 
 
 class Pass:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from shared.model.ports import Entity
+    from shared.reconciling.parts import Parts
     from shared.reconciling.run import Run
-    from shared.reconciling.stages import Parts
     from shared.writing.tally_row import StoredTally
 
 log = logging.getLogger(__name__)

@@ -9,6 +9,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from shared.writing.tally_row import TRUSTED_SECONDS
+
 if TYPE_CHECKING:
     from shared.model.ledger import Row
     from shared.model.ports import Write
@@ -18,9 +20,6 @@ if TYPE_CHECKING:
 MAX_REMEMBERED: Final = 4096
 #: So many wrong guesses that a name is new, not made up for by right ones, and rows are read first.
 MAX_WRONG_GUESSES: Final = 8
-#: "Nothing to do" is believed of a remembered row for so long, and a tally to be the current generation's; then they
-#: are read again.
-TRUSTED_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from shared.model import ledger
 from shared.model.ledger import Outcome, Row, Transition, row_key
 from shared.model.ports import Write
 from shared.model.tally import Change
-from shared.writing.cache import TRUSTED_SECONDS, Remembered
+from shared.writing.cache import Remembered
+from shared.writing.tally_row import TRUSTED_SECONDS
 
 if TYPE_CHECKING:
     from collections import deque

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Final
 from shared.errors import Conflict, Refused
 from shared.model import tally as tallies
 from shared.model.ports import Write
-from shared.writing.cache import TRUSTED_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +29,9 @@ if TYPE_CHECKING:
 #: The partition of the first generation. One partition a generation, because that is what gives a snapshot, a version,
 #: and atomic moves.
 PARTITION: Final = "g1"
+#: "Nothing to do" is believed of a remembered row for so long, and a tally to be the current generation's; then they
+#: are read again.
+TRUSTED_SECONDS: Final = 30.0
 #: What is known is said when the account has been listed, by the storage service's clock.
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: Sorts before every row key (hex digits).
@@ -150,7 +152,7 @@ class Counts:
         """Begin the next generation, empty and not ready, with what this process counts.
 
         Every process that writes to the old one is stopped: at once where it would change a count, and when it
-        next reads the tally (at most :data:`shared.writing.cache.TRUSTED_SECONDS` later) in all other cases.
+        next reads the tally (at most :data:`TRUSTED_SECONDS` later) in all other cases.
 
         Raises:
             StorageError: As the table raises it; what was begun may be begun again.

@@ -14,11 +14,11 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from localdev.azurite import Azurite
 from shared.azure.batch import Transactions
+from shared.azure.clients import connections
 from shared.azure.heads import BlobHeads
 from shared.azure.listing import BlobListing
 from shared.azure.table import AzureTable
 from shared.model.ports import Heads, Listing, Table
-from shared.services import connections
 from tests.fakes.memory_blobs import FakeClock, MemoryBlobs
 from tests.fakes.memory_table import MemoryTable, TableState
 from tests.simulation.sdk import BlobService, DirectWire, TableClient

@@ -9,8 +9,8 @@ from azure.data.tables import AccountSasPermissions, ResourceTypes, generate_acc
 from azure.data.tables.aio import TableServiceClient
 
 from localdev.azurite import Azurite
-from shared import services
 from shared.azure.batch import Transactions
+from shared.azure.clients import connections
 from shared.azure.table import AzureTable
 from shared.model.ports import Write
 from tests.leaks.secrets import secret
@@ -29,7 +29,7 @@ async def test_a_shared_access_signature_is_sent_as_the_sdk_sends_it(azurite: Az
     )
     secret("a shared access signature", signature)
     given = f"SharedAccessSignature={signature};TableEndpoint={parts['TableEndpoint']};"
-    transport = services.connections()
+    transport = connections()
     async with (
         TableServiceClient.from_connection_string(azurite.connection_string) as owner,
         TableServiceClient.from_connection_string(given, transport=transport, retry_total=0) as service,

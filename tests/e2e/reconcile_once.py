@@ -22,8 +22,8 @@ from shared.azure.table import AzureTable
 from shared.clock import SystemClock
 from shared.model.folders import FOLDERS, FolderMap, Location
 from shared.model.ports import Page
+from shared.reconciling.parts import Parts
 from shared.reconciling.reconciler import Reconciler
-from shared.reconciling.stages import Parts
 from shared.writing.tally_row import Counts
 from shared.writing.writer import Writer
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from localdev.azurite import ACCOUNT, ACCOUNT_KEY
 from localdev.ports import LOOPBACK
+from shared.azure.clients import connections
 from shared.azure.heads import BlobHeads
 from shared.azure.listing import BlobListing
 from shared.errors import StorageError
-from shared.services import connections
 
 HEADERS = 'Date: Wed, 25 Nov 2026 12:00:00 GMT\r\nLast-Modified: Wed, 25 Nov 2026 11:00:00 GMT\r\nETag: "0x1"\r\n'
 

@@ -14,6 +14,7 @@ from localdev.azurite import ACCOUNT, Azurite
 from localdev.ports import LOOPBACK
 from shared import services
 from shared.azure.batch import Transactions
+from shared.azure.clients import connections
 from shared.azure.table import AzureTable
 from shared.errors import CountsNotReady, OutcomeUnknown, StorageError, TableAbsent
 from shared.model.folders import FOLDERS
@@ -38,7 +39,7 @@ class Lost:
         return self.world.process
 
 
-@pytest.fixture(params=["memory", "azurite"])
+@pytest.fixture(params=["memory", pytest.param("azurite", marks=pytest.mark.azurite)])
 async def lost(request: pytest.FixtureRequest, unique: str) -> AsyncIterator[Lost]:
     """Return an account that is counted, in memory and on Azurite."""
     world = World()
@@ -50,7 +51,7 @@ async def lost(request: pytest.FixtureRequest, unique: str) -> AsyncIterator[Los
         yield await _filled(Lost(world, forget))
         return
     azurite: Azurite = request.getfixturevalue("azurite")
-    transport = services.connections()
+    transport = connections()
     async with TableServiceClient.from_connection_string(
         azurite.connection_string, transport=transport, retry_total=0
     ) as service:

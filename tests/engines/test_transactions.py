@@ -17,8 +17,9 @@ from azure.data.tables.aio import TableServiceClient
 
 from localdev.azurite import ACCOUNT, ACCOUNT_KEY
 from localdev.ports import LOOPBACK
-from shared import services
+from shared.azure import clients
 from shared.azure.batch import Transactions
+from shared.azure.clients import connections
 from shared.azure.table import AzureTable
 from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected, StorageError
 from shared.model.ports import Write
@@ -46,7 +47,7 @@ async def table_behind(answer: Answering) -> AsyncIterator[AzureTable]:
 
     server = await asyncio.start_server(serve, LOOPBACK, 0)
     port = server.sockets[0].getsockname()[1]
-    transport = services.connections()
+    transport = connections()
     try:
         async with TableServiceClient.from_connection_string(
             connection_string(port), transport=transport, retry_total=0
@@ -183,7 +184,7 @@ async def test_i3_a_connection_that_ends_without_an_answer_is_an_unknown_outcome
 
 async def test_i9_a_storage_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A read too: Event Grid waits for 30 s, and the SDK's own limit is 300."""
-    monkeypatch.setattr(services, "READ_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(clients, "READ_TIMEOUT_SECONDS", 0.2)
     over = asyncio.Event()
 
     async def say_nothing(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:

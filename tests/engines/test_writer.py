@@ -11,7 +11,7 @@ import pytest
 from shared.errors import OutcomeUnknown, Refused
 from shared.model.ledger import row_key
 from shared.model.ports import Head
-from shared.writing.cache import TRUSTED_SECONDS
+from shared.writing.tally_row import TRUSTED_SECONDS
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import World
 

@@ -9,8 +9,8 @@ from shared.intake.delivery import Delivery
 from shared.model import ledger, tally
 from shared.model.folders import FOLDERS, FolderMap, Location
 from shared.model.tally import Sum, Tally
+from shared.reconciling.parts import Parts
 from shared.reconciling.reconciler import Reconciler
-from shared.reconciling.stages import Parts
 from shared.watching.watch import Watch
 from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts
 from shared.writing.writer import Writer

@@ -35,7 +35,7 @@ SUITE = ("tests/unit", "tests/engines")
 SEEDS = 50
 # The plugins are imported before pytest asks for them, which two of them warn of; a time limit is ours.
 _OPTIONS = [
-    *("-x", "-q", "-p", "no:cacheprovider", "--timeout=0"),
+    *("-x", "-q", "-m", "not azurite", "-p", "no:cacheprovider", "--timeout=0"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
     *("-W", "ignore::hypothesis.errors.HypothesisSideeffectWarning"),
 ]

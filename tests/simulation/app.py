@@ -20,8 +20,8 @@ from shared.model.folders import FolderMap
 from shared.model.ledger import Observation, Transition
 from shared.model.ports import Entity, PropertyRange, Write
 from shared.model.tally import Tally
+from shared.reconciling.parts import Parts
 from shared.reconciling.reconciler import Reconciler
-from shared.reconciling.stages import Parts
 from shared.watching.watch import Watch
 from shared.writing.plan import Remembered
 from shared.writing.tally_row import Counts

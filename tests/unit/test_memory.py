@@ -9,8 +9,8 @@ import pytest
 from shared.model.ports import Write
 from shared.model.tally import Tally
 from shared.writing import cache
-from shared.writing.cache import MAX_WRONG_GUESSES, TRUSTED_SECONDS, Guesses, Remembered, RowMemory, TallyMemory
-from shared.writing.tally_row import StoredTally
+from shared.writing.cache import MAX_WRONG_GUESSES, Guesses, Remembered, RowMemory, TallyMemory
+from shared.writing.tally_row import TRUSTED_SECONDS, StoredTally
 from tests.fakes.memory_blobs import START
 
 TALLY = StoredTally(Tally("e", b"k" * 16, "f", START, START), "0x1")
