@@ -27,6 +27,10 @@ GOOD_KEYS = {"keys": [public(kid="1")]}
 MANY = 40
 
 
+#: Without a limit, what is slow here takes twice as long and more; a machine that is busy takes its time, too.
+LONG_BEFORE_SECONDS = 8.0
+
+
 @pytest.fixture
 def issuer() -> Iterator[LocalIssuer]:
     """Run an issuer."""
@@ -41,10 +45,9 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> float:
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a fetch have a tenth of a second."""
     monkeypatch.setattr(fetching, "FETCH_SECONDS", 0.1)
-    return 0.1
 
 
 def checker(issuer: LocalIssuer, clock: FakeClock, url: str = "") -> BearerTokens:
@@ -82,18 +85,19 @@ def dripping_header(request):
 SLOW = {
     "body": endless(b" ", 0.01, 2000),
     "header": dripping_header,
-    "silence": lambda _: time.sleep(2),
+    "silence": lambda _: time.sleep(2 * LONG_BEFORE_SECONDS),
     "chunks": endless(b"1\r\n \r\n", 0.01, 4000),
 }
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("how", SLOW)
-async def test_a_dripping_issuer_holds_no_thread(issuer, clock, impatient, how):
+async def test_a_dripping_issuer_holds_no_thread(issuer, clock, how):
     """However slowly an answer comes, a fetch ends in its time, and leaves no thread: names go on being resolved."""
     issuer.pages["/keys"] = SLOW[how]
     tokens = checker(issuer, clock)
     for _ in range(MANY // 4):
-        assert await undecided(tokens) < 20 * impatient
+        assert await undecided(tokens) < LONG_BEFORE_SECONDS
         clock.advance(REFETCH_SECONDS)
     assert executor_threads() == []
     assert await asyncio.wait_for(asyncio.get_running_loop().getaddrinfo("localhost", 80), 5)
@@ -120,7 +124,8 @@ async def test_one_fetch_at_a_time(issuer, clock):
     assert issuer.asked == ["/keys"]
 
 
-async def test_a_hanging_resolver_costs_one_thread(issuer, clock, impatient, monkeypatch):
+@pytest.mark.usefixtures("impatient")
+async def test_a_hanging_resolver_costs_one_thread(issuer, clock, monkeypatch):
     """Name resolution needs a thread; when it hangs, later fetches wait for the same one."""
     release, calls = threading.Event(), []
 
@@ -133,7 +138,7 @@ async def test_a_hanging_resolver_costs_one_thread(issuer, clock, impatient, mon
     tokens = checker(issuer, clock, "https://issuer.invalid/keys")
     try:
         for _ in range(MANY // 4):
-            assert await undecided(tokens) < 20 * impatient
+            assert await undecided(tokens) < LONG_BEFORE_SECONDS
             clock.advance(REFETCH_SECONDS)
         assert calls == ["issuer.invalid"]
     finally:
@@ -206,7 +211,8 @@ async def test_the_content_type_does_not_matter(issuer, clock, kind):
     await checker(issuer, clock).check(f"Bearer {token()}")
 
 
-async def test_an_outage_makes_nobody_wait_who_has_a_known_key(issuer, clock, impatient):
+@pytest.mark.usefixtures("impatient")
+async def test_an_outage_makes_nobody_wait_who_has_a_known_key(issuer, clock, monkeypatch):
     """While the issuer drips, tokens with known keys are let through at once; all but the first to notice."""
     tokens = checker(issuer, clock)
     await tokens.check(f"Bearer {token()}")
@@ -215,9 +221,10 @@ async def test_an_outage_makes_nobody_wait_who_has_a_known_key(issuer, clock, im
     await tokens.check(f"Bearer {token()}")
     asked = len(issuer.asked)
     clock.advance(REFETCH_SECONDS)
+    monkeypatch.setattr(fetching, "FETCH_SECONDS", 2 * LONG_BEFORE_SECONDS)
     began = time.monotonic()
     await tokens.check(f"Bearer {token()}")
-    assert time.monotonic() - began < impatient
+    assert time.monotonic() - began < LONG_BEFORE_SECONDS
     while len(issuer.asked) == asked:  # it is asked again all the same
         await asyncio.sleep(0.005)
 
@@ -309,11 +316,12 @@ async def test_discovery_that_is_not_believed(issuer, caplog, what):
 
 
 @pytest.mark.parametrize("answer", [page({}, 404), page(b"", 302, Location="/keys"), endless(b" ", 0.01, 2000)])
-async def test_discovery_has_the_limits_of_the_keys(issuer, impatient, answer):
+@pytest.mark.usefixtures("impatient")
+async def test_discovery_has_the_limits_of_the_keys(issuer, answer):
     """Discovery ends in its time, follows no redirect, and its failure is nobody's fault but the issuer's."""
     name = issuer.publish("/tenant", public(kid="1"))
     issuer.pages[f"/tenant{DISCOVERY}"] = answer
-    assert await undecided(discovering(name)) < 20 * impatient
+    assert await undecided(discovering(name)) < LONG_BEFORE_SECONDS
     assert issuer.asked == [f"/tenant{DISCOVERY}"]
 
 
