@@ -5,12 +5,13 @@ import os
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared import services
 from shared.process import exporters, leak_guard
+from shared.services import AppProcess
 from shared.serving import endpoints, openapi
 from shared.settings.app import Settings
 
 SETTINGS = Settings.from_environ(os.environ)
+PROCESS = AppProcess(SETTINGS)
 KEY_NEEDED = func.AuthLevel.FUNCTION if SETTINGS.auth_mode == "function" else func.AuthLevel.ANONYMOUS
 
 leak_guard.install()
@@ -18,14 +19,9 @@ exporters.start(SETTINGS.telemetry)
 app = func.FunctionApp(http_auth_level=KEY_NEEDED)
 
 
-async def get_services() -> services.Services:
-    """Return this process's services."""
-    return await services.get(SETTINGS)
-
-
 async def get_api() -> endpoints.StatusApi:
     """Return what requests are answered from."""
-    return (await get_services()).api
+    return (await PROCESS.services()).api
 
 
 SITE = endpoints.Site(get_api, SETTINGS.cors_origins)
@@ -34,7 +30,7 @@ SITE = endpoints.Site(get_api, SETTINGS.cors_origins)
 @app.event_grid_trigger(arg_name="event")
 async def on_blob_event(event: str) -> None:
     """Count one blob event. The raw text, because the typed converter fails outside of the app's reach."""
-    await (await get_services()).delivery.take(event)
+    await (await PROCESS.services()).delivery.take(event)
 
 
 @app.route("cases/storage/status", methods=endpoints.METHODS)
@@ -89,4 +85,4 @@ async def openapi_options(req: Request) -> Response:
 async def reconcile(timer: func.TimerRequest) -> None:
     """Compare the counts with a listing, and repair them."""
     del timer
-    await (await get_services()).reconcile()
+    await (await PROCESS.services()).reconcile()

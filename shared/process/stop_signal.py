@@ -14,30 +14,37 @@ import asyncio
 import logging
 import signal
 import threading
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 log = logging.getLogger(__name__)
 
 
-def on_stop(callback: Callable[[], None]) -> bool:
-    """Have a function called on this loop when the process gets SIGTERM or SIGINT.
+@contextmanager
+def heard(callback: Callable[[], None]) -> Iterator[bool]:
+    """Have a function called on this loop when the process gets SIGTERM or SIGINT, inside of this context.
 
-    Returns:
+    Yields:
         Whether it will be: not outside of the main thread, and not where nobody handles the signal (then it ends the
         process at once, and so it should).
     """
     if threading.current_thread() is not threading.main_thread():
-        return False
+        yield False
+        return
     loop = asyncio.get_running_loop()
-    heard = [_hear(number, loop, callback) for number in (signal.SIGTERM, signal.SIGINT)]
-    return heard[0]
+    with ExitStack() as undone:
+        is_heard = _hear(signal.SIGTERM, loop, callback, undone)
+        _hear(signal.SIGINT, loop, callback, undone)
+        yield is_heard
 
 
-def _hear(number: signal.Signals, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> bool:
+def _hear(
+    number: signal.Signals, loop: asyncio.AbstractEventLoop, callback: Callable[[], None], undone: ExitStack
+) -> bool:
     before = signal.getsignal(number)
     if not callable(before) or before is signal.default_int_handler:
         return False
@@ -47,5 +54,10 @@ def _hear(number: signal.Signals, loop: asyncio.AbstractEventLoop, callback: Cal
             loop.call_soon_threadsafe(callback)
         before(received, frame)
 
+    def undo() -> None:
+        if signal.getsignal(number) is handle:  # else somebody has put their own in its place, and calls it perhaps
+            signal.signal(number, before)
+
     signal.signal(number, handle)
+    undone.callback(undo)
     return True

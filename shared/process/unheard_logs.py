@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -19,6 +20,7 @@ from weakref import ReferenceType, ref
 from shared.clock import to_iso
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from shared.clock import Clock
@@ -55,6 +57,15 @@ class Unheard(logging.Handler):
         super().__init__(logging.INFO)
         self._clock = clock
         self._kinds: dict[tuple[str, int, str], _Kind] = {}
+
+    @contextmanager
+    def listening(self, to: logging.Logger) -> Iterator[None]:
+        """Keep this logger's lines, inside of this context."""
+        to.addHandler(self)
+        try:
+            yield
+        finally:
+            to.removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a line."""

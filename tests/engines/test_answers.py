@@ -52,12 +52,12 @@ def connection() -> Connection:
 
 
 class Served:
-    """What :func:`shared.serving.endpoints._frames` needs of the services."""
+    """What :func:`shared.serving.endpoints._frames` needs of the API."""
 
     def __init__(self, watch: Watch) -> None:
         self.watch = watch
         self.clock = SystemClock()
-        self.settings = dataclasses.make_dataclass("Settings", ["heartbeat_seconds"])(15.0)
+        self.heartbeat_seconds = 15.0
         self.random = dataclasses.make_dataclass("Random", ["randint"])(lambda low, high: (low + high) // 2)
 
 
@@ -174,12 +174,15 @@ async def test_the_signal_is_heard_and_passed_on() -> None:
     heard: list[object] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
     try:
-        assert stop_signal.on_stop(lambda: heard.append("stop"))
-        signal.raise_signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
-            while len(heard) < 2:
-                await asyncio.sleep(0)
-        assert heard == [signal.SIGTERM, "stop"]
+        ours = signal.getsignal(signal.SIGTERM)
+        with stop_signal.heard(lambda: heard.append("stop")) as is_heard:
+            assert is_heard
+            signal.raise_signal(signal.SIGTERM)
+            async with asyncio.timeout(5):
+                while len(heard) < 2:
+                    await asyncio.sleep(0)
+            assert heard == [signal.SIGTERM, "stop"]
+        assert signal.getsignal(signal.SIGTERM) is ours  # and nothing of it is left
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -188,10 +191,11 @@ async def test_a_signal_that_nobody_handles_still_ends_the_process() -> None:
     """Without a handler to pass it on to, none is installed; nor outside of the main thread."""
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        assert not stop_signal.on_stop(lambda: None)
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        with stop_signal.heard(lambda: None) as is_heard:
+            assert not is_heard
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         found: list[bool] = []
-        thread = threading.Thread(target=lambda: found.append(stop_signal.on_stop(lambda: None)))
+        thread = threading.Thread(target=lambda: found.append(stop_signal.heard(lambda: None).__enter__()))
         thread.start()
         thread.join()
         assert found == [False]

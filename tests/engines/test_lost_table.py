@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
@@ -12,13 +14,13 @@ from azure.data.tables.aio import TableServiceClient
 
 from localdev.azurite import ACCOUNT, Azurite
 from localdev.ports import LOOPBACK
-from shared import services
 from shared.azure.batch import Transactions
 from shared.azure.clients import connections
 from shared.azure.table import AzureTable
 from shared.errors import CountsNotReady, OutcomeUnknown, StorageError, TableAbsent
 from shared.model.folders import FOLDERS
 from shared.model.ports import Write
+from shared.services import AppProcess, Services
 from shared.settings.app import Settings
 from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.engines.test_transactions import WRITES, answering, connection_string, error, table_behind
@@ -238,14 +240,23 @@ async def test_a_start_that_meets_a_table_being_deleted_is_tried_again_by_the_ne
         storage = connection_string(server.sockets[0].getsockname()[1])
         storage += f"BlobEndpoint=http://{LOOPBACK}:1/{ACCOUNT};"
         settings = Settings.from_environ({"STORAGE": storage})
-        process = services._Process()
+        before = effects()
+        process = AppProcess(settings)
         for _ in range(2):
             with pytest.raises(TableAbsent):
-                await process.services(settings)
-        started = await process.services(settings)
-        assert await process.services(settings) is started
-        await started.close()
+                await process.services()
+            assert effects() == before
+        started = await process.services()
+        assert await process.services() is started
+        assert effects() != before
+        await process.close()
+    assert effects() == before
     assert asked == 3
+
+
+def effects() -> tuple[object, ...]:
+    """Return what a process that serves changes in itself."""
+    return signal.getsignal(signal.SIGTERM), [*logging.getLogger("shared").handlers], gc.get_freeze_count() > 0
 
 
 def test_the_memory_table_loses_as_the_port_says() -> None:
@@ -267,7 +278,7 @@ async def test_the_timer_is_the_first_to_meet_the_loss(azurite: Azurite, unique:
     """One run of what the trigger calls makes the table, and the counts ready: nothing waits for the next run."""
     environ = {"STORAGE": azurite.connection_string, "COUNTS_TABLE": unique}
     environ |= {f"{folder.upper()}_FOLDER": f"{unique}-{folder}" for folder in FOLDERS}
-    app = services.Services(Settings.from_environ(environ))
+    app = Services(Settings.from_environ(environ))
     try:
         await app.table.create()
         await app.reconcile()

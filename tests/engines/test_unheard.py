@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from localdev.azurite import Azurite
-from shared import services
 from shared.process.unheard_logs import MAX_KINDS, Unheard
+from shared.services import AppProcess
 from shared.settings.app import Settings
 from tests.fakes.memory_blobs import FakeClock
 
@@ -137,12 +137,11 @@ async def test_a_traceback_is_said_too_and_memory_is_bounded(
 async def test_each_invocation_says_it_first(azurite: Azurite, unique: str, caplog: pytest.LogCaptureFixture) -> None:
     """Whoever asks for the services, which every trigger does at its beginning."""
     settings = Settings.from_environ({"STORAGE": azurite.connection_string, "COUNTS_TABLE": unique})
-    process = services._Process()
-    started = await asyncio.create_task(process.services(settings), context=Context())
+    process = AppProcess(settings)
+    started = await asyncio.create_task(process.services(), context=Context())
     try:
         Context().run(log.warning, "the tally cannot be read")
-        assert await asyncio.create_task(process.services(settings), context=Context()) is started
+        assert await asyncio.create_task(process.services(), context=Context()) is started
         assert "the tally cannot be read (said 1 times" in caplog.messages[-1]
     finally:
-        logging.getLogger("shared").removeHandler(process._unheard)
-        await started.close()
+        await process.close()
