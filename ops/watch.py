@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ops.output import table
 from shared.clock import to_iso
-from shared.errors import RequestError
+from shared.errors import Unavailable
 
 if TYPE_CHECKING:
     import argparse
@@ -43,8 +43,8 @@ async def watch(services: Services, given: argparse.Namespace, out: Output) -> E
                 if snapshot is not None:
                     shown = snapshot
                     view.show(snapshot)
-            except RequestError as error:
-                view.note(error.detail)
+            except Unavailable as error:
+                view.note(str(error))
                 await asyncio.sleep(RETRY_SECONDS)
 
 

@@ -6,21 +6,19 @@
     ├── SettingsError          a setting is wrong: the start stops, the message names it and the fix
     ├── EventNotUnderstood     the event is quarantined with the reason and acknowledged
     │   └── OtherTopic             the event is of an account that is not counted here: acknowledged, a number
-    ├── RequestError           the client is answered with a problem document
-    │   ├── BadRequest             400
-    │   ├── Unauthorized           401
-    │   ├── MethodNotAllowed       405
-    │   ├── InternalError          500: a mistake of ours, logged with its traceback
-    │   └── ServiceUnavailable     503 with Retry-After
-    │       ├── CountsNotReady     503 until the first reconciliation has completed
-    │       └── TooManyWaiters     503 to who wants to be held when there is no room
-    └── StorageError           storage did not do what was asked
-        ├── Conflict               a condition did not hold; nothing was written: re-read, re-decide
-        ├── Rejected               this operation will never be taken (a 400); nothing was written
-        ├── Refused                storage is there and says no (403); an outage for us
-        │   └── TableAbsent            there is no such table, or it is being deleted
-        ├── ContainerAbsent        a definite answer that there is no such container
-        └── OutcomeUnknown         anything else: it may or may not have been written; re-read, re-decide
+    ├── Unavailable            the counts, or an answer, cannot be had right now: asking again later helps
+    │   ├── CountsNotReady         until the first reconciliation has completed
+    │   └── TooManyWaiters         there is no room for one more who wants to be held
+    ├── StorageError           storage did not do what was asked
+    │   ├── Conflict               a condition did not hold; nothing was written: re-read, re-decide
+    │   ├── Rejected               this operation will never be taken (a 400); nothing was written
+    │   ├── Refused                storage is there and says no (403); an outage for us
+    │   │   └── TableAbsent            there is no such table, or it is being deleted
+    │   ├── ContainerAbsent        a definite answer that there is no such container
+    │   └── OutcomeUnknown         anything else: it may or may not have been written; re-read, re-decide
+    └── NotPublished           a topic did not take an event
+
+What a request gets for an error is a matter of ``shared/serving/problems.py``.
 """
 
 from __future__ import annotations
@@ -47,78 +45,16 @@ class OtherTopic(EventNotUnderstood):
     """An event from a topic that the settings do not name. There may be as many as of ours: none is kept."""
 
 
-class RequestError(BlobStatusError):
-    """A request that gets a problem document (RFC 9457) for an answer.
-
-    Attributes:
-        status: The HTTP status code.
-        code: A stable, machine-readable name of the problem.
-        title: The same in words.
-        detail: What is wrong and what to do; safe to show to the caller.
-        headers: Headers that go with the answer.
-    """
-
-    status = 400
-    code = "bad-request"
-    title = "Bad request"
-
-    def __init__(self, detail: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.headers = headers or {}
+class Unavailable(BlobStatusError):  # noqa: N818
+    """What was asked for cannot be had right now. The message is safe to show to whoever asks."""
 
 
-class BadRequest(RequestError):  # noqa: N818
-    """The request cannot be understood."""
-
-
-class Unauthorized(RequestError):  # noqa: N818
-    """No token, or one that does not hold. ``challenge`` becomes ``WWW-Authenticate`` (RFC 6750)."""
-
-    status = 401
-    code = "unauthorized"
-    title = "Unauthorized"
-
-    def __init__(self, detail: str, challenge: str = "Bearer") -> None:
-        super().__init__(detail, {"WWW-Authenticate": challenge})
-
-
-class MethodNotAllowed(RequestError):  # noqa: N818
-    """The resource exists, the method does not apply to it."""
-
-    status = 405
-    code = "method-not-allowed"
-    title = "Method not allowed"
-
-
-class InternalError(RequestError):
-    """Something that nobody foresaw."""
-
-    status = 500
-    code = "internal-error"
-    title = "Internal error"
-
-
-class ServiceUnavailable(RequestError):  # noqa: N818
-    """Storage (or the token issuer) is down, or there is no room. The answer carries a jittered Retry-After."""
-
-    status = 503
-    code = "unavailable"
-    title = "Service unavailable"
-
-
-class CountsNotReady(ServiceUnavailable):
+class CountsNotReady(Unavailable):
     """The account has never been reconciled: the counts are not known yet, and zeros would be a lie."""
 
-    code = "counts-not-ready"
-    title = "Counts are not ready yet"
 
-
-class TooManyWaiters(ServiceUnavailable):
+class TooManyWaiters(Unavailable):
     """There is no room for one more client that is held; those that are answered at once are still answered."""
-
-    code = "too-many-waiters"
-    title = "Too many waiters"
 
 
 class StorageError(BlobStatusError):

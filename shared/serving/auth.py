@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import jwt
 
-from shared.errors import Unauthorized
 from shared.serving.issuer_keys import KeySet
+from shared.serving.problems import Unauthorized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ class Authenticator(Protocol):
 
         Raises:
             Unauthorized: The caller may not.
-            ServiceUnavailable: It cannot be told right now.
+            Unavailable: It cannot be told right now.
         """
         ...
 

@@ -15,10 +15,11 @@ from urllib.parse import parse_qsl
 
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared.errors import BadRequest, InternalError, MethodNotAllowed, RequestError, ServiceUnavailable, StorageError
+from shared.errors import BlobStatusError, StorageError, Unavailable
 from shared.process import telemetry
-from shared.serving import cors, protocol
+from shared.serving import cors, problems, protocol
 from shared.serving.disconnects import has_left
+from shared.serving.problems import BadRequest, InternalError, MethodNotAllowed, RequestError
 from shared.serving.responses import Answer, EventStream, LatestAnswers
 from shared.watching.watch import ClientGone
 
@@ -142,7 +143,7 @@ async def health(api: StatusApi, request: Request) -> Response:
     try:
         await api.auth.check(authorization_of(request))
         detailed = api.shows_details
-    except RequestError:
+    except (RequestError, Unavailable):
         detailed = False
     found = await api.health.report(detailed=detailed)
     healthy = found["status"] != "not-ready"
@@ -169,22 +170,22 @@ async def serve(site: Site, request: Request, handler: Handler, *, open_to_all: 
         handler: Makes the answer.
         open_to_all: The handler itself decides what an unauthenticated caller may see.
     """
-    error: RequestError | None = None
+    error: BlobStatusError | None = None
     try:
         response = await _handle(await site.api(), request, handler, open_to_all=open_to_all)
     except ClientGone:
         response = Response(status_code=CLIENT_GONE_STATUS)
     except StorageError as failure:
         log.warning("storage is unavailable: %s", failure)
-        error = ServiceUnavailable("storage cannot be reached right now; try again")
-    except RequestError as refusal:
+        error = Unavailable("storage cannot be reached right now; try again")
+    except (RequestError, Unavailable) as refusal:
         error = refusal
     except Exception:
         log.exception("%s failed", request.url.path)
         error = InternalError("the request could not be answered; it is in the app's log")
     if error is not None:
         response = _refusal(request, handler, error)
-    telemetry.ANSWERS.add(1, {"status": error.status if error is not None else response.status_code})
+    telemetry.ANSWERS.add(1, {"status": response.status_code if error is None else problems.problem_of(error).status})
     return _plus(response, cors.headers(site.origins, request, ALLOW))
 
 
@@ -225,24 +226,23 @@ async def _frames(
                 yield protocol.KEEP_ALIVE if changed is None else changed.frame
         except ClientGone:
             return
-        except RequestError as error:
+        except Unavailable as error:
             log.info("a stream ends: %s", error)  # the client comes back and is told why
     if watch.is_stopping:
         yield protocol.retry_line(api.random.randint(*STOPPING_RETRY_MS)) + b"\n"
 
 
-def _refusal(request: Request, handler: Handler, error: RequestError) -> Response:
+def _refusal(request: Request, handler: Handler, error: BlobStatusError) -> Response:
     """Answer an error: with a problem document, or as an event to who would not come back otherwise."""
-    headers = {"Cache-Control": "no-store", **error.headers}
-    if isinstance(error, ServiceUnavailable):
+    headers = {"Cache-Control": "no-store"} | (error.headers if isinstance(error, RequestError) else {})
+    if isinstance(error, Unavailable):
         low, high = RETRY_AFTER_SECONDS
         if handler is stream and protocol.takes_events_only(headers_of(request)):
             events = protocol.unavailable(error, _RANDOM.randint(low * 1000, high * 1000))
             return Response(events, media_type=protocol.EVENT_STREAM, headers=STREAM_HEADERS)
         headers["Retry-After"] = str(_RANDOM.randint(low, high))
-    return Response(
-        protocol.problem(error), status_code=error.status, media_type=protocol.PROBLEM_TYPE, headers=headers
-    )
+    status = problems.problem_of(error).status
+    return Response(problems.document(error), status_code=status, media_type=problems.MEDIA_TYPE, headers=headers)
 
 
 def _plus(response: Response, headers: tuple[Header, ...]) -> Response:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.clock import to_iso
-from shared.errors import CountsNotReady, RequestError
+from shared.errors import CountsNotReady, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -73,7 +73,7 @@ class Health:
             report["counts_changed_at"] = to_iso(snapshot.tally.changed_at)
         except CountsNotReady:
             report["status"] = "not-ready"
-        except RequestError:
+        except Unavailable:
             report |= {"status": "degraded", "storage_reachable": False}
         for probe in self._probes:
             report |= await probe()

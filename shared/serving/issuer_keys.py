@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from shared.errors import ServiceUnavailable
+from shared.errors import Unavailable
 from shared.serving.issuer import Issuer, IssuerError
 from shared.serving.jwk import read_key_set
 
@@ -49,7 +49,7 @@ class KeySet:
         """Return the key of this id for this algorithm, or None when the issuer has none such.
 
         Raises:
-            ServiceUnavailable: No keys are known, and the issuer gives none.
+            Unavailable: No keys are known, and the issuer gives none.
         """
         wanted, now = (key_id, algorithm), self._clock.monotonic()
         is_fresh = wanted in self._keys and now - self._fetched_at <= LIFESPAN_SECONDS
@@ -61,7 +61,7 @@ class KeySet:
         if self._fetching is not None and not is_fresh and not is_kept:
             await asyncio.shield(self._fetching)  # the fetch is for all who wait: one that leaves does not end it
         if not self._keys:
-            raise ServiceUnavailable("the token cannot be checked right now; try again")
+            raise Unavailable("the token cannot be checked right now; try again")
         return self._keys.get(wanted)
 
     async def _fetch(self, now: float) -> None:

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from azurefunctions.extensions.http.fastapi import Response
 
-from shared.errors import RequestError
 from shared.model.snapshot import names
 from shared.serving import protocol
 from shared.serving.endpoints import ALLOW, STREAM_HEADERS, headers_of
 from shared.serving.health import DETAILS
+from shared.serving.problems import MEDIA_TYPE, PROBLEMS, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from azurefunctions.extensions.http.fastapi import Request
 
     from shared.serving.endpoints import StatusApi
@@ -115,7 +113,7 @@ def _stream() -> Json:
 
 
 def _health() -> Json:
-    json_or_problem = {"application/json": "Health", protocol.PROBLEM_TYPE: "Problem"}
+    json_or_problem = {"application/json": "Health", MEDIA_TYPE: "Problem"}
     answers = {
         "200": _answer("Alive; with a good token the details too", "application/json", "Health", _refer("No-Store")),
         "503": {
@@ -168,27 +166,19 @@ def _described(*statuses: int) -> Json:
 
 
 def _problems() -> Json:
-    """Describe every error that the app makes, from the errors themselves."""
-    codes: dict[int, list[type[RequestError]]] = {}
-    for error in errors():
-        codes.setdefault(error.status, []).append(error)
+    """Describe every problem that the app answers with."""
+    by_status: dict[int, list[Problem]] = {}
+    for problem in PROBLEMS.values():
+        by_status.setdefault(problem.status, []).append(problem)
     extra = {401: ("WWW-Authenticate",), 405: ("Allow",), 503: ("Retry-After",)}
     return {
         str(status): {
-            "description": "; ".join(f"`{error.code}`: {error.title}" for error in found),
+            "description": "; ".join(f"`{problem.code}`: {problem.title}" for problem in found),
             "headers": _refer("No-Store", *extra.get(status, ())),
-            "content": {protocol.PROBLEM_TYPE: {"schema": _ref("schemas", "Problem")}},
+            "content": {MEDIA_TYPE: {"schema": _ref("schemas", "Problem")}},
         }
-        for status, found in sorted(codes.items())
+        for status, found in sorted(by_status.items())
     }
-
-
-def errors(base: type[RequestError] = RequestError) -> Iterator[type[RequestError]]:
-    """List the errors that answer a request, each code once."""
-    for error in base.__subclasses__():
-        if error.code != base.code or base is RequestError:
-            yield error
-        yield from errors(error)
 
 
 def _schemas() -> Json:
@@ -197,7 +187,7 @@ def _schemas() -> Json:
     moment = {"type": "string", "format": "date-time", "description": "When a count last changed, UTC."}
     version = {"type": "string", "minLength": 1, "description": "Opaque: compare by equality."}
     data = _object(queued_count=count, input_count=count, output_count=count, timestamp=moment, version=version)
-    code = text | {"enum": sorted(error.code for error in errors())}
+    code = text | {"enum": sorted(problem.code for problem in PROBLEMS.values())}
     problem: Json = {"type": text, "title": text, "status": {"type": "integer"}, "detail": text, "code": code}
     said = {"oneOf": [_ref("schemas", "EventData"), _ref("schemas", "Problem")]}
     return {

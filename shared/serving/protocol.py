@@ -1,25 +1,24 @@
-"""The HTTP contract, read and written: validators, waits, dates, SSE framing, problem documents.
+"""The HTTP contract, read and written: validators, waits, dates, SSE framing.
 
 docs/protocol.md is the contract in words. This module is pure: headers and queries in, decisions out.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
-from shared.errors import BadRequest
-from shared.serving import negotiation
+from shared.serving import negotiation, problems
+from shared.serving.problems import BadRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from shared.errors import RequestError
+    from shared.errors import BlobStatusError
     from shared.model.snapshot import StatusSnapshot
 
 MAX_VALUE_CHARACTERS: Final = 4096
@@ -27,7 +26,6 @@ MAX_VALUE_CHARACTERS: Final = 4096
 LONGEST_DATE_HOLD_SECONDS: Final = 3.0
 KEEP_ALIVE: Final = b": keep-alive\n\n"
 UNCHANGED: Final = b": unchanged\n\n"
-PROBLEM_TYPE: Final = "application/problem+json"
 EVENT_STREAM: Final = "text/event-stream"
 #: The unquoted ``*`` of If-None-Match; no entity tag can contain a quote.
 ANY: Final = '"'
@@ -157,35 +155,21 @@ def http_date(moment: datetime) -> str:
 def takes_events_only(headers: Sequence[tuple[str, str]]) -> bool:
     """Tell whether a client accepts an event stream and no problem document, as a browser's EventSource does."""
     lines = [line for name, line in headers if name == "accept"]
-    return negotiation.accepts(lines, EVENT_STREAM) and not negotiation.accepts(lines, PROBLEM_TYPE)
+    return negotiation.accepts(lines, EVENT_STREAM) and not negotiation.accepts(lines, problems.MEDIA_TYPE)
 
 
-def unavailable(error: RequestError, retry_ms: int) -> bytes:
+def unavailable(error: BlobStatusError, retry_ms: int) -> bytes:
     """Write the whole stream of a client that would give up for ever at an answer that is not 200.
 
     Without an id, so that it comes back with the version that it has, and without a comment, which says elsewhere
     that the counts are confirmed.
     """
-    return b"%bevent: unavailable\ndata: %b\n\n" % (retry_line(retry_ms), problem(error))
+    return b"%bevent: unavailable\ndata: %b\n\n" % (retry_line(retry_ms), problems.document(error))
 
 
 def retry_line(retry_ms: int) -> bytes:
     """Tell an SSE client how long to wait before it connects again; goes in front of a frame."""
     return b"retry: %d\n" % retry_ms
-
-
-def problem(error: RequestError) -> bytes:
-    """Write the problem document (RFC 9457) of an error, with the extra member ``success``."""
-    return json.dumps(
-        {
-            "type": "about:blank",
-            "title": error.title,
-            "status": error.status,
-            "detail": error.detail,
-            "code": error.code,
-            "success": False,
-        }
-    ).encode()
 
 
 def _values(headers: Sequence[tuple[str, str]], name: str) -> list[str]:

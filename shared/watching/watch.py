@@ -22,9 +22,10 @@ import asyncio
 import contextlib
 import logging
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from shared.errors import CountsNotReady, RequestError, ServiceUnavailable, StorageError, TooManyWaiters
+from shared.errors import CountsNotReady, StorageError, TooManyWaiters, Unavailable
 from shared.model.snapshot import StatusSnapshot
 from shared.process import telemetry
 from shared.watching.own_commits import Offers
@@ -41,6 +42,10 @@ log = logging.getLogger(__name__)
 
 #: Counts that could not be confirmed for so long are not "unchanged": they are unknown.
 UNCONFIRMED_SECONDS: Final = 5.0
+
+
+def _unreadable() -> Unavailable:
+    return Unavailable("the counts cannot be read right now; try again")
 
 
 class ClientGone(Exception):  # noqa: N818
@@ -70,7 +75,7 @@ class Watch:
         self.interval_seconds = poll_interval_seconds
         self.max_waiters = max_waiters
         self._snapshot: StatusSnapshot | None = None
-        self._failure: RequestError | None = None
+        self._failure: Callable[[], Unavailable] | None = None  # a new one for each who asks
         self._ended = 0  # reads; they follow each other
         self._started_at = float("-inf")  # of the last read that ended
         self._extra_from = float("-inf")  # when another extra read may be made
@@ -93,7 +98,7 @@ class Watch:
 
         Raises:
             CountsNotReady: The account has never been reconciled.
-            ServiceUnavailable: The table cannot be read.
+            Unavailable: The table cannot be read.
         """
         enough = self.reads + 1  # a read under way began before, and may not have seen that version
         if self._age_seconds() > self.interval_seconds * (2 if self._poller else 1):
@@ -117,7 +122,7 @@ class Watch:
 
         Raises:
             ClientGone: The client left while it waited.
-            ServiceUnavailable: The time is up and nobody knows whether the version still holds; or nobody is held now.
+            Unavailable: The time is up and nobody knows whether the version still holds; or nobody is held now.
             TooManyWaiters: There is no room.
         """
         self.require_room()
@@ -128,11 +133,11 @@ class Watch:
         """Refuse to hold one more client when there is no room.
 
         Raises:
-            ServiceUnavailable: The process stops.
+            Unavailable: The process stops.
             TooManyWaiters: There is no room.
         """
         if self.is_stopping:
-            raise ServiceUnavailable("this instance is about to stop; try again")
+            raise Unavailable("this instance is about to stop; try again")
         if self.waiters >= self.max_waiters:
             raise TooManyWaiters("too many clients wait here already; try again, or ask without a wait")
 
@@ -223,27 +228,28 @@ class Watch:
     async def _read(self) -> None:
         self.reads += 1
         read_at, started_at = self._clock.now(), self._clock.monotonic()
-        failure: RequestError | None = None
+        failure: Callable[[], Unavailable] | None = None
         try:
             stored = await self._counts.read()
             if stored is None:
-                failure = CountsNotReady("the storage account has not been reconciled yet; try again")
+                failure = partial(CountsNotReady, "the storage account has not been reconciled yet; try again")
             elif not stored.tally.ready:
-                failure = CountsNotReady(
+                failure = partial(
+                    CountsNotReady,
                     "the first reconciliation of the storage account has not been completed; try again. If this lasts, "
-                    "the app's log says what stands in its way"
+                    "the app's log says what stands in its way",
                 )
         except StorageError as error:
             log.warning("the tally cannot be read: %s", error)
-            failure = ServiceUnavailable("the counts cannot be read right now; try again")
+            failure = _unreadable
         except Exception:  # the loop must outlive whatever is in the table
             log.exception("the tally cannot be understood")
-            failure = ServiceUnavailable("the counts cannot be read right now; try again")
+            failure = _unreadable
         finally:
             self._fetch = None
             self._ended += 1
         seconds = self._clock.monotonic() - started_at
-        telemetry.POLL_DURATION.record(seconds, {"result": "read" if failure is None else failure.code})
+        telemetry.POLL_DURATION.record(seconds, {"result": "read" if failure is None else "failed"})
         self._failure, self._started_at = failure, started_at
         if failure is not None or stored is None:
             return
@@ -261,15 +267,15 @@ class Watch:
 
     def _current(self) -> StatusSnapshot:
         if self._failure is not None:
-            raise type(self._failure)(self._failure.detail)
+            raise self._failure()
         if self._snapshot is None:
-            raise ServiceUnavailable("the counts cannot be read right now; try again")
+            raise _unreadable()
         return self._snapshot
 
     def _require_confirmed(self) -> None:
         if self._clock.monotonic() - self._confirmed_at > UNCONFIRMED_SECONDS + self.interval_seconds:
             self._current()  # says why, when there is a reason
-            raise ServiceUnavailable("the counts could not be confirmed for a while; try again")
+            raise Unavailable("the counts could not be confirmed for a while; try again")
 
     def _is_behind(self, tags: frozenset[str]) -> bool:
         return self._snapshot is not None and any(map(self._snapshot.is_behind, tags))

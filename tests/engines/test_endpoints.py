@@ -15,12 +15,13 @@ import pytest
 from azurefunctions.extensions.http.fastapi import Request, Response
 
 from shared.clock import SystemClock
-from shared.errors import OutcomeUnknown, Unauthorized
+from shared.errors import OutcomeUnknown
 from shared.model.ports import Write
 from shared.model.tally import to_properties
 from shared.serving import cors, endpoints, openapi
 from shared.serving.auth import Open
 from shared.serving.health import CACHE_SECONDS, DETAILS, Health
+from shared.serving.problems import Unauthorized
 from shared.serving.responses import EventStream, LatestAnswers
 from shared.settings.app import Settings
 from shared.watching.watch import Watch
@@ -303,7 +304,7 @@ async def test_a_stream_ends_when_the_counts_cannot_be_read(app: App) -> None:
 
     async def following(*_: object) -> None:
         app.watch._failure = None
-        raise endpoints.ServiceUnavailable("away")
+        raise endpoints.Unavailable("away")
 
     app.watch.next = following  # type: ignore[assignment, method-assign]
     assert [frame async for frame in response._frames] == []

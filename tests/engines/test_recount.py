@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from shared.errors import CountsNotReady, OutcomeUnknown, ServiceUnavailable
+from shared.errors import CountsNotReady, OutcomeUnknown, Unavailable
 from shared.model import tally as tallies
 from shared.model.ports import Page, Write
 from shared.model.tally import Sum, Tally
@@ -48,7 +48,7 @@ async def test_a_process_with_other_folders_refuses_until_it_is_told(world: Worl
     """New settings alone serve nothing and count nothing; the error says what to do."""
     await fill(world)
     process = new_process(world)
-    with pytest.raises(ServiceUnavailable):
+    with pytest.raises(Unavailable):
         await process.watch.latest()
     with pytest.raises(ForeignTally, match="ops recount"):
         await process.delivery.take(world.blobs.put("inbox/g.jpg"))
@@ -122,7 +122,7 @@ async def test_until_it_is_reconciled_nobody_is_told_a_number(world: World) -> N
     world.clock.advance(1)
     with pytest.raises(CountsNotReady):
         await process.watch.latest()
-    with pytest.raises(ServiceUnavailable):
+    with pytest.raises(Unavailable):
         await old.watch.latest()
 
 

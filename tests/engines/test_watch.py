@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.clock import SystemClock
-from shared.errors import ServiceUnavailable, TooManyWaiters
+from shared.errors import TooManyWaiters, Unavailable
 from shared.model.ports import Write
 from shared.model.snapshot import StatusSnapshot
 from shared.model.tally import to_properties
@@ -102,7 +102,7 @@ async def test_i8_errors_are_shared_like_answers(world: World, watch: Watch) -> 
     world.table.fault = lambda _: Fault.LOST_REQUEST
     reads = world.table.reads
     for _ in range(20):
-        with pytest.raises(ServiceUnavailable):
+        with pytest.raises(Unavailable):
             await watch.latest()
     assert world.table.reads - reads == 1
 
@@ -167,7 +167,7 @@ async def test_unchanged_is_not_claimed_of_counts_that_cannot_be_read(
     monkeypatch.setattr("shared.watching.watch.UNCONFIRMED_SECONDS", 0.0)
     version = (await watch.latest()).version
     world.table.fault = lambda _: Fault.LOST_REQUEST
-    with pytest.raises(ServiceUnavailable):
+    with pytest.raises(Unavailable):
         await watch.changed(version, 5 * INTERVAL_SECONDS)
 
 
@@ -200,7 +200,7 @@ async def test_a_client_that_is_ahead_during_an_outage_is_not_shown_older_counts
     ahead = ahead_of(await watch.latest())
     world.table.fault = lambda _: Fault.LOST_REQUEST
     for _ in range(3):
-        with pytest.raises(ServiceUnavailable):
+        with pytest.raises(Unavailable):
             await watch.latest(newer_than=ahead)
 
 
@@ -235,7 +235,7 @@ async def reads_for_claims(*, holds: bool, is_down: bool, gap_seconds: float) ->
 
     async def insist(claim: frozenset[str]) -> None:
         while clock.monotonic() < 30:
-            with contextlib.suppress(ServiceUnavailable):
+            with contextlib.suppress(Unavailable):
                 await watch.latest(newer_than=claim)
             await asyncio.sleep(gap_seconds)
 
@@ -278,7 +278,7 @@ async def test_an_offer_ends_an_outage(world: World) -> None:
     watch = Watch(Counts(world.table, FINGERPRINT, SystemClock()), SystemClock(), poll_interval_seconds=30)
     tally = world.stored_tally()
     world.table.fault = lambda _: Fault.LOST_REQUEST
-    with pytest.raises(ServiceUnavailable):
+    with pytest.raises(Unavailable):
         await watch.latest()
     watch.offer(tally)
     async with asyncio.timeout(5):
@@ -328,7 +328,7 @@ async def test_a_process_that_stops_lets_go_whom_it_holds_and_holds_nobody_more(
     await asyncio.sleep(0)
     watch.drain()
     watch.drain()
-    with pytest.raises(ServiceUnavailable):
+    with pytest.raises(Unavailable):
         await watch.changed(version, 60)
     async with asyncio.timeout(5):
         assert await asyncio.gather(*waiting) == [None] * 10
@@ -338,5 +338,5 @@ async def test_a_process_that_stops_lets_go_whom_it_holds_and_holds_nobody_more(
 async def test_a_wait_before_anything_could_be_read_ends_as_an_outage(world: World, watch: Watch) -> None:
     """There is no version yet that it could be unchanged from."""
     world.table.fault = lambda _: Fault.LOST_REQUEST
-    with pytest.raises(ServiceUnavailable):
+    with pytest.raises(Unavailable):
         await watch.changed("any", 3 * INTERVAL_SECONDS)

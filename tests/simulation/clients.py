@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from shared.errors import CountsNotReady, ServiceUnavailable
+from shared.errors import CountsNotReady, Unavailable
 from tests.simulation.app import POLL_INTERVAL_SECONDS, App
 from tests.simulation.loop import ProcessLoop
 from tests.simulation.world import World
@@ -121,7 +121,7 @@ class Clients:
         except CountsNotReady:
             stats["answers not ready"] += 1
             return None
-        except ServiceUnavailable:
+        except Unavailable:
             stats["answers unavailable"] += 1
             if self._world.scheduler.now > self.well_since + RECOVERED_SECONDS:
                 self._world.checker.fail("I9", "a client was refused although storage was well")

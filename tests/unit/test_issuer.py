@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator
 import aiohttp
 import pytest
 
-from shared.errors import ServiceUnavailable, Unauthorized
+from shared.errors import Unavailable
 from shared.serving import issuer as fetching
 from shared.serving.auth import BearerTokens
 from shared.serving.issuer import MOST_BYTES, Issuer, IssuerError
 from shared.serving.issuer_keys import LIFESPAN_SECONDS, REFETCH_SECONDS
+from shared.serving.problems import Unauthorized
 from shared.settings.tokens import JwtSettings
 from tests.e2e.issuer import AUDIENCE, DISCOVERY, ISSUER, LocalIssuer, endless, local_issuer, page, public, token
 from tests.fakes.memory_blobs import FakeClock
@@ -58,7 +59,7 @@ def checker(issuer: LocalIssuer, clock: FakeClock, url: str = "") -> BearerToken
 async def undecided(tokens: BearerTokens) -> float:
     """Check a good token, of which nobody can tell; return how long it took."""
     began = time.monotonic()
-    with pytest.raises(ServiceUnavailable):
+    with pytest.raises(Unavailable):
         await tokens.check(f"Bearer {token()}")
     return time.monotonic() - began
 

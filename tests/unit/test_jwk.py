@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from shared.errors import ServiceUnavailable, Unauthorized
+from shared.errors import Unavailable
 from shared.serving.auth import BearerTokens
 from shared.serving.jwk import read_key_set
+from shared.serving.problems import Unauthorized
 from shared.settings.tokens import ALGORITHMS, JwtSettings
 from tests.e2e.issuer import AUDIENCE, ISSUER, LocalIssuer, PrivateKey, local_issuer, page, public, token
 from tests.fakes.memory_blobs import FakeClock
@@ -84,7 +85,7 @@ async def test_tokens_of_every_algorithm(issuer, kind, algorithm):
     issuer.pages["/keys"] = page({"keys": [public(key, kid="1")]})
     authorization = f"Bearer {token(key, algorithm)}"
     await checker(issuer, *ALGORITHMS).check(authorization)
-    with pytest.raises((Unauthorized, ServiceUnavailable)):
+    with pytest.raises((Unauthorized, Unavailable)):
         await checker(issuer, *(each for each in ALGORITHMS if each != algorithm)).check(authorization)
 
 
@@ -165,7 +166,7 @@ async def test_the_operator_is_told_once(issuer, caplog):
     clock = FakeClock()
     tokens = BearerTokens(JwtSettings(ISSUER, (AUDIENCE,), f"{issuer.url}/keys"), clock)
     for _ in range(3):
-        with pytest.raises(ServiceUnavailable):
+        with pytest.raises(Unavailable):
             await tokens.check(f"Bearer {token(RSA_KEY)}")
         clock.advance(3600)
     (told,) = [each.getMessage() for each in caplog.records if "not used" in each.getMessage()]

@@ -11,8 +11,8 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from shared import errors
-from shared.errors import BadRequest
-from shared.serving import endpoints, openapi, protocol
+from shared.serving import endpoints, openapi, problems, protocol
+from shared.serving.problems import PROBLEMS, BadRequest
 from tests.unit.builders import ROOT
 
 DOCUMENT = openapi.document()
@@ -95,36 +95,34 @@ def test_a_wait_is_what_the_pattern_says(value):
 
 
 def test_it_has_every_problem():
-    """Each error that answers a request is among the codes of its status, and nothing else is."""
-    raised = {
-        each
-        for each in vars(errors).values()
-        if isinstance(each, type) and issubclass(each, errors.RequestError) and each is not errors.RequestError
-    }
+    """Each problem is among the codes of its status, and nothing else is; each kind of error has one of its own."""
     responses = DOCUMENT["components"]["responses"]
     documented = {
         (int(status), code)
         for status, response in responses.items()
         for code in re.findall("`([^`]+)`", response["description"])
     }
-    assert documented == {(each.status, each.code) for each in raised}
-    assert DOCUMENT["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] == sorted(
-        each.code for each in raised
-    )
+    assert documented == {(each.status, each.code) for each in PROBLEMS.values()}
+    codes = [each.code for each in PROBLEMS.values()]
+    assert len(set(codes)) == len(codes)
+    assert DOCUMENT["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] == sorted(codes)
+    kinds = {each for module in (errors, problems) for each in vars(module).values() if isinstance(each, type)}
+    answered = (errors.Unavailable, problems.RequestError, problems.InternalError)
+    assert {each for each in kinds if issubclass(each, answered)} - {problems.RequestError} == PROBLEMS.keys()
 
 
 def test_there_is_one_problem():
     """One type for all of them, whatever the status: generators make an exception of each schema that they see."""
     found = {
-        json.dumps(response["content"][protocol.PROBLEM_TYPE])
+        json.dumps(response["content"][problems.MEDIA_TYPE])
         for response in DOCUMENT["components"]["responses"].values()
     }
     assert found == {json.dumps({"schema": {"$ref": "#/components/schemas/Problem"}})}
 
 
 def test_a_problem_has_the_members_that_are_written():
-    """What shared/serving/protocol.py writes is what is documented."""
-    written = json.loads(protocol.problem(BadRequest("why")))
+    """What shared/serving/problems.py writes is what is documented."""
+    written = json.loads(problems.document(BadRequest("why")))
     assert list(written) == DOCUMENT["components"]["schemas"]["Problem"]["required"]
 
 

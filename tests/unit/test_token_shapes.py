@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.clock import SystemClock
-from shared.errors import Unauthorized
 from shared.serving.auth import LEEWAY_SECONDS, BearerTokens, _holds
+from shared.serving.problems import Unauthorized
 from shared.settings.app import Settings
 from tests.e2e.issuer import LocalIssuer, local_issuer, public
 from tests.leaks.secrets import secret

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import BadRequest, CountsNotReady, MethodNotAllowed, RequestError, ServiceUnavailable, Unauthorized
-from shared.serving import protocol
+from shared.errors import BlobStatusError, CountsNotReady, SettingsError, TooManyWaiters, Unavailable
+from shared.serving import problems, protocol
+from shared.serving.problems import BadRequest, InternalError, MethodNotAllowed, Unauthorized
 from shared.serving.protocol import (
     MAX_VALUE_CHARACTERS,
     StatusQuery,
@@ -487,10 +488,10 @@ def test_bad_last_event_ids(headers, parameters):
 
 def test_an_outage_as_an_event():
     """`retry:` and one event with the problem: no id, which would be forgotten, and no comment, which confirms."""
-    error = ServiceUnavailable("storage is away")
+    error = Unavailable("storage is away")
     retry, event, data, *end = protocol.unavailable(error, 4213).split(b"\n")
     assert (retry, event, end) == (b"retry: 4213", b"event: unavailable", [b"", b""])
-    assert data == b"data: " + protocol.problem(error)
+    assert data == b"data: " + problems.document(error)
 
 
 def test_stream_frames():
@@ -509,22 +510,25 @@ def test_stream_frames():
         (BadRequest("d"), 400, "bad-request"),
         (Unauthorized("d"), 401, "unauthorized"),
         (MethodNotAllowed("d"), 405, "method-not-allowed"),
-        (ServiceUnavailable("d"), 503, "unavailable"),
+        (Unavailable("d"), 503, "unavailable"),
         (CountsNotReady("d"), 503, "counts-not-ready"),
+        (TooManyWaiters("d"), 503, "too-many-waiters"),
+        (InternalError("d"), 500, "internal-error"),
+        (SettingsError("d"), 500, "internal-error"),
     ],
 )
-def test_problem_documents(error: RequestError, status, code):
-    """Every error that the app makes is a problem document (RFC 9457) with the extra member `"success": false`."""
-    found = json.loads(protocol.problem(error))
+def test_problem_documents(error: BlobStatusError, status, code):
+    """Every error that a request can meet is a problem document (RFC 9457) with the extra member `"success": false`."""
+    found = json.loads(problems.document(error))
     assert found == {
         "type": "about:blank",
-        "title": error.title,
+        "title": problems.problem_of(error).title,
         "status": status,
         "detail": "d",
         "code": code,
         "success": False,
     }
-    assert protocol.PROBLEM_TYPE == "application/problem+json"
+    assert problems.MEDIA_TYPE == "application/problem+json"
 
 
 def test_a_challenge_goes_with_401():
