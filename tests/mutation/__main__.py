@@ -44,6 +44,8 @@ KEPT = ROOT / ".local" / "mutate"
 MAX_SURVIVORS = 0.03
 #: A process that has not said anything for so long is stuck where no alarm reaches it.
 LIMIT_SECONDS = 600.0
+#: The whole suite, listened to, on a machine that has other things to do.
+MEASURE_SECONDS = 3600.0
 #: What is imported anew by every process: the app, the tests, and what pytest itself has to import.
 ANEW = ("shared", "tests", "conftest", "pytest_", "_hypothesis_", "anyio.pytest", "ops", "infra", "bench")
 
@@ -147,7 +149,7 @@ def parts_of_suite(jobs: int) -> dict[str, Part]:
     if found.get("suite") != suite:
         print("running the suite on the unchanged code", flush=True)
         works = [(what, partial(_measure, what)) for what in ("seeds", "tests")]
-        measured = {done.key: done.result for done in forked(works, jobs, LIMIT_SECONDS)}
+        measured = {done.key: done.result for done in forked(works, jobs, MEASURE_SECONDS)}
         for result in measured.values():
             if not isinstance(result, dict):
                 sys.exit(str(result))
@@ -161,7 +163,7 @@ def parts_of_suite(jobs: int) -> dict[str, Part]:
         print("running it once more, as it is run on a change", flush=True)
         nothing = Change("control", "", "", range(0))
         (found["control"],) = (
-            done.result for done in forked([(0, partial(_try, nothing, in_order(parts, "")))], 1, LIMIT_SECONDS)
+            done.result for done in forked([(0, partial(_try, nothing, in_order(parts, "")))], 1, MEASURE_SECONDS)
         )
         if found["control"] != ["survived", ""]:
             sys.exit(f"with nothing changed: {found['control']}")
