@@ -21,11 +21,11 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_workflows(path):
-    """Actions are pinned by version, tools too; rights are named; what `make` is asked for exists."""
+    """Actions are pinned by digest, tools by version; rights are named; what `make` is asked for exists."""
     text = path.read_text()
-    uses = re.findall(r"uses: (\S+)", text)
+    uses = re.findall(r"uses: (.+)", text)
     assert uses
-    assert all(re.fullmatch(r"[\w.-]+/[\w.-]+@v\d+\.\d+\.\d+", each) for each in uses)
+    assert all(re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each) for each in uses)
     assert "permissions:\n  contents: read" in text
     assert all(re.search(r"(==|@|--version v)\d", line) for line in re.findall(r"run: .*install .*", text))
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
