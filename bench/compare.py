@@ -38,7 +38,7 @@ from bench.serve_counting import counting
 from bench.serve_driver import Driver, get
 from bench.serve_hosts import Served, our_host
 from bench.serve_listing import account, start_naive_host
-from tests.e2e.stack import STATUS, STREAM
+from localdev.testbed import STATUS, STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from bench.compare_methods import Method
     from bench.serve_counting import Counter
     from bench.serve_hosts import Ours
-    from tests.e2e.stack import Stack
+    from localdev.testbed import Stack
 
 NAME = "compare"
 NAIVE = "/api/naive"

@@ -61,7 +61,7 @@ class GeneratedBlobs:
 class SqliteTable:
     """A table in a file: as the port wants it, for one process."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.executescript(
             "PRAGMA synchronous=OFF; CREATE TABLE IF NOT EXISTS rows (partition TEXT, key TEXT, etag INTEGER,"

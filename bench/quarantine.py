@@ -19,9 +19,9 @@ from pathlib import Path
 
 import httpx
 
+from localdev.testbed import Stack, running_stack
 from shared.services import Services
 from shared.settings.app import Settings
-from tests.e2e.stack import Stack, running_stack
 
 HEADERS = {"aeg-event-type": "Notification", "Content-Type": "application/json"}
 

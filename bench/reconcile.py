@@ -28,7 +28,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob.aio import BlobServiceClient
 
 from bench import memory
-from bench.generated import FOLDER_MAP, GeneratedBlobs, name_of
+from bench.generated import FOLDER_MAP, GeneratedBlobs, SqliteTable, name_of
 from bench.ledgers import FINGERPRINT, FOLDER, connected, created, deleted, open_ledger
 from bench.mass import TABLE, fill
 from bench.report import Claim, finish
@@ -43,7 +43,6 @@ from shared.reconciling.parts import Parts
 from shared.reconciling.reconciler import Reconciler
 from shared.writing.tally_row import PARTITION, Counts
 from shared.writing.writer import Writer
-from tests.fakes.memory_table import MemoryTable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -274,7 +273,7 @@ class _InMemory:
 
 async def folding(rounds: int) -> float:
     """Return the microseconds that a name takes in a clean pass, when listing it takes nothing."""
-    table, clock, blobs = MemoryTable(), SystemClock(), GeneratedBlobs(FOLDED)
+    table, clock, blobs = SqliteTable(":memory:"), SystemClock(), GeneratedBlobs(FOLDED)
     names = [name_of(number) for number in range(FOLDED)]
     counts = await open_ledger(table, names)
     writer = Writer(table, counts, blobs, clock, Random(1))

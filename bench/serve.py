@@ -29,7 +29,7 @@ from bench.serve_hosts import Ours, Served, floor_host, nchan, nchan_version, ou
 from bench.serve_latency import latencies
 from bench.serve_listing import status_times
 from bench.serve_storm import storm
-from tests.e2e.stack import FOLDERS, STATUS, Stack, running_stack
+from localdev.testbed import FOLDERS, STATUS, Stack, running_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable

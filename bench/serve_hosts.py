@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from bench.serve_counting import counting
 from localdev.ports import free_ports
-from tests.e2e.stack import ROOT, STATUS, STREAM, Program, Stack
+from localdev.testbed import ROOT, STATUS, STREAM, Program, Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,12 +8,12 @@ import time
 from typing import TYPE_CHECKING
 
 from bench.serve_driver import get, percentile
-from tests.e2e.stack import STATUS, container, running_stack
+from localdev.testbed import STATUS, container, running_stack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.stack import Stack
+    from localdev.testbed import Stack
 
 ETAG = re.compile(rb"\r\netag: (\S+)", re.IGNORECASE)
 

@@ -13,8 +13,8 @@ from bench.generated import name_of
 from bench.mass import TABLE, fill
 from localdev.azurite import ACCOUNT, Azurite
 from localdev.ports import free_ports
+from localdev.testbed import ROOT, STATUS, Program, Stack
 from shared.settings.app import Settings
-from tests.e2e.stack import ROOT, STATUS, Program, Stack
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.report import Claim, finish
 from bench.serve_driver import Driver, get
 from bench.serve_hosts import Ours, our_host
-from tests.e2e.stack import FOLDERS, Stack
+from localdev.testbed import FOLDERS, Stack
 
 CLIENTS = 500
 WARM_REQUESTS = 20_000

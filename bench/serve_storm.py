@@ -14,8 +14,8 @@ import urllib.request
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
+from localdev.testbed import ROOT, Program, Stack
 from shared.serving.endpoints import STOPPING_RETRY_MS
-from tests.e2e.stack import ROOT, Program, Stack
 
 if TYPE_CHECKING:
     import signal

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.e2e.stack import App, Stack, container, running_stack
+from localdev.testbed import App, Stack, container, running_stack
 
 
 async def measure(stack: Stack, uploads: int) -> dict[str, float]:

@@ -10,7 +10,7 @@ from threading import Event, Lock
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
-from tests.e2e.stack import FOLDERS, Stack
+from localdev.testbed import FOLDERS, Stack
 
 CLIENTS = 8
 PATIENCE_SECONDS = 200

@@ -17,8 +17,9 @@ from random import Random, SystemRandom
 import httpx
 import pytest
 
+from localdev.testbed import App, Stack, eventually
 from tests.e2e.load import Load
-from tests.e2e.stack import App, Stack, eventually, running_stack
+from tests.e2e.stack import running_stack
 
 FULL = os.environ.get("CHAOS") == "full"
 IMAGES, HOST_KILLS, AZURITE_RESTARTS = (2000, 5, 2) if FULL else (300, 2, 1)

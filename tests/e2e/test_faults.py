@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.stack import STATUS, STREAM, App, Stack, container, eventually, running_stack
+from localdev.testbed import STATUS, STREAM, App, Stack, container, eventually
+from tests.e2e.stack import running_stack
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from localdev.testbed import STATUS, Program, Stack
 from tests.e2e.issuer import LocalIssuer, endless, local_issuer, settings_of, token
-from tests.e2e.stack import STATUS, Program, Stack
 
 ENDLESS_BYTES = 2 * 1024**3
 MOST_GROWTH_KB = 20 * 1024

@@ -16,9 +16,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from localdev.testbed import App, eventually
 from shared.writing.writer import BUDGET_SECONDS
 from tests.e2e.load import Load
-from tests.e2e.stack import App, eventually, running_stack
+from tests.e2e.stack import running_stack
 
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "8"))
 SECONDS_TO_CONVERGE = 60

@@ -12,7 +12,7 @@ import pytest
 from azure.storage.blob.aio import ContainerClient
 
 from localdev.azurite import Azurite
-from tests.e2e.stack import ROOT
+from localdev.testbed import ROOT
 
 BLOBS = {"queued": 170, "input": 45, "output": 0}
 PAGES = 9 + 3 + 1

@@ -21,7 +21,8 @@ import httpx
 import pytest
 
 from localdev.ports import free_ports
-from tests.e2e.stack import ROOT, STATUS, App, Stack, counts_of, eventually, running_stack
+from localdev.testbed import ROOT, STATUS, App, Stack, counts_of, eventually
+from tests.e2e.stack import running_stack
 
 FULL = os.environ.get("CHAOS") == "full"
 NEW = {"QUEUED_FOLDER": "queued/fast", "IMAGE_SUFFIXES": "jpg,gif"}

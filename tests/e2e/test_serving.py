@@ -12,8 +12,8 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 from httpx_sse import aconnect_sse
 
+from localdev.testbed import STATUS, STREAM, App, Stack, container, eventually, plus
 from shared.azure.table import AzureTable
-from tests.e2e.stack import STATUS, STREAM, App, Stack, container, eventually, plus
 
 
 async def upload(stack: Stack, name: str) -> None:

@@ -16,9 +16,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from localdev.testbed import STATUS, STREAM, Stack
 from shared.serving.auth import LEEWAY_SECONDS
 from tests.e2e.issuer import AUDIENCE, ISSUER, KEY, running_issuer, token
-from tests.e2e.stack import STATUS, STREAM, Stack
 from tests.leaks.secrets import secret
 
 FUNCTION_KEY = secret("a function key", "the-function-key-of-these-tests")

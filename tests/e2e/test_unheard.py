@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from localdev.host.logs import MARK
-from tests.e2e.stack import STATUS, STREAM, App, eventually, running_stack
+from localdev.testbed import STATUS, STREAM, App, eventually
+from tests.e2e.stack import running_stack
 
 UNREADABLE = "the tally cannot be read"
 

@@ -16,7 +16,8 @@ import pytest
 from bench.serve_driver import Driver, get
 from bench.serve_hosts import created_event, memory_kb
 from bench.serve_storm import storm
-from tests.e2e.stack import STATUS, STREAM, Program, Stack, eventually, running_stack
+from localdev.testbed import STATUS, STREAM, Program, Stack, eventually
+from tests.e2e.stack import running_stack
 
 POLL_INTERVAL_SECONDS = 0.5
 PARKED = 1000

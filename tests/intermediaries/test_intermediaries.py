@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stack import ROOT, Stack, running_stack
+from localdev.testbed import ROOT, Stack
+from tests.e2e.stack import running_stack
 from tests.intermediaries import proxies
 from tests.intermediaries.settings import NGINX, TTL, VARNISH
 

@@ -15,7 +15,7 @@ from tests.leaks.secrets import secret
 from tests.protocol.deployment import MAX_REQUESTS, Caller, Deployment
 
 if TYPE_CHECKING:
-    from tests.e2e.stack import Stack
+    from localdev.testbed import Stack
 
 OPTIONS = {
     "--base-url": "origin of the deployment, such as https://app.azurewebsites.net (without: a local stack)",

@@ -11,7 +11,7 @@ import httpx
 from tests.protocol.deployment import EVENT_SECONDS, HEALTH, Caller, quoted, version_of
 
 if TYPE_CHECKING:
-    from tests.e2e.stack import Stack
+    from localdev.testbed import Stack
 
 DETAILS = {
     "storage_reachable",

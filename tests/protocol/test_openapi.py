@@ -15,7 +15,7 @@ from shared.serving.openapi import document
 from tests.protocol.deployment import DOCUMENT, HEALTH, Caller, quoted
 
 if TYPE_CHECKING:
-    from tests.e2e.stack import Stack
+    from localdev.testbed import Stack
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 #: Waits and streams are as short as they can be set: most of the time of this test is theirs.

@@ -28,7 +28,7 @@ from tests.protocol.deployment import (
 )
 
 if TYPE_CHECKING:
-    from tests.e2e.stack import Stack
+    from localdev.testbed import Stack
 
 #: A wait that is waited out, and the part of it that the server may leave out.
 WAIT = 1.0

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from localdev.testbed import STATUS, STREAM, Stack, eventually
 from tests.e2e.issuer import running_issuer, token
-from tests.e2e.stack import STATUS, STREAM, Stack, eventually
 from tests.leaks.secrets import found, masked, secret
 
 FUNCTION_KEY = secret("a function key", "function-key-that-is-secret")

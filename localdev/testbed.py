@@ -1,0 +1,262 @@
+"""The whole thing as processes: Azurite, the event bridge, one or more functions hosts; and what asks them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+from azure.data.tables import TableClient, UpdateMode
+from azure.storage.blob import BlobServiceClient, ContainerClient
+
+from localdev.azurite import Azurite
+from localdev.ports import free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+ROOT = Path(__file__).parents[1]
+STATUS = "/api/cases/storage/status"
+STREAM = "/api/cases/storage/status/stream"
+FOLDERS = ("queued", "input", "output")
+READY_SECONDS = 60
+#: Only reconciliations that a test asks for.
+NEVER = "0 0 0 29 2 *"
+
+
+class Program:
+    """A child process that says ``ready`` on its standard output.
+
+    Args:
+        arguments: The command.
+        log: Where its output goes.
+        environ: Its environment.
+    """
+
+    def __init__(self, arguments: list[str], log: Path, environ: dict[str, str]) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(arguments, cwd=ROOT, stdout=output, stderr=output, env=environ)
+        self._seen_before = log.stat().st_size if log.exists() else 0
+
+    def wait_ready(self, is_ready: Callable[[], bool]) -> Self:
+        """Wait until it serves; a program that ends instead is an error with its output."""
+        deadline = time.monotonic() + READY_SECONDS
+        while not is_ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise AssertionError(f"{self.process.args!r} did not get ready:\n{self.log.read_text()[-4000:]}")
+            time.sleep(0.02)
+        return self
+
+    def stop(self) -> int:
+        """End it as an operator would, and wait."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            return self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait(15)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(15)
+
+
+class Stack:
+    """One storage account with its bridge and functions hosts.
+
+    Args:
+        folder: For data and logs.
+        environ: Settings of the app.
+
+    Attributes:
+        digest_key: The secret in the tally, "" until it was read.
+    """
+
+    def __init__(self, folder: Path, **environ: str) -> None:
+        self.folder = folder
+        self.azurite = Azurite(location=folder / "azurite")
+        self.bridge_port, self.host_port, self.second_host_port = free_ports(3)
+        self.host_url = f"http://127.0.0.1:{self.host_port}"
+        self.bridge_url = f"http://127.0.0.1:{self.bridge_port}"
+        self.environ = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("STORAGE", "AUTH_", "JWT_"))},
+            "STORAGE": self.azurite.connection_string,
+            "AzureWebJobsStorage": self.azurite.connection_string,
+            "FUNCTIONS_WORKER_RUNTIME": "python",
+            "RECONCILE_SCHEDULE": NEVER,
+            **environ,
+        }
+        self.programs: list[Program] = []
+        self.digest_key = ""
+
+    @property
+    def webhook(self) -> str:
+        """Where Event Grid delivers."""
+        return f"{self.host_url}/runtime/webhooks/EventGrid?functionName=on_blob_event"
+
+    def start_host(self, port: int | None = None, *options: str, answers: int = 200, **environ: str) -> Program:
+        """Start a functions host (the bundled one, or Core Tools with FUNCTIONS_HOST=func) until health answers."""
+        port = port or self.host_port
+        if os.environ.get("FUNCTIONS_HOST") == "func":
+            command = [shutil.which("func") or "func", "start", "--port", str(port)]
+        else:
+            command = [sys.executable, "-m", "localdev.host", str(ROOT), "--port", str(port), *options]
+        program = Program(command, self.folder / f"host-{port}.log", {**self.environ, **environ})
+        self.programs.append(program)
+        return program.wait_ready(lambda: _answers(f"http://127.0.0.1:{port}/api/health", answers))
+
+    def start_bridge(self, *options: str) -> Program:
+        """Start the bridge between the storage clients and Azurite."""
+        command = [sys.executable, "-m", "localdev.bridge", "--port", str(self.bridge_port)]
+        command += ["--azurite", self.azurite.blob_url, "--function-url", self.webhook]
+        command += ["--journal", str(self.folder / "bridge.sqlite"), *options]
+        program = Program(command, self.folder / "bridge.log", self.environ)
+        self.programs.append(program)
+        return program.wait_ready(lambda: _answers(f"{self.bridge_url}/__bridge__/stats", 200))
+
+    def blobs(self, **options: Any) -> BlobServiceClient:
+        """Return the storage SDK, through the bridge."""
+        address = self.azurite.connection_string_through(self.bridge_url)
+        return BlobServiceClient.from_connection_string(address, **options)
+
+    def direct_blobs(self) -> BlobServiceClient:
+        """Return the storage SDK behind the bridge's back: what it does raises no events."""
+        return BlobServiceClient.from_connection_string(self.azurite.connection_string)
+
+    def listed(self) -> tuple[int, ...]:
+        """Return how many images the containers really hold."""
+        service = self.direct_blobs()
+        return tuple(
+            sum(name.endswith(".jpg") for name in service.get_container_client(folder).list_blob_names())
+            for folder in FOLDERS
+        )
+
+    def newest_blob(self) -> float:
+        """Return when the youngest blob was written, in seconds since the epoch."""
+        service = self.direct_blobs()
+        found = (blob for folder in FOLDERS for blob in service.get_container_client(folder).list_blobs())
+        return max((blob.last_modified.timestamp() for blob in found), default=0.0)
+
+    def bridge_stats(self) -> dict[str, int]:
+        """Return what the bridge has done, and has left to do."""
+        found: dict[str, int] = httpx.get(f"{self.bridge_url}/__bridge__/stats", timeout=10).json()
+        return found
+
+    def age(self) -> None:
+        """Let the (empty) ledger be an hour old: events of its first seconds are looked at instead of ordered."""
+        with TableClient.from_connection_string(self.azurite.connection_string, "storagecounts") as table:
+            tally = table.get_entity("g1", "!tally")
+            self.digest_key = str(tally["digest_key"])
+            tally["known_since"] = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+            table.update_entity(tally, mode=UpdateMode.REPLACE)
+
+    def close(self) -> None:
+        """End everything that was started."""
+        for program in reversed(self.programs):
+            program.stop()
+        self.azurite.close()
+
+
+@contextlib.contextmanager
+def running_stack(folder: Path, *bridge_options: str, **environ: str) -> Iterator[Stack]:
+    """Run Azurite, bridge and one host, with the three containers made."""
+    stack = Stack(folder, **environ)
+    try:
+        stack.azurite.start_blocking()
+        for name in FOLDERS:
+            stack.direct_blobs().create_container(name)
+        stack.start_host()
+        stack.age()
+        stack.start_bridge(*bridge_options)
+        yield stack
+    finally:
+        stack.close()
+
+
+class App:
+    """A phone: asks one functions host."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self.http = http
+
+    async def status(self, **headers: str) -> httpx.Response:
+        """Ask at once."""
+        return await self.http.get(STATUS, headers=headers)
+
+    async def tolerant_status(self) -> int:
+        """Ask at once; return the status, or 0 when nobody answered."""
+        try:
+            return (await self.status()).status_code
+        except httpx.HTTPError:
+            return 0
+
+    async def held(self, etag: str, wait_seconds: float) -> httpx.Response:
+        """Ask to be answered when the version is another."""
+        return await self.http.get(STATUS, params={"wait": f"{wait_seconds:g}"}, headers={"If-None-Match": etag})
+
+    async def counts(self) -> tuple[int, ...]:
+        """Return the three counts."""
+        return counts_of(await self.status())
+
+    async def wait_for_ready(self, seconds: float = 30) -> None:
+        """Wait until the counts are known."""
+
+        async def is_known() -> bool:
+            return (await self.status()).status_code == 200
+
+        await eventually(is_known, seconds)
+
+    async def wait_for(self, wanted: tuple[int, ...], seconds: float = 30) -> None:
+        """Follow the counts by long poll until they are what is wanted; 503 is for a moment."""
+        await self.wait_for_ready(seconds)
+        response = await self.status()
+        deadline = time.monotonic() + seconds
+        while (found := counts_of(response)) != wanted:
+            left = deadline - time.monotonic()
+            assert left > 0, f"counts are {found}, not {wanted}"
+            held = await self.held(response.headers["etag"], min(left, 5))
+            response = held if held.status_code == 200 else response
+
+
+def counts_of(response: httpx.Response) -> tuple[int, ...]:
+    """Return queued, input and output of an answer."""
+    assert response.status_code == 200, response.text
+    data = response.json()["data"]
+    return data["queued_count"], data["input_count"], data["output_count"]
+
+
+def plus(counts: tuple[int, ...], *delta: int) -> tuple[int, ...]:
+    """Add per folder."""
+    return tuple(count + change for count, change in zip(counts, delta, strict=True))
+
+
+def container(stack: Stack, name: str) -> ContainerClient:
+    """Return a container through the bridge."""
+    return stack.blobs().get_container_client(name)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+
+def _answers(url: str, status: int) -> bool:
+    try:
+        return httpx.get(url, timeout=5).status_code == status
+    except httpx.HTTPError:
+        return False
