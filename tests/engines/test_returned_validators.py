@@ -43,12 +43,12 @@ class Served:
         self.world = world
         self.clock = virtual_time.VirtualClock()
         self.watch = Watch(Counts(world.table, FINGERPRINT, self.clock), self.clock, INTERVAL_SECONDS)
-        self.services: Any = SimpleNamespace(
+        self.api: Any = SimpleNamespace(
             watch=self.watch,
             clock=self.clock,
             random=Random(1),
             answers=LatestAnswers(),
-            settings=SimpleNamespace(max_wait_seconds=60.0),
+            max_wait_seconds=60.0,
         )
 
     async def get(self, query: str = "", **headers: str) -> Any:
@@ -61,7 +61,7 @@ class Served:
             receive=lambda: None,
         )
         await asyncio.sleep(TRIP_SECONDS)
-        return await endpoints.status(self.services, request)
+        return await endpoints.status(self.api, request)
 
     async def change(self) -> str:
         """Change a count now; return the version."""
