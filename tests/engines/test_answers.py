@@ -119,6 +119,18 @@ async def test_a_slow_reader_gets_the_newest_state_and_no_backlog(world: World, 
     watch.close()
 
 
+async def test_a_stream_that_is_over_says_so(connection: Connection) -> None:
+    """Its last message has no body, and nothing follows: the server can close the answer, and keep the connection."""
+
+    async def frames() -> AsyncGenerator[bytes]:
+        yield b": keep-alive\n\n"
+
+    await EventStream(frames(), {}, 60)({}, None, connection.send)
+    *_, frame, end = connection.sent
+    assert frame == {"type": "http.response.body", "body": b": keep-alive\n\n", "more_body": True}
+    assert end == {"type": "http.response.body", "body": b""}
+
+
 async def test_a_client_that_stopped_reading_is_given_up(connection: Connection) -> None:
     """A stream ends in bounded time whatever its client does, and its generator is closed."""
     closed = asyncio.Event()

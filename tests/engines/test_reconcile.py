@@ -11,6 +11,7 @@ from shared.errors import CountsNotReady, OutcomeUnknown, Refused, Rejected
 from shared.model.ledger import row_key
 from shared.model.ports import Page, Write
 from shared.reconciling.report import Progress
+from shared.writing.cache import Remembered
 from shared.writing.tally_row import PARTITION
 from tests.fakes.world import World
 
@@ -221,6 +222,27 @@ async def test_a_deletion_during_the_pass_is_left_to_its_event(world: World) -> 
     report = await world.process.reconciler.run()
     assert (report.added, report.removed) == ({"output": 1}, {})
     assert world.stored_tally().sums == world.truth()
+
+
+@pytest.mark.parametrize("happens", ["its event comes", "its row is deleted by hand"])
+async def test_what_is_settled_before_its_look_is_not_looked_at(world: World, happens: str) -> None:
+    """A name that no listing has any more: when its row is read for the look, it says so itself, or is gone."""
+    await world.process.delivery.take(world.blobs.put("queued/gone.jpg"))
+    world.clock.advance(60)
+    event = world.blobs.delete("queued/gone.jpg")
+    process = world.new_process()
+    read_row = process.writer.read_row
+
+    async def after_that(path: str) -> Remembered:
+        if happens == "its event comes":
+            await world.process.delivery.take(event)
+        else:
+            del world.table.state.partitions[PARTITION][row_key(path)]
+        return await read_row(path)
+
+    process.writer.read_row = after_that  # type: ignore[method-assign]
+    report = await process.reconciler.run(full=True)
+    assert (report.finished, report.looks, report.removed) == (True, 0, {})
 
 
 async def test_i4_a_vanished_container_is_reported(world: World) -> None:

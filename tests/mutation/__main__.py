@@ -36,7 +36,7 @@ from tests.mutation.forking import forked
 from tests.mutation.running import ROOT, Part, listen_to, path_of, try_out
 
 #: What only connects, describes or measures the app; everything else of ``shared`` is changed.
-LEFT_OUT = {"errors", "services", "azure.topic", "model.ports", "model.schedule", "serving.openapi"}
+LEFT_OUT = {"errors", "services", "azure.clients", "azure.topic", "model.ports", "model.schedule", "serving.openapi"}
 ROOMS_LEFT_OUT = ("settings.", "process.")
 EXPLAINED = Path(__file__).with_name("equivalent.toml")
 KEPT = ROOT / ".local" / "mutate"
