@@ -8,9 +8,11 @@ import { createTokenBucket, DEFAULT_INTERVAL_MS, networkIntervalMs, type TakeTok
 import type { Reading } from './protocol.js';
 import { runSession } from './session.js';
 import { pageActivity, pageNetwork } from './signals.js';
+import { checkOptions, toAddress } from './options.js';
 import { initialSnapshot, reduceSnapshot, type SnapshotEvent } from './snapshot.js';
 import type { Memory } from './transports/exchange.js';
 import type {
+  Clock,
   ConnectionState,
   StatusClient,
   StatusClientOptions,
@@ -24,24 +26,30 @@ const DEFAULT_WAIT_SECONDS = 25;
 /**
  * Makes a client. Nothing is sent before the first listener, and nothing after the last.
  *
+ * @throws TypeError that names the option, when one is nonsense.
  * @example
  * const client = createStatusClient({ baseUrl: 'https://example.com/api', getToken: () => token });
  * const stop = client.subscribe(({ queued, processing, completed }) => console.log(queued, processing, completed));
  */
 export function createStatusClient(options: StatusClientOptions): StatusClient {
+  checkOptions(options);
+  if (typeof options.baseUrl !== 'function') toAddress(options.baseUrl);
   return new Client(options);
 }
 
-const nothing = (): void => undefined;
-
 class Client implements StatusClient {
-  private readonly clock;
+  private readonly clock: Clock;
   private readonly http: Http;
   private readonly takeToken: TakeToken;
   private readonly conditions: Conditions;
   private readonly listeners: Listeners;
   private readonly watchers = new Set<() => void>();
-  private readonly memory: Memory = { reading: null, viaQuery: false, lostValidators: 0 };
+  private readonly memory: Memory = {
+    id: Math.random().toString(36).slice(2),
+    reading: null,
+    viaQuery: false,
+    lostValidators: 0,
+  };
   private readonly wanted: Transport;
   private streamAgainAt = Number.NEGATIVE_INFINITY;
   private snapshot: StatusSnapshot;
@@ -53,10 +61,11 @@ class Client implements StatusClient {
   private lastSession: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: StatusClientOptions) {
-    const { transport = 'auto', activity = pageActivity(), network = pageNetwork(), clock = systemClock } = options;
-    this.clock = clock;
-    this.http = createHttp(options, clock);
-    this.takeToken = createTokenBucket(clock.now());
+    const { activity = pageActivity(), network = pageNetwork() } = options;
+    const transport = options.transport ?? 'auto';
+    this.clock = options.clock ?? systemClock;
+    this.http = createHttp(options, this.clock, () => this.reset());
+    this.takeToken = createTokenBucket(this.clock.now());
     this.conditions = new Conditions(activity, network, (change) => this.onCondition(change));
     this.listeners = new Listeners(options.onError ?? ((error) => console.error(error)));
     this.wanted = transport === 'auto' ? (globalThis.document ? 'sse' : 'long-poll') : transport;
@@ -74,8 +83,9 @@ class Client implements StatusClient {
   }
 
   readonly subscribe: StatusClient['subscribe'] = (listener, options) => {
-    if (this.closed) return nothing;
+    if (options) checkOptions(options);
     const remove = this.listeners.add(listener, options);
+    this.closed = false;
     this.update();
     queueMicrotask(() => {
       if (this.snapshot.state === 'live' && this.memory.reading) this.listeners.tell(this.memory.reading);
@@ -87,9 +97,9 @@ class Client implements StatusClient {
   };
 
   readonly watch: StatusClient['watch'] = (onChange) => {
-    if (this.closed) return nothing;
     const watcher = (): void => onChange();
     this.watchers.add(watcher);
+    this.closed = false;
     this.update();
     return () => {
       this.watchers.delete(watcher);
@@ -103,6 +113,15 @@ class Client implements StatusClient {
     this.restartOnNewPath();
   };
 
+  readonly reset = (): void => {
+    this.memory.reading = null;
+    this.listeners.forget();
+    this.abort();
+    this.dispatch({ type: 'cleared' });
+    this.refresh();
+  };
+
+  /** Not for good: React's StrictMode closes in a simulated unmount what it mounts again at once. */
   readonly close = (): void => {
     this.closed = true;
     this.listeners.clear();

@@ -6,10 +6,19 @@
  * - `http`: a status that may pass (404 of a cold app, 429, 5xx). Retried.
  * - `protocol`: an answer that is not this API's (a captive portal, a broken proxy). Retried.
  * - `token`: `getToken` threw. Retried.
+ * - `config`: `baseUrl` or `headers` threw, or gave what cannot be used; nothing was sent. Retried.
  * - `unauthorized`: 401 or 403. Waits for another token.
  * - `rejected`: 400 or 405. Not retried: check `baseUrl` and the versions of both sides.
  */
-export type StatusErrorCode = 'network' | 'timeout' | 'http' | 'protocol' | 'token' | 'unauthorized' | 'rejected';
+export type StatusErrorCode =
+  | 'network'
+  | 'timeout'
+  | 'http'
+  | 'protocol'
+  | 'token'
+  | 'config'
+  | 'unauthorized'
+  | 'rejected';
 
 export class StatusError extends Error {
   override readonly name = 'StatusError';

@@ -59,6 +59,8 @@ export interface SubscribeOptions {
    * The smallest among a client's listeners counts. Wins over the network's interval.
    */
   readonly intervalMs?: number | undefined;
+  /** Calls the listener with every answer, also when nothing has changed. Default `false`. */
+  readonly everyAnswer?: boolean | undefined;
 }
 
 /** Tells whether the app is in use. Calls back at once when it already knows, then at each change. */
@@ -82,11 +84,18 @@ export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
 
 export type Awaitable<T> = T | Promise<T>;
 
+export type RequestHeaders = Readonly<Record<string, string>>;
+
 export interface StatusClientOptions {
   /** Where the API lives, up to and without `/cases/storage/status`. A function is asked before each request. */
-  readonly baseUrl: string | (() => string);
-  /** Bearer token, asked for before each request. `null` sends none. */
+  readonly baseUrl: string | (() => Awaitable<string>);
+  /**
+   * Bearer token, asked for before each request and again at its answer. `null` sends none; `null` after a token is a
+   * sign-out, which clears the numbers.
+   */
   readonly getToken?: (() => Awaitable<string | null | undefined>) | undefined;
+  /** Sent with each request, such as `x-functions-key`. A function is asked before each request. */
+  readonly headers?: RequestHeaders | (() => Awaitable<RequestHeaders>) | undefined;
   /** Default `auto`: SSE in a browser, long poll elsewhere. */
   readonly transport?: 'auto' | Transport | undefined;
   /** Default: the global `fetch`, looked up at each request. */
@@ -126,6 +135,8 @@ export interface StatusClient {
   readonly version: string | null;
   /** Tries again now: forgets backoff, a refused token, a rejection and a transport fallback. */
   refresh(this: void): void;
-  /** Stops for good and lets go of every listener. */
+  /** Another account: drops what is held, clears the numbers, and asks again. */
+  reset(this: void): void;
+  /** Stops and lets go of every listener. Whoever subscribes or watches after that opens the client again. */
   close(this: void): void;
 }

@@ -6,6 +6,8 @@ import type { Clock } from '../types.js';
 /** What outlives a request. */
 export interface Memory {
   reading: Reading | null;
+  /** Names the client in addresses that a browser would otherwise share between windows. */
+  readonly id: string;
   /** The path loses request headers: validator and wait travel in the query (`?since=`, `?wait=`). */
   viaQuery: boolean;
   /** Answers in a row that look as if the validator had not arrived. */

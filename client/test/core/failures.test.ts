@@ -126,6 +126,22 @@ describe('answers', () => {
     expect(wire.sent.length).toBe(2);
   });
 
+  it.each([
+    ['by the answer’s own Date', 'Wed, 21 Oct 2015 07:28:00 GMT', 20_000],
+    ['by our clock where it has none', undefined, 5 * MINUTE],
+    ['by our clock where it has a broken one', 'yesterday', 5 * MINUTE],
+  ])('Retry-After as a date is read %s', async (_, date, expectedMs) => {
+    vi.spyOn(Date, 'now').mockReturnValue(Date.UTC(2001, 0, 1)); // a phone whose clock is years off
+    const { clock, wire, start } = createRig({ random: () => 0 });
+    const headers = { 'retry-after': 'Wed, 21 Oct 2015 07:28:20 GMT', ...(date && { date }) };
+    wire.fault = () => problem(503, 'Closed', headers);
+    await start();
+    await clock.advance(expectedMs - 1);
+    expect(wire.sent.length).toBe(1);
+    await clock.advance(1);
+    expect(wire.sent.length).toBe(2);
+  });
+
   it('counts that are not known yet are not zeros', async () => {
     const { clock, service, client, heard, start } = createRig();
     service.ready = false;
