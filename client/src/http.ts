@@ -1,15 +1,19 @@
 /** Requests with a bearer token and a time limit. The only module that calls `fetch`. */
+import { ask } from './app-code.js';
 import { Deadline } from './clock.js';
-import { StatusError, toStatusError } from './errors.js';
+import { StatusError, type StatusErrorCode, toStatusError } from './errors.js';
 import { httpError } from './protocol.js';
 import type { Clock, StatusClientOptions } from './types.js';
+
+/** For `getToken` and `baseUrl`: a token that has to be fetched itself takes its time. */
+const ASK_LIMIT_MS = 30_000;
 
 export type HttpOptions = Pick<StatusClientOptions, 'baseUrl' | 'getToken' | 'fetch'>;
 
 export interface Call {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Until the handler is done; the handler may start it over with `deadline.arm`. */
+  /** From sending until the handler is done; the handler may start it over with `deadline.arm`. */
   readonly limitMs: number;
   readonly signal: AbortSignal;
 }
@@ -27,26 +31,25 @@ export function createHttp(options: HttpOptions, clock: Clock): Http {
   let refused: unknown = NOT_REFUSED;
 
   async function currentToken(): Promise<string | null> {
-    let token: string | null;
-    try {
-      token = (await options.getToken?.()) || null;
-    } catch (cause) {
-      throw new StatusError('token', 'getToken failed.', cause);
-    }
+    const token = (await ask(() => options.getToken?.(), 'token', 'getToken')) || null;
     if (token === refused) throw new StatusError('unauthorized', 'Waiting for another token.');
     return token;
   }
 
-  async function send(call: Call, deadline: Deadline): Promise<Response> {
-    const token = await currentToken();
-    // A token may take its time; a `fetch` that ignores its signal must not go out for someone who has left.
-    if (deadline.signal.aborted) throw new Error('aborted');
+  function currentUrl(path: string): Promise<string> {
+    const { baseUrl } = options;
+    const join = async (): Promise<string> => {
+      const root = await (typeof baseUrl === 'function' ? baseUrl() : baseUrl);
+      return root.replace(/\/+$/, '') + path;
+    };
+    return ask(join, 'config', 'baseUrl');
+  }
+
+  async function send(url: string, token: string | null, call: Call, signal: AbortSignal): Promise<Response> {
     const headers: Record<string, string> = { ...call.headers };
     if (token) headers.Authorization = `Bearer ${token}`;
-    const baseUrl = typeof options.baseUrl === 'function' ? options.baseUrl() : options.baseUrl;
-    const url = baseUrl.replace(/\/+$/, '') + call.path;
     // `cache` stays unset: React Native's polyfill would add `_=timestamp` to the address.
-    const response = await (options.fetch ?? globalThis.fetch)(url, { headers, signal: deadline.signal });
+    const response = await (options.fetch ?? globalThis.fetch)(url, { headers, signal });
     if (response.status === 401 || response.status === 403) refused = token;
     if (response.status !== 200 && response.status !== 304) {
       throw httpError(response.status, response.headers.get('Retry-After'), Date.now());
@@ -57,11 +60,21 @@ export function createHttp(options: HttpOptions, clock: Clock): Http {
   return {
     async get(call, handle) {
       const deadline = new Deadline(call.signal, clock);
-      deadline.arm(call.limitMs);
+      let late: StatusErrorCode = 'token';
+      const work = async (): ReturnType<typeof handle> => {
+        const token = await currentToken();
+        const url = await currentUrl(call.path);
+        // That may have taken its time; a `fetch` that ignores its signal must not go out for someone who has left.
+        if (deadline.signal.aborted) throw new Error('aborted');
+        late = 'timeout';
+        deadline.arm(call.limitMs);
+        return handle(await send(url, token, call, deadline.signal), deadline);
+      };
+      deadline.arm(ASK_LIMIT_MS);
       try {
-        return await deadline.race(send(call, deadline).then((response) => handle(response, deadline)));
+        return await deadline.race(work());
       } catch (thrown) {
-        if (deadline.expired) throw new StatusError('timeout', 'No answer in time.', thrown);
+        if (deadline.expired) throw new StatusError(late, 'No answer in time.', thrown);
         throw toStatusError(thrown);
       } finally {
         deadline.dispose();

@@ -84,7 +84,7 @@ export type Awaitable<T> = T | Promise<T>;
 
 export interface StatusClientOptions {
   /** Where the API lives, up to and without `/cases/storage/status`. A function is asked before each request. */
-  readonly baseUrl: string | (() => string);
+  readonly baseUrl: string | (() => Awaitable<string>);
   /** Bearer token, asked for before each request. `null` sends none. */
   readonly getToken?: (() => Awaitable<string | null | undefined>) | undefined;
   /** Default `auto`: SSE in a browser, long poll elsewhere. */
@@ -99,7 +99,10 @@ export interface StatusClientOptions {
   readonly activity?: ActivitySource | null | undefined;
   /** Default: `online`/`offline` events in a browser, always online elsewhere. `null`: always online. */
   readonly network?: NetworkSource | null | undefined;
-  /** Called with every failure, also those that are retried. For logs; the snapshot carries the last one. */
+  /**
+   * Called with every failure, also those that are retried, and with what other callbacks throw. For logs; the
+   * snapshot carries the last failure.
+   */
   readonly onError?: ((error: unknown) => void) | undefined;
   /** Default: the system's. Tests inject their own. */
   readonly clock?: Clock | undefined;
