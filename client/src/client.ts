@@ -1,4 +1,5 @@
 /** The client: decides when a session runs, remembers what it said, tells the listeners. */
+import { guard, logError } from './app-code.js';
 import { systemClock } from './clock.js';
 import { type ConditionChange, Conditions } from './conditions.js';
 import type { StatusError } from './errors.js';
@@ -63,11 +64,12 @@ class Client implements StatusClient {
   constructor(private readonly options: StatusClientOptions) {
     const { activity = pageActivity(), network = pageNetwork() } = options;
     const transport = options.transport ?? 'auto';
+    const report = (thrown: unknown): void => this.report(thrown);
     this.clock = options.clock ?? systemClock;
     this.http = createHttp(options, this.clock, () => this.reset());
     this.takeToken = createTokenBucket(this.clock.now());
-    this.conditions = new Conditions(activity, network, (change) => this.onCondition(change));
-    this.listeners = new Listeners(options.onError ?? ((error) => console.error(error)));
+    this.conditions = new Conditions(activity, network, (change) => this.onCondition(change), report);
+    this.listeners = new Listeners(report);
     this.wanted = transport === 'auto' ? (globalThis.document ? 'sse' : 'long-poll') : transport;
     this.snapshot = initialSnapshot(this.wanted);
   }
@@ -233,13 +235,21 @@ class Client implements StatusClient {
     } else {
       this.dispatch({ type: 'failed', error });
     }
-    this.options.onError?.(error);
+    if (this.options.onError) this.report(error);
+  }
+
+  /** Tells the app, or else the console, what its own code threw. */
+  private report(thrown: unknown): void {
+    const { onError = logError } = this.options;
+    guard(() => onError(thrown), logError);
   }
 
   private dispatch(event: SnapshotEvent): void {
     const next = reduceSnapshot(this.snapshot, event);
     if (next === this.snapshot) return;
     this.snapshot = next;
-    for (const watcher of [...this.watchers]) watcher();
+    for (const watcher of [...this.watchers]) {
+      if (this.watchers.has(watcher)) guard(watcher, (thrown) => this.report(thrown));
+    }
   }
 }

@@ -5,7 +5,7 @@
  * - `timeout`: no answer in time. Retried.
  * - `http`: a status that may pass (404 of a cold app, 429, 5xx). Retried.
  * - `protocol`: an answer that is not this API's (a captive portal, a broken proxy). Retried.
- * - `token`: `getToken` threw. Retried.
+ * - `token`: `getToken` threw or took too long. Retried.
  * - `config`: `baseUrl` or `headers` threw, or gave what cannot be used; nothing was sent. Retried.
  * - `unauthorized`: 401 or 403. Waits for another token.
  * - `rejected`: 400 or 405. Not retried: check `baseUrl` and the versions of both sides.
@@ -39,6 +39,7 @@ export class StatusError extends Error {
 /** Any thrown value as a StatusError. */
 export function toStatusError(thrown: unknown): StatusError {
   if (thrown instanceof StatusError) return thrown;
-  const detail = thrown instanceof Error ? thrown.message : String(thrown);
-  return new StatusError('network', `No answer: ${detail}`, thrown);
+  // Not everything that can be thrown can be made a string of.
+  const detail = thrown instanceof Error ? `: ${thrown.message}` : '';
+  return new StatusError('network', `No answer${detail}.`, thrown);
 }

@@ -1,17 +1,22 @@
 /** Requests with a bearer token and a time limit. The only module that calls `fetch`. */
+import { ask } from './app-code.js';
 import { Deadline } from './clock.js';
-import { StatusError, toStatusError } from './errors.js';
-import { isHeaders, toAddress } from './options.js';
+import { StatusError, type StatusErrorCode, toStatusError } from './errors.js';
+import { toAddress, toHeaders } from './options.js';
 import { httpError } from './protocol.js';
-import type { Clock, StatusClientOptions } from './types.js';
+import type { Awaitable, Clock, RequestHeaders, StatusClientOptions } from './types.js';
+
+/** For `getToken`, `baseUrl` and `headers`: a token that has to be fetched itself takes its time. */
+const ASK_LIMIT_MS = 30_000;
+/** An answer that comes as soon as this after its token is for whoever has just been asked for. */
+const FRESH_MS = 100;
 
 export type HttpOptions = Pick<StatusClientOptions, 'baseUrl' | 'getToken' | 'headers' | 'fetch'>;
-type Headers = Record<string, string>;
 
 export interface Call {
   readonly path: string;
-  readonly headers: Readonly<Headers>;
-  /** Until the handler is done; the handler may start it over with `deadline.arm`. */
+  readonly headers: RequestHeaders;
+  /** From sending until the handler is done; the handler may start it over with `deadline.arm`. */
   readonly limitMs: number;
   readonly signal: AbortSignal;
 }
@@ -19,22 +24,25 @@ export interface Call {
 export interface Http {
   /** Sends a GET and hands the response to `handle`. Throws nothing but StatusError. */
   get<T>(call: Call, handle: (response: Response, deadline: Deadline) => Promise<T>): Promise<T>;
-  /** Asks for the token once more before something is made of an answer that may have been held for long. */
-  stillSignedIn(): Promise<void>;
+  /**
+   * Asks for the token once more before something is made of what was held: whoever has signed out meanwhile is shown
+   * nothing. Starts the limit over.
+   */
+  confirmToken(deadline: Deadline, limitMs: number): Promise<void>;
   /** Lets a token that was refused be tried again. */
   forgetRefusal(): void;
   /** Whether the last request left the page's origin. */
   readonly crossOrigin: boolean;
 }
 
-/** `more` under `own`: what this package sends itself cannot be replaced, in whatever case it is spelled. */
-function merge(more: Headers, own: Headers): Headers {
+/** `more` under `own`: what this package sends by itself cannot be replaced, in whatever case it is spelled. */
+function merge(more: RequestHeaders, own: RequestHeaders): RequestHeaders {
   const taken = Object.keys(own).map((name) => name.toLowerCase());
   const kept = Object.entries(more).filter(([name]) => !taken.includes(name.toLowerCase()));
   return { ...Object.fromEntries(kept), ...own };
 }
 
-/** In a browser: whether the page is of another origin, and a request header costs a preflight. */
+/** In a browser: whether that is another origin than the page's. */
 const isElsewhere = (address: string): boolean =>
   Boolean(globalThis.document) &&
   !address.startsWith('/') &&
@@ -43,54 +51,48 @@ const isElsewhere = (address: string): boolean =>
 /** By the server's own clock where it says the time: a phone's may be hours off. */
 const wallNowMs = ({ headers }: Response): number => Date.parse(headers.get('Date') ?? '') || Date.now();
 
+/** An option, or what its function says now. */
+const valueOf = <T>(option: T | (() => Awaitable<T>)): Awaitable<T> =>
+  typeof option === 'function' ? (option as () => Awaitable<T>)() : option;
+
 /** @param onSignOut Called when there was a token and there is none any more. */
 export function createHttp(options: HttpOptions, clock: Clock, onSignOut: () => void): Http {
   let token: string | null = null;
+  let askedAtMs = 0;
   let refused: string | null = null;
   let crossOrigin = false;
 
   async function askToken(): Promise<void> {
     const before = token;
-    try {
-      token = (await options.getToken?.()) || null;
-    } catch (cause) {
-      throw new StatusError('token', 'getToken failed.', cause);
-    }
+    token = (await ask(() => options.getToken?.(), 'token', 'getToken')) || null;
+    askedAtMs = clock.now();
     if (before && !token) onSignOut();
   }
 
-  async function stillSignedIn(): Promise<void> {
-    if (token) await askToken();
+  async function confirmToken(deadline: Deadline, limitMs: number): Promise<void> {
+    if (!token || clock.now() < askedAtMs + FRESH_MS) return;
+    deadline.arm(ASK_LIMIT_MS);
+    await deadline.race(askToken());
+    deadline.arm(limitMs);
   }
 
-  async function askOptions(): Promise<{ address: string; headers: Headers }> {
-    const { baseUrl, headers } = options;
-    try {
-      const address = toAddress(await (typeof baseUrl === 'function' ? baseUrl() : baseUrl));
-      const more = (await (typeof headers === 'function' ? headers() : headers)) ?? {};
-      if (!isHeaders(more)) throw new TypeError('The option headers is unusable.');
-      return { address, headers: more };
-    } catch (cause) {
-      throw new StatusError('config', `Nothing was sent. ${String(cause)}`, cause);
-    }
-  }
-
-  async function send(call: Call, deadline: Deadline): Promise<Response> {
+  async function askApp(): Promise<{ address: string; headers: RequestHeaders }> {
     await askToken();
-    const { address, headers: more } = await askOptions();
-    const credentials = JSON.stringify([token, more]);
-    if (credentials === refused) throw new StatusError('unauthorized', 'Waiting for another token.');
-    // A token may take its time; a `fetch` that ignores its signal must not go out for someone who has left.
-    if (deadline.signal.aborted) throw new Error('aborted');
-    const own: Headers = { ...call.headers };
-    if (token) own.Authorization = `Bearer ${token}`;
+    const address = await ask(async () => toAddress(await valueOf(options.baseUrl)), 'config', 'baseUrl');
+    const askHeaders = async (): Promise<RequestHeaders> => {
+      const headers = toHeaders((await valueOf(options.headers)) ?? {});
+      return token ? merge(headers, toHeaders({ Authorization: `Bearer ${token}` })) : headers;
+    };
+    return { address, headers: await ask(askHeaders, 'config', 'headers') };
+  }
+
+  async function send(call: Call, address: string, app: RequestHeaders, deadline: Deadline): Promise<Response> {
+    const init = { headers: merge(app, call.headers), signal: deadline.signal };
     crossOrigin = isElsewhere(address);
-    const init = { headers: merge(more, own), signal: deadline.signal };
     // `cache` stays unset: React Native's polyfill would add `_=timestamp` to the address.
     const response = await (options.fetch ?? globalThis.fetch)(address + call.path, init);
-    // What was held for somebody who has signed out meanwhile is for nobody.
-    await stillSignedIn();
-    if (response.status === 401 || response.status === 403) refused = credentials;
+    await confirmToken(deadline, call.limitMs);
+    if (response.status === 401 || response.status === 403) refused = JSON.stringify(app);
     if (response.status !== 200 && response.status !== 304) {
       throw httpError(response.status, response.headers.get('Retry-After'), wallNowMs(response));
     }
@@ -98,17 +100,27 @@ export function createHttp(options: HttpOptions, clock: Clock, onSignOut: () => 
   }
 
   return {
-    stillSignedIn,
+    confirmToken,
     get crossOrigin() {
       return crossOrigin;
     },
     async get(call, handle) {
       const deadline = new Deadline(call.signal, clock);
-      deadline.arm(call.limitMs);
+      let late: StatusErrorCode = 'token';
+      const work = async (): ReturnType<typeof handle> => {
+        const { address, headers } = await askApp();
+        if (JSON.stringify(headers) === refused) throw new StatusError('unauthorized', 'Waiting for another token.');
+        // That may have taken its time; a `fetch` that ignores its signal must not go out for someone who has left.
+        if (deadline.signal.aborted) throw new Error('aborted');
+        late = 'timeout';
+        deadline.arm(call.limitMs);
+        return handle(await send(call, address, headers, deadline), deadline);
+      };
+      deadline.arm(ASK_LIMIT_MS);
       try {
-        return await deadline.race(send(call, deadline).then((response) => handle(response, deadline)));
+        return await deadline.race(work());
       } catch (thrown) {
-        if (deadline.expired) throw new StatusError('timeout', 'No answer in time.', thrown);
+        if (deadline.expired) throw new StatusError(late, 'No answer in time.', thrown);
         throw toStatusError(thrown);
       } finally {
         deadline.dispose();

@@ -1,4 +1,5 @@
 /** Who listens, and what each has been told. */
+import { guard } from './app-code.js';
 import type { Reading } from './protocol.js';
 import type { StatusListener, SubscribeOptions, Unsubscribe } from './types.js';
 
@@ -11,7 +12,8 @@ interface Entry {
 export class Listeners {
   private readonly entries = new Set<Entry>();
 
-  constructor(private readonly onError: (error: unknown) => void) {}
+  /** @param report Takes what a listener throws. */
+  constructor(private readonly report: (thrown: unknown) => void) {}
 
   get size(): number {
     return this.entries.size;
@@ -35,11 +37,7 @@ export class Listeners {
       const isKnown = entry.told?.version === reading.version && !entry.options.everyAnswer;
       if (!this.entries.has(entry) || isKnown) continue;
       entry.told = reading;
-      try {
-        entry.listener(reading.status, { version: reading.validator });
-      } catch (error) {
-        this.onError(error);
-      }
+      guard(() => entry.listener(reading.status, { version: reading.validator }), this.report);
     }
   }
 

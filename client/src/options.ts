@@ -1,5 +1,5 @@
 /** Refuses nonsense by its option's name, before it spins, hangs, or carries a token to another host. Pure. */
-import type { StatusClientOptions } from './types.js';
+import type { RequestHeaders, StatusClientOptions } from './types.js';
 
 /** A timer with a longer delay fires at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -25,7 +25,7 @@ const ADDRESS =
   /^(https?:\/\/(?!(undefined|null)([:/]|$))(\[[\da-f:.]+]|[^\s/\\?#@:[\]]+)(:\d+)?(?![^/])|\/(?![/\\]))[^\s?#]*$/i;
 
 /** What HTTP can carry. `fetch` refuses the rest too, but quotes it in its error, be it a key or a token. */
-export const isHeaders: Check = (value) =>
+const isHeaders: Check = (value) =>
   Object(value) === value &&
   Object.entries(value as object).every(
     ([name, text]) =>
@@ -59,6 +59,11 @@ export function checkOptions(options: Readonly<Partial<Record<Option, unknown>>>
     const value = options[name] ?? null;
     if (value !== null && !isUsable(value)) refuse(name, value);
   }
+}
+
+/** What the option `headers` says. Throws a TypeError when it cannot be sent. */
+export function toHeaders(headers: unknown): RequestHeaders {
+  return isHeaders(headers) ? (headers as RequestHeaders) : refuse('headers', headers);
 }
 
 /** The address that `baseUrl` says, without slashes at its end. Throws a TypeError when it is none. */

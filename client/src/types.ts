@@ -108,7 +108,10 @@ export interface StatusClientOptions {
   readonly activity?: ActivitySource | null | undefined;
   /** Default: `online`/`offline` events in a browser, always online elsewhere. `null`: always online. */
   readonly network?: NetworkSource | null | undefined;
-  /** Called with every failure, also those that are retried. For logs; the snapshot carries the last one. */
+  /**
+   * Called with every failure, also those that are retried, and with what other callbacks throw. For logs; the
+   * snapshot carries the last failure.
+   */
   readonly onError?: ((error: unknown) => void) | undefined;
   /** Default: the system's. Tests inject their own. */
   readonly clock?: Clock | undefined;

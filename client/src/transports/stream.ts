@@ -65,7 +65,7 @@ async function readFrames(
   for (;;) {
     const { done, value } = await deadline.race(reader.read());
     if (done) break;
-    await deadline.race(exchange.http.stillSignedIn());
+    await exchange.http.confirmToken(deadline, STREAM_SILENCE_MS);
     parser.feed(decoder.decode(value, { stream: true }));
     if (progress.frames) deadline.arm(STREAM_SILENCE_MS);
   }

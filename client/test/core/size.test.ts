@@ -2,7 +2,14 @@ import { gzipSync } from 'node:zlib';
 import { build } from 'vite';
 import { describe, expect, it } from 'vitest';
 
-const KB = 1024;
+/** What the client was in its first form. */
+const FIRST_FORM = 6 * 1024;
+/** What was worth more than 100 bytes since. */
+const ADDED = {
+  'whatever a callback of the app does, the connection lives; getToken and baseUrl have a time limit': 220,
+};
+const LIMIT = Object.values(ADDED).reduce((sum, bytes) => sum + bytes, FIRST_FORM);
+
 const source = (file: string): string => new URL(`../../src/${file}`, import.meta.url).pathname;
 
 /** As an app bundles it: an ES module. */
@@ -25,9 +32,9 @@ async function bundledBytes(file: string): Promise<number> {
 }
 
 describe('minified and gzipped, with the one dependency', () => {
-  it('everything of the main entry is at most 6 KB: client, all transports, drop-in, adapters', async () => {
+  it('everything of the main entry: client, all transports, drop-in, adapters', async () => {
     const bytes = await bundledBytes('index.ts');
-    expect(bytes).toBeLessThanOrEqual(6 * KB);
-    expect(bytes).toBeGreaterThan(3 * KB);
+    expect(bytes).toBeLessThanOrEqual(LIMIT);
+    expect(bytes).toBeGreaterThan(FIRST_FORM / 2);
   });
 });
