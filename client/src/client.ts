@@ -12,6 +12,7 @@ import { pageActivity, pageNetwork } from './signals.js';
 import { checkOptions, toAddress } from './options.js';
 import { initialSnapshot, reduceSnapshot, type SnapshotEvent } from './snapshot.js';
 import type { Memory } from './transports/exchange.js';
+import { takeHeldConnection } from './windows.js';
 import type {
   Clock,
   ConnectionState,
@@ -53,6 +54,8 @@ class Client implements StatusClient {
   };
   private readonly wanted: Transport;
   private streamAgainAt = Number.NEGATIVE_INFINITY;
+  /** Whether a connection may be held open; else this is one window of too many, and polls. */
+  private mayHold = true;
   private snapshot: StatusSnapshot;
   private rejected: StatusError | null = null;
   private closed = false;
@@ -184,6 +187,7 @@ class Client implements StatusClient {
   }
 
   private run(signal: AbortSignal): Promise<void> {
+    this.mayHold = this.wanted === 'poll';
     return runSession({
       exchange: {
         http: this.http,
@@ -195,7 +199,10 @@ class Client implements StatusClient {
       },
       takeToken: this.takeToken,
       random: this.options.random ?? Math.random,
-      transport: () => this.transport(),
+      transport: async () => {
+        this.mayHold ||= await takeHeldConnection(signal);
+        return this.transport();
+      },
       intervalMs: () => this.intervalMs(),
       confirmations: () => this.confirmations,
       fail: (error) => this.fail(error),
@@ -206,6 +213,7 @@ class Client implements StatusClient {
   }
 
   private transport(): Transport {
+    if (!this.mayHold) return 'poll';
     return this.wanted === 'sse' && this.clock.now() < this.streamAgainAt ? 'long-poll' : this.wanted;
   }
 

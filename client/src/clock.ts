@@ -54,6 +54,7 @@ export class Deadline {
   /** Starts the limit over. */
   arm(limitMs: number): void {
     this.cancelTimer?.();
+    if (this.signal.aborted) return;
     this.cancelTimer = this.clock.schedule(() => {
       this.expired = true;
       this.end();

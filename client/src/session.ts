@@ -25,7 +25,7 @@ export interface Session {
   readonly takeToken: TakeToken;
   readonly random: () => number;
   /** Which transport to use now. */
-  readonly transport: () => Transport;
+  readonly transport: () => Promise<Transport>;
   readonly intervalMs: () => number;
   /** Counts successes, so that the session can tell whether an exchange that failed had worked first. */
   readonly confirmations: () => number;
@@ -93,7 +93,7 @@ export async function runSession(session: Session): Promise<void> {
 
   /** One exchange; returns how long to wait before the next. */
   async function once(): Promise<number> {
-    const transport = session.transport();
+    const transport = await session.transport();
     hold = holds(transport);
     const startedAt = clock.now();
     const before = confirmations();

@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
-import { build } from 'vite';
 import { describe, expect, it } from 'vitest';
+import { bundle } from '../support/bundle.js';
 
 /** What the client was in its first form. */
 const FIRST_FORM = 6 * 1024;
@@ -10,30 +10,11 @@ const ADDED = {
 };
 const LIMIT = Object.values(ADDED).reduce((sum, bytes) => sum + bytes, FIRST_FORM);
 
-const source = (file: string): string => new URL(`../../src/${file}`, import.meta.url).pathname;
-
-/** As an app bundles it: an ES module. */
-async function bundledBytes(file: string): Promise<number> {
-  const result = await build({
-    configFile: false,
-    logLevel: 'silent',
-    build: {
-      write: false,
-      minify: true,
-      modulePreload: false,
-      target: 'es2022',
-      rolldownOptions: { input: source(file), preserveEntrySignatures: 'strict' },
-    },
-  });
-  const outputs = [result].flat().flatMap((bundle) => ('output' in bundle ? bundle.output : []));
-  const code = outputs.map((chunk) => ('code' in chunk ? chunk.code : '')).join('');
-  expect(code).toContain('status_update');
-  return gzipSync(code, { level: 9 }).length;
-}
-
 describe('minified and gzipped, with the one dependency', () => {
   it('everything of the main entry: client, all transports, drop-in, adapters', async () => {
-    const bytes = await bundledBytes('index.ts');
+    const code = await bundle('index.ts');
+    expect(code).toContain('status_update');
+    const bytes = gzipSync(code, { level: 9 }).length;
     expect(bytes).toBeLessThanOrEqual(LIMIT);
     expect(bytes).toBeGreaterThan(FIRST_FORM / 2);
   });
