@@ -17,16 +17,19 @@ export async function takeHeldConnection(signal: AbortSignal): Promise<boolean> 
 }
 
 function takeLock(locks: LockManager, name: string, signal: AbortSignal): Promise<boolean> {
-  const released = new Promise<void>((release) => {
-    signal.addEventListener('abort', () => release());
-    if (signal.aborted) release();
-  });
   return new Promise((resolve) => {
     const hold = (lock: Lock | null): Promise<void> | null => {
       resolve(lock !== null);
-      return lock && released;
+      return lock && aborted(signal);
     };
     // Refused in a sandboxed frame, which has no origin to share anything in.
     locks.request(name, { ifAvailable: true }, hold).catch(() => resolve(true));
+  });
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve());
+    if (signal.aborted) resolve();
   });
 }
