@@ -46,7 +46,8 @@ class Client implements StatusClient {
   private readonly wanted: Transport;
   private streamAgainAt = Number.NEGATIVE_INFINITY;
   private snapshot: StatusSnapshot;
-  private rejected: StatusError | null = null;
+  /** The last refusal of a token. */
+  private refusal: StatusError | null = null;
   private closed = false;
   private confirmations = 0;
   private running: AbortController | null = null;
@@ -100,8 +101,6 @@ class Client implements StatusClient {
   };
 
   readonly refresh = (): void => {
-    this.rejected = null;
-    this.http.forgetRefusal();
     this.restartOnNewPath();
   };
 
@@ -116,12 +115,9 @@ class Client implements StatusClient {
   private update(): void {
     const wanted = !this.closed && this.listeners.size + this.watchers.size > 0;
     if (wanted) this.conditions.open();
-    else {
-      this.conditions.close();
-      this.rejected = null;
-    }
+    else this.conditions.close();
     const reason = this.stopReason(wanted);
-    if (reason) this.halt({ type: 'stopped', reason, ...(this.rejected && { error: this.rejected }) });
+    if (reason) this.halt({ type: 'stopped', reason });
     else if (!this.conditions.network.online) this.halt({ type: 'offline' });
     else if (!this.running) this.start();
   }
@@ -129,8 +125,7 @@ class Client implements StatusClient {
   private stopReason(wanted: boolean): StopReason | null {
     if (this.closed) return 'closed';
     if (!wanted) return 'idle';
-    if (!this.conditions.active) return 'background';
-    return this.rejected ? 'rejected' : null;
+    return this.conditions.active ? null : 'background';
   }
 
   private onCondition(change: ConditionChange): void {
@@ -159,6 +154,7 @@ class Client implements StatusClient {
   private start(): void {
     const controller = new AbortController();
     this.running = controller;
+    this.http.forgetRefusal();
     this.dispatch({ type: 'connecting', transport: this.transport() });
     // Not before the next microtask: subscribing and unsubscribing in one go (React's StrictMode) sends nothing.
     this.lastSession = this.lastSession.then(() => this.run(controller.signal));
@@ -208,15 +204,11 @@ class Client implements StatusClient {
   }
 
   private fail(error: StatusError): void {
-    if (error.code === 'rejected') {
-      this.rejected = error;
-      this.update();
-    } else if (error.code === 'unauthorized') {
-      this.dispatch({ type: 'stopped', reason: 'unauthorized', error });
-    } else {
-      this.dispatch({ type: 'failed', error });
-    }
-    if (this.options.onError) this.report(error);
+    const isUnauthorized = error.code === 'unauthorized';
+    this.dispatch(isUnauthorized ? { type: 'stopped', reason: 'unauthorized', error } : { type: 'failed', error });
+    // The same one again: its token has not changed, and nothing was sent.
+    if (this.options.onError && error !== this.refusal) this.report(error);
+    if (isUnauthorized) this.refusal = error;
   }
 
   /** Tells the app, or else the console, what its own code threw. */

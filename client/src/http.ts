@@ -2,6 +2,7 @@
 import { ask } from './app-code.js';
 import { Deadline } from './clock.js';
 import { StatusError, type StatusErrorCode, toStatusError } from './errors.js';
+import { retrySameTokenMs } from './pacing.js';
 import { httpError } from './protocol.js';
 import type { Clock, StatusClientOptions } from './types.js';
 
@@ -25,14 +26,32 @@ export interface Http {
   forgetRefusal(): void;
 }
 
-const NOT_REFUSED = Symbol('no token was refused');
+/** A token that was refused; `null` when that was a request without one. */
+interface Refusal {
+  readonly token: string | null;
+  readonly error: StatusError;
+  /** In a row, of this token. */
+  readonly count: number;
+  /** Until then nothing is sent with it. */
+  readonly retryAtMs: number;
+}
+
+/** The body is read only where it tells something: a portal's can be long. */
+async function readError(response: Response): Promise<StatusError> {
+  const { status, headers } = response;
+  const contentType = headers.get('Content-Type');
+  const tells = status === 401 || contentType?.includes('problem');
+  const body = tells ? await response.text().catch(() => '-') : '-';
+  const [challenge, retryAfter] = [headers.get('WWW-Authenticate'), headers.get('Retry-After')];
+  return httpError({ status, contentType, challenge, retryAfter, body }, Date.now());
+}
 
 export function createHttp(options: HttpOptions, clock: Clock): Http {
-  let refused: unknown = NOT_REFUSED;
+  let refusal: Refusal | null = null;
 
   async function currentToken(): Promise<string | null> {
     const token = (await ask(() => options.getToken?.(), 'token', 'getToken')) || null;
-    if (token === refused) throw new StatusError('unauthorized', 'Waiting for another token.');
+    if (refusal?.token === token && clock.now() < refusal.retryAtMs) throw refusal.error;
     return token;
   }
 
@@ -50,11 +69,16 @@ export function createHttp(options: HttpOptions, clock: Clock): Http {
     if (token) headers.Authorization = `Bearer ${token}`;
     // `cache` stays unset: React Native's polyfill would add `_=timestamp` to the address.
     const response = await (options.fetch ?? globalThis.fetch)(url, { headers, signal });
-    if (response.status === 401 || response.status === 403) refused = token;
-    if (response.status !== 200 && response.status !== 304) {
-      throw httpError(response.status, response.headers.get('Retry-After'), Date.now());
+    if (response.status === 200 || response.status === 304) {
+      refusal = null;
+      return response;
     }
-    return response;
+    const error = await readError(response);
+    if (error.code === 'unauthorized') {
+      const count = refusal?.token === token ? refusal.count + 1 : 0;
+      refusal = { token, error, count, retryAtMs: clock.now() + retrySameTokenMs(count) };
+    }
+    throw error;
   }
 
   return {
@@ -81,7 +105,7 @@ export function createHttp(options: HttpOptions, clock: Clock): Http {
       }
     },
     forgetRefusal() {
-      refused = NOT_REFUSED;
+      refusal = null;
     },
   };
 }

@@ -6,8 +6,7 @@
  *       ▲              │                                     │
  *       │              ├► failed ─► backoff (Retry-After) ───┤
  *       │              ├► unstreamable ─► long poll, at once ┤
- *       └──────────────┼─────────────────────────────────────┘
- *                      └► rejected ─► the end
+ *       └────────────────────────────────────────────────────┘
  * ```
  * One exchange at a time, always; after the signal aborts nothing is reported.
  */
@@ -38,7 +37,7 @@ function exchangeOnce({ exchange }: Session, transport: Transport, hold: boolean
   return transport === 'sse' ? followStream(exchange) : requestStatus(exchange, hold ? exchange.waitSeconds : 0);
 }
 
-/** Runs until `exchange.signal` aborts or the server rejects the request. Never rejects. */
+/** Runs until `exchange.signal` aborts. Never rejects. */
 export async function runSession(session: Session): Promise<void> {
   const { exchange, random, confirmations } = session;
   const { clock, signal } = exchange;
