@@ -11,6 +11,7 @@ import { runSession } from './session.js';
 import { pageActivity, pageNetwork } from './signals.js';
 import { initialSnapshot, reduceSnapshot, type SnapshotEvent } from './snapshot.js';
 import type { Memory } from './transports/exchange.js';
+import { Path } from './transports/path.js';
 import type {
   ConnectionState,
   StatusClient,
@@ -42,7 +43,7 @@ class Client implements StatusClient {
   private readonly conditions: Conditions;
   private readonly listeners: Listeners;
   private readonly watchers = new Set<() => void>();
-  private readonly memory: Memory = { reading: null, viaQuery: false, lostValidators: 0 };
+  private readonly memory: Memory = { reading: null, path: new Path() };
   private readonly wanted: Transport;
   private streamAgainAt = Number.NEGATIVE_INFINITY;
   private snapshot: StatusSnapshot;
@@ -135,7 +136,7 @@ class Client implements StatusClient {
 
   /** What was learnt about the old path, and a socket on it, are worth nothing. */
   private restartOnNewPath(): void {
-    this.memory.viaQuery = false;
+    this.memory.path = new Path();
     this.streamAgainAt = Number.NEGATIVE_INFINITY;
     this.abort();
     this.update();

@@ -126,3 +126,10 @@ export function httpError(answer: ErrorAnswer, wallNowMs: number): StatusError {
   const retryAfterMs = parseRetryAfter(answer.retryAfter, wallNowMs);
   return new StatusError(code, `${message} (${status}).`, undefined, status, retryAfterMs, problem);
 }
+
+/**
+ * Whether a held request that failed like this may have been cut by what stands between this client and the API: not
+ * when it is the API's own answer, and not when somebody asks for patience.
+ */
+export const mayBeCut = ({ code, httpStatus, problem, retryAfterMs }: StatusError): boolean =>
+  ['network', 'timeout', 'http', 'protocol'].includes(code) && problem === null && httpStatus !== 429 && !retryAfterMs;

@@ -20,7 +20,7 @@ function question(memory: Memory, waitSeconds: number): Question {
   const headers: Record<string, string> = { Accept: 'application/json' };
   const known = memory.reading?.validator;
   if (!known) return { path: STATUS_PATH, headers };
-  if (memory.viaQuery) {
+  if (memory.path.viaQuery) {
     const wait = waitSeconds ? `&wait=${waitSeconds}` : '';
     return { path: `${STATUS_PATH}?since=${encodeURIComponent(known)}${wait}`, headers };
   }
@@ -53,6 +53,7 @@ function noticeLostValidator(
 ): void {
   const early = elapsedMs < (waitSeconds * 1000) / 2;
   const lost = early && version !== undefined && version === memory.reading?.validator;
-  memory.lostValidators = lost ? memory.lostValidators + 1 : 0;
-  if (memory.lostValidators >= LOST_VALIDATORS) memory.viaQuery = true;
+  const { path } = memory;
+  path.lostValidators = lost ? path.lostValidators + 1 : 0;
+  if (path.lostValidators >= LOST_VALIDATORS) path.viaQuery = true;
 }
