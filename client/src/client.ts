@@ -12,6 +12,7 @@ import { pageActivity, pageNetwork } from './signals.js';
 import { checkOptions, toAddress } from './options.js';
 import { initialSnapshot, reduceSnapshot, type SnapshotEvent } from './snapshot.js';
 import type { Memory } from './transports/exchange.js';
+import { Path } from './transports/path.js';
 import { takeHeldConnection } from './windows.js';
 import type {
   Clock,
@@ -46,18 +47,14 @@ class Client implements StatusClient {
   private readonly conditions: Conditions;
   private readonly listeners: Listeners;
   private readonly watchers = new Set<() => void>();
-  private readonly memory: Memory = {
-    id: Math.random().toString(36).slice(2),
-    reading: null,
-    viaQuery: false,
-    lostValidators: 0,
-  };
+  private readonly memory: Memory = { id: Math.random().toString(36).slice(2), reading: null, path: new Path() };
   private readonly wanted: Transport;
   private streamAgainAt = Number.NEGATIVE_INFINITY;
   /** Whether a connection may be held open; else this is one window of too many, and polls. */
   private mayHold = true;
   private snapshot: StatusSnapshot;
-  private rejected: StatusError | null = null;
+  /** The last refusal of a token. */
+  private refusal: StatusError | null = null;
   private closed = false;
   private confirmations = 0;
   private running: AbortController | null = null;
@@ -113,8 +110,6 @@ class Client implements StatusClient {
   };
 
   readonly refresh = (): void => {
-    this.rejected = null;
-    this.http.forgetRefusal();
     this.restartOnNewPath();
   };
 
@@ -138,12 +133,9 @@ class Client implements StatusClient {
   private update(): void {
     const wanted = !this.closed && this.listeners.size + this.watchers.size > 0;
     if (wanted) this.conditions.open();
-    else {
-      this.conditions.close();
-      this.rejected = null;
-    }
+    else this.conditions.close();
     const reason = this.stopReason(wanted);
-    if (reason) this.halt({ type: 'stopped', reason, ...(this.rejected && { error: this.rejected }) });
+    if (reason) this.halt({ type: 'stopped', reason });
     else if (!this.conditions.network.online) this.halt({ type: 'offline' });
     else if (!this.running) this.start();
   }
@@ -151,8 +143,7 @@ class Client implements StatusClient {
   private stopReason(wanted: boolean): StopReason | null {
     if (this.closed) return 'closed';
     if (!wanted) return 'idle';
-    if (!this.conditions.active) return 'background';
-    return this.rejected ? 'rejected' : null;
+    return this.conditions.active ? null : 'background';
   }
 
   private onCondition(change: ConditionChange): void {
@@ -162,7 +153,7 @@ class Client implements StatusClient {
 
   /** What was learnt about the old path, and a socket on it, are worth nothing. */
   private restartOnNewPath(): void {
-    this.memory.viaQuery = false;
+    this.memory.path = new Path();
     this.streamAgainAt = Number.NEGATIVE_INFINITY;
     this.abort();
     this.update();
@@ -181,6 +172,7 @@ class Client implements StatusClient {
   private start(): void {
     const controller = new AbortController();
     this.running = controller;
+    this.http.forgetRefusal();
     this.dispatch({ type: 'connecting', transport: this.transport() });
     // Not before the next microtask: subscribing and unsubscribing in one go (React's StrictMode) sends nothing.
     this.lastSession = this.lastSession.then(() => this.run(controller.signal));
@@ -235,15 +227,11 @@ class Client implements StatusClient {
   }
 
   private fail(error: StatusError): void {
-    if (error.code === 'rejected') {
-      this.rejected = error;
-      this.update();
-    } else if (error.code === 'unauthorized') {
-      this.dispatch({ type: 'stopped', reason: 'unauthorized', error });
-    } else {
-      this.dispatch({ type: 'failed', error });
-    }
-    if (this.options.onError) this.report(error);
+    const isUnauthorized = error.code === 'unauthorized';
+    this.dispatch(isUnauthorized ? { type: 'stopped', reason: 'unauthorized', error } : { type: 'failed', error });
+    // The same one again: its token has not changed, and nothing was sent.
+    if (this.options.onError && error !== this.refusal) this.report(error);
+    if (isUnauthorized) this.refusal = error;
   }
 
   /** Tells the app, or else the console, what its own code threw. */

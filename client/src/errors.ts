@@ -3,12 +3,12 @@
  *
  * - `network`: no answer (refused, reset, cut off). Retried.
  * - `timeout`: no answer in time. Retried.
- * - `http`: a status that may pass (404 of a cold app, 429, 5xx). Retried.
+ * - `http`: another status (404 of a cold app, 429, 5xx, a portal's or gateway's 403). Retried.
  * - `protocol`: an answer that is not this API's (a captive portal, a broken proxy). Retried.
  * - `token`: `getToken` threw or took too long. Retried.
  * - `config`: `baseUrl` or `headers` threw, or gave what cannot be used; nothing was sent. Retried.
- * - `unauthorized`: 401 or 403. Waits for another token.
- * - `rejected`: 400 or 405. Not retried: check `baseUrl` and the versions of both sides.
+ * - `unauthorized`: the token was refused (401, 403). Waits for another; the same one is retried every few minutes.
+ * - `rejected`: this API's own 400 or 405. Retried, but check `baseUrl` and the versions of both sides.
  */
 export type StatusErrorCode =
   | 'network'
@@ -31,6 +31,8 @@ export class StatusError extends Error {
     readonly httpStatus: number | null = null,
     /** What the server asked for with `Retry-After`, in milliseconds. */
     readonly retryAfterMs: number | null = null,
+    /** The `code` of this API's own problem document, such as `counts-not-ready`; `null` for any other failure. */
+    readonly problem: string | null = null,
   ) {
     super(message);
   }

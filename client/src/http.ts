@@ -1,8 +1,9 @@
 /** Requests with a bearer token and a time limit. The only module that calls `fetch`. */
 import { ask } from './app-code.js';
 import { Deadline } from './clock.js';
-import { StatusError, type StatusErrorCode, toStatusError } from './errors.js';
+import { StatusError, toStatusError } from './errors.js';
 import { toAddress, toHeaders } from './options.js';
+import { retrySameTokenMs } from './pacing.js';
 import { httpError } from './protocol.js';
 import type { Awaitable, Clock, RequestHeaders, StatusClientOptions } from './types.js';
 
@@ -55,11 +56,32 @@ const wallNowMs = ({ headers }: Response): number => Date.parse(headers.get('Dat
 const valueOf = <T>(option: T | (() => Awaitable<T>)): Awaitable<T> =>
   typeof option === 'function' ? (option as () => Awaitable<T>)() : option;
 
+/** Credentials that were refused. */
+interface Refusal {
+  /** The token and the app's headers, in JSON. */
+  readonly credentials: string;
+  readonly error: StatusError;
+  /** In a row, of these. */
+  readonly count: number;
+  /** Until then nothing is sent with them. */
+  readonly retryAtMs: number;
+}
+
+/** The body is read only where it tells something: a portal's can be long. */
+async function readError(response: Response): Promise<StatusError> {
+  const { status, headers } = response;
+  const contentType = headers.get('Content-Type');
+  const tells = status === 401 || contentType?.includes('problem');
+  const body = tells ? await response.text().catch(() => '-') : '-';
+  const [challenge, retryAfter] = [headers.get('WWW-Authenticate'), headers.get('Retry-After')];
+  return httpError({ status, contentType, challenge, retryAfter, body }, wallNowMs(response));
+}
+
 /** @param onSignOut Called when there was a token and there is none any more. */
 export function createHttp(options: HttpOptions, clock: Clock, onSignOut: () => void): Http {
   let token: string | null = null;
   let askedAtMs = 0;
-  let refused: string | null = null;
+  let refusal: Refusal | null = null;
   let crossOrigin = false;
 
   async function askToken(): Promise<void> {
@@ -71,7 +93,7 @@ export function createHttp(options: HttpOptions, clock: Clock, onSignOut: () => 
 
   async function confirmToken(deadline: Deadline, limitMs: number): Promise<void> {
     if (!token || clock.now() < askedAtMs + FRESH_MS) return;
-    deadline.arm(ASK_LIMIT_MS);
+    deadline.arm(ASK_LIMIT_MS, 'token');
     await deadline.race(askToken());
     deadline.arm(limitMs);
   }
@@ -92,11 +114,17 @@ export function createHttp(options: HttpOptions, clock: Clock, onSignOut: () => 
     // `cache` stays unset: React Native's polyfill would add `_=timestamp` to the address.
     const response = await (options.fetch ?? globalThis.fetch)(address + call.path, init);
     await confirmToken(deadline, call.limitMs);
-    if (response.status === 401 || response.status === 403) refused = JSON.stringify(app);
-    if (response.status !== 200 && response.status !== 304) {
-      throw httpError(response.status, response.headers.get('Retry-After'), wallNowMs(response));
+    if (response.status === 200 || response.status === 304) {
+      refusal = null;
+      return response;
     }
-    return response;
+    const error = await readError(response);
+    if (error.code === 'unauthorized') {
+      const credentials = JSON.stringify(app);
+      const count = refusal?.credentials === credentials ? refusal.count + 1 : 0;
+      refusal = { credentials, error, count, retryAtMs: clock.now() + retrySameTokenMs(count) };
+    }
+    throw error;
   }
 
   return {
@@ -106,28 +134,26 @@ export function createHttp(options: HttpOptions, clock: Clock, onSignOut: () => 
     },
     async get(call, handle) {
       const deadline = new Deadline(call.signal, clock);
-      let late: StatusErrorCode = 'token';
       const work = async (): ReturnType<typeof handle> => {
         const { address, headers } = await askApp();
-        if (JSON.stringify(headers) === refused) throw new StatusError('unauthorized', 'Waiting for another token.');
+        if (refusal?.credentials === JSON.stringify(headers) && clock.now() < refusal.retryAtMs) throw refusal.error;
         // That may have taken its time; a `fetch` that ignores its signal must not go out for someone who has left.
         if (deadline.signal.aborted) throw new Error('aborted');
-        late = 'timeout';
         deadline.arm(call.limitMs);
         return handle(await send(call, address, headers, deadline), deadline);
       };
-      deadline.arm(ASK_LIMIT_MS);
+      deadline.arm(ASK_LIMIT_MS, 'token');
       try {
         return await deadline.race(work());
       } catch (thrown) {
-        if (deadline.expired) throw new StatusError(late, 'No answer in time.', thrown);
+        if (deadline.expired) throw new StatusError(deadline.code, 'No answer in time.', thrown);
         throw toStatusError(thrown);
       } finally {
         deadline.dispose();
       }
     },
     forgetRefusal() {
-      refused = null;
+      refusal = null;
     },
   };
 }

@@ -27,10 +27,10 @@ export type ConnectionState = 'connecting' | 'live' | 'stale' | 'offline' | 'sto
  * Why a client is `stopped`.
  *
  * - `idle`: nobody listens. `background`: the app is not visible. `closed`: `close()` was called.
- * - `unauthorized`: 401 or 403; goes on when `getToken` yields another token.
- * - `rejected`: 400 or 405; this client and this server do not fit, retrying cannot help.
+ * - `unauthorized`: the token was refused; goes on when `getToken` yields another, and tries this one again every few
+ *   minutes.
  */
-export type StopReason = 'idle' | 'background' | 'closed' | 'unauthorized' | 'rejected';
+export type StopReason = 'idle' | 'background' | 'closed' | 'unauthorized';
 
 /** How status travels. */
 export type Transport = 'long-poll' | 'sse' | 'poll';
@@ -136,7 +136,7 @@ export interface StatusClient {
   readonly state: ConnectionState;
   /** The version of the last known status; what the ETag quotes. */
   readonly version: string | null;
-  /** Tries again now: forgets backoff, a refused token, a rejection and a transport fallback. */
+  /** Tries again now: forgets backoff, a refused token and a transport fallback. */
   refresh(this: void): void;
   /** Another account: drops what is held, clears the numbers, and asks again. */
   reset(this: void): void;

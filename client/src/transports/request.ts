@@ -25,7 +25,7 @@ function question({ memory, http }: Exchange, waitSeconds: number): Question {
   const headers: Record<string, string> = { Accept: 'application/json' };
   const known = memory.reading?.validator;
   if (!known) return { path: STATUS_PATH, headers };
-  if (memory.viaQuery || http.crossOrigin) {
+  if (memory.path.viaQuery || http.crossOrigin) {
     const wait = waitSeconds ? `&wait=${waitSeconds}` : '';
     // A browser's cache lets one request for an address go at a time: another window's would wait for ours, 20 s.
     const own = globalThis.document ? `&client=${memory.id}` : '';
@@ -60,6 +60,7 @@ function noticeLostValidator(
 ): void {
   const early = elapsedMs < (waitSeconds * 1000) / 2;
   const lost = early && version !== undefined && version === memory.reading?.validator;
-  memory.lostValidators = lost ? memory.lostValidators + 1 : 0;
-  if (memory.lostValidators >= LOST_VALIDATORS) memory.viaQuery = true;
+  const { path } = memory;
+  path.lostValidators = lost ? path.lostValidators + 1 : 0;
+  if (path.lostValidators >= LOST_VALIDATORS) path.viaQuery = true;
 }

@@ -6,6 +6,8 @@ import { bundle } from '../support/bundle.js';
 const FIRST_FORM = 6 * 1024;
 /** What was worth more than 100 bytes since. */
 const ADDED = {
+  'gateways that cut held requests are learnt': 310,
+  'no refusal is for ever: whose answer it is, and the same token again every few minutes': 250,
   'whatever a callback of the app does, the connection lives; getToken and baseUrl have a time limit': 220,
 };
 const LIMIT = Object.values(ADDED).reduce((sum, bytes) => sum + bytes, FIRST_FORM);
