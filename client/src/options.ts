@@ -25,12 +25,12 @@ const ADDRESS =
   /^(https?:\/\/(?!(undefined|null)([:/]|$))(\[[\da-f:.]+]|[^\s/\\?#@:[\]]+)(:\d+)?(?![^/])|\/(?![/\\]))[^\s?#]*$/i;
 
 /** What HTTP can carry. `fetch` refuses the rest too, but quotes it in its error, be it a key or a token. */
+const HEADER = /^[\w!#$%&'*+.^`|~-]+:[\t -~\x80-\xff]*$/;
+/** No `Headers` or `Map`: `fetch` wrappers spread an object. */
 const isHeaders: Check = (value) =>
   Object(value) === value &&
-  Object.entries(value as object).every(
-    ([name, text]) =>
-      /^[\w!#$%&'*+.^`|~-]+$/.test(name) && typeof text === 'string' && /^[\t\x20-\x7e\x80-\xff]*$/.test(text),
-  );
+  !has('entries')(value) &&
+  Object.entries(value as object).every(([name, text]) => typeof text === 'string' && HEADER.test(`${name}:${text}`));
 
 type Option = Exclude<keyof StatusClientOptions, 'baseUrl'>;
 const CHECKS: Readonly<Record<Option, Check>> = {

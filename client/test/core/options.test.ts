@@ -20,6 +20,9 @@ const NONSENSE: Readonly<Record<string, readonly unknown[]>> = {
   clock: [...NO_SOURCES, { now: () => 0 }],
   headers: [
     'x-functions-key: secret',
+    new Headers({ 'x-functions-key': 'secret' }),
+    new Map([['x-functions-key', 'secret']]),
+    [],
     1,
     true,
     { 'x-functions-key': undefined },
