@@ -10,7 +10,7 @@ import type { Reading } from './protocol.js';
 import { runSession } from './session.js';
 import { pageActivity, pageNetwork } from './signals.js';
 import { initialSnapshot, reduceSnapshot, type SnapshotEvent } from './snapshot.js';
-import type { Memory } from './transports/exchange.js';
+import { Memory } from './transports/exchange.js';
 import { Path } from './transports/path.js';
 import type {
   ConnectionState,
@@ -43,14 +43,12 @@ class Client implements StatusClient {
   private readonly conditions: Conditions;
   private readonly listeners: Listeners;
   private readonly watchers = new Set<() => void>();
-  private readonly memory: Memory = { reading: null, path: new Path() };
+  private readonly memory = new Memory();
   private readonly wanted: Transport;
-  private streamAgainAt = Number.NEGATIVE_INFINITY;
   private snapshot: StatusSnapshot;
   /** The last refusal of a token. */
   private refusal: StatusError | null = null;
   private closed = false;
-  private confirmations = 0;
   private running: AbortController | null = null;
   /** Settles when the previous session is over: two never overlap. */
   private lastSession: Promise<void> = Promise.resolve();
@@ -137,7 +135,6 @@ class Client implements StatusClient {
   /** What was learnt about the old path, and a socket on it, are worth nothing. */
   private restartOnNewPath(): void {
     this.memory.path = new Path();
-    this.streamAgainAt = Number.NEGATIVE_INFINITY;
     this.abort();
     this.update();
   }
@@ -175,16 +172,14 @@ class Client implements StatusClient {
       random: this.options.random ?? Math.random,
       transport: () => this.transport(),
       intervalMs: () => this.intervalMs(),
-      confirmations: () => this.confirmations,
       fail: (error) => this.fail(error),
-      fallBack: (forMs) => {
-        this.streamAgainAt = this.clock.now() + forMs;
-      },
     });
   }
 
   private transport(): Transport {
-    return this.wanted === 'sse' && this.clock.now() < this.streamAgainAt ? 'long-poll' : this.wanted;
+    const { canStream, path } = this.memory;
+    const streams = canStream !== false && path.streams.isUsable(this.clock.now());
+    return this.wanted === 'sse' && !streams ? 'long-poll' : this.wanted;
   }
 
   /** A listener's wish, else what suits the network, else the client's default. */
@@ -198,7 +193,6 @@ class Client implements StatusClient {
     const current = reading && reading.version !== known?.version ? reading : known;
     if (!current) return false;
     this.memory.reading = current;
-    this.confirmations += 1;
     this.dispatch({ type: 'confirmed', status: current.status, transport: this.transport() });
     this.listeners.tell(current);
     return current !== known;
