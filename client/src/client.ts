@@ -11,7 +11,7 @@ import { runSession } from './session.js';
 import { pageActivity, pageNetwork } from './signals.js';
 import { checkOptions, toAddress } from './options.js';
 import { initialSnapshot, reduceSnapshot, type SnapshotEvent } from './snapshot.js';
-import type { Memory } from './transports/exchange.js';
+import { Memory } from './transports/exchange.js';
 import { Path } from './transports/path.js';
 import { takeHeldConnection } from './windows.js';
 import type {
@@ -47,16 +47,14 @@ class Client implements StatusClient {
   private readonly conditions: Conditions;
   private readonly listeners: Listeners;
   private readonly watchers = new Set<() => void>();
-  private readonly memory: Memory = { id: Math.random().toString(36).slice(2), reading: null, path: new Path() };
+  private readonly memory = new Memory();
   private readonly wanted: Transport;
-  private streamAgainAt = Number.NEGATIVE_INFINITY;
   /** Whether a connection may be held open; else this is one window of too many, and polls. */
   private mayHold = true;
   private snapshot: StatusSnapshot;
   /** The last refusal of a token. */
   private refusal: StatusError | null = null;
   private closed = false;
-  private confirmations = 0;
   private running: AbortController | null = null;
   /** Settles when the previous session is over: two never overlap. */
   private lastSession: Promise<void> = Promise.resolve();
@@ -154,7 +152,6 @@ class Client implements StatusClient {
   /** What was learnt about the old path, and a socket on it, are worth nothing. */
   private restartOnNewPath(): void {
     this.memory.path = new Path();
-    this.streamAgainAt = Number.NEGATIVE_INFINITY;
     this.abort();
     this.update();
   }
@@ -191,22 +188,20 @@ class Client implements StatusClient {
       },
       takeToken: this.takeToken,
       random: this.options.random ?? Math.random,
-      transport: async () => {
+      getReady: async () => {
         this.mayHold ||= await takeHeldConnection(signal);
-        return this.transport();
       },
+      transport: () => this.transport(),
       intervalMs: () => this.intervalMs(),
-      confirmations: () => this.confirmations,
       fail: (error) => this.fail(error),
-      fallBack: (forMs) => {
-        this.streamAgainAt = this.clock.now() + forMs;
-      },
     });
   }
 
   private transport(): Transport {
     if (!this.mayHold) return 'poll';
-    return this.wanted === 'sse' && this.clock.now() < this.streamAgainAt ? 'long-poll' : this.wanted;
+    const { canStream, path } = this.memory;
+    const streams = canStream !== false && path.streams.isUsable(this.clock.now());
+    return this.wanted === 'sse' && !streams ? 'long-poll' : this.wanted;
   }
 
   /** A listener's wish, else what suits the network, else the client's default. */
@@ -220,7 +215,6 @@ class Client implements StatusClient {
     const current = reading && reading.version !== known?.version ? reading : known;
     if (!current) return false;
     this.memory.reading = current;
-    this.confirmations += 1;
     this.dispatch({ type: 'confirmed', status: current.status, transport: this.transport() });
     this.listeners.tell(current);
     return current !== known;

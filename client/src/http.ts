@@ -27,9 +27,9 @@ export interface Http {
   get<T>(call: Call, handle: (response: Response, deadline: Deadline) => Promise<T>): Promise<T>;
   /**
    * Asks for the token once more before something is made of what was held: whoever has signed out meanwhile is shown
-   * nothing. Starts the limit over.
+   * nothing. Takes none of the deadline's time.
    */
-  confirmToken(deadline: Deadline, limitMs: number): Promise<void>;
+  confirmToken(deadline: Deadline): Promise<void>;
   /** Lets a token that was refused be tried again. */
   forgetRefusal(): void;
   /** Whether the last request left the page's origin. */
@@ -91,11 +91,12 @@ export function createHttp(options: HttpOptions, clock: Clock, onSignOut: () => 
     if (before && !token) onSignOut();
   }
 
-  async function confirmToken(deadline: Deadline, limitMs: number): Promise<void> {
+  async function confirmToken(deadline: Deadline): Promise<void> {
     if (!token || clock.now() < askedAtMs + FRESH_MS) return;
+    const { leftMs } = deadline;
     deadline.arm(ASK_LIMIT_MS, 'token');
     await deadline.race(askToken());
-    deadline.arm(limitMs);
+    deadline.arm(leftMs);
   }
 
   async function askApp(): Promise<{ address: string; headers: RequestHeaders }> {
@@ -113,7 +114,7 @@ export function createHttp(options: HttpOptions, clock: Clock, onSignOut: () => 
     crossOrigin = isElsewhere(address);
     // `cache` stays unset: React Native's polyfill would add `_=timestamp` to the address.
     const response = await (options.fetch ?? globalThis.fetch)(address + call.path, init);
-    await confirmToken(deadline, call.limitMs);
+    await confirmToken(deadline);
     if (response.status === 200 || response.status === 304) {
       refusal = null;
       return response;
