@@ -2,12 +2,14 @@
 import { ask } from './app-code.js';
 import { Deadline } from './clock.js';
 import { StatusError, type StatusErrorCode, toStatusError } from './errors.js';
-import { retrySameTokenMs } from './pacing.js';
+import { lookAgainMs } from './pacing.js';
 import { httpError } from './protocol.js';
 import type { Clock, StatusClientOptions } from './types.js';
 
 /** For `getToken` and `baseUrl`: a token that has to be fetched itself takes its time. */
 const ASK_LIMIT_MS = 30_000;
+/** What was refused may have been a key that was being replaced. With the time till `getToken` is asked below five. */
+const SAME_TOKEN_MINUTES = 4;
 
 export type HttpOptions = Pick<StatusClientOptions, 'baseUrl' | 'getToken' | 'fetch'>;
 
@@ -76,7 +78,7 @@ export function createHttp(options: HttpOptions, clock: Clock): Http {
     const error = await readError(response);
     if (error.code === 'unauthorized') {
       const count = refusal?.token === token ? refusal.count + 1 : 0;
-      refusal = { token, error, count, retryAtMs: clock.now() + retrySameTokenMs(count) };
+      refusal = { token, error, count, retryAtMs: clock.now() + lookAgainMs(count, SAME_TOKEN_MINUTES) };
     }
     throw error;
   }
