@@ -3,7 +3,7 @@ import { ask } from './app-code.js';
 import { Deadline } from './clock.js';
 import { StatusError, toStatusError } from './errors.js';
 import { toAddress, toHeaders } from './options.js';
-import { retrySameTokenMs } from './pacing.js';
+import { lookAgainMs } from './pacing.js';
 import { httpError } from './protocol.js';
 import type { Awaitable, Clock, RequestHeaders, StatusClientOptions } from './types.js';
 
@@ -11,6 +11,8 @@ import type { Awaitable, Clock, RequestHeaders, StatusClientOptions } from './ty
 const ASK_LIMIT_MS = 30_000;
 /** An answer that comes as soon as this after its token is for whoever has just been asked for. */
 const FRESH_MS = 100;
+/** What was refused may have been a key that was being replaced. With the time till `getToken` is asked below five. */
+const SAME_TOKEN_MINUTES = 4;
 
 export type HttpOptions = Pick<StatusClientOptions, 'baseUrl' | 'getToken' | 'headers' | 'fetch'>;
 
@@ -123,7 +125,7 @@ export function createHttp(options: HttpOptions, clock: Clock, onSignOut: () => 
     if (error.code === 'unauthorized') {
       const credentials = JSON.stringify(app);
       const count = refusal?.credentials === credentials ? refusal.count + 1 : 0;
-      refusal = { credentials, error, count, retryAtMs: clock.now() + retrySameTokenMs(count) };
+      refusal = { credentials, error, count, retryAtMs: clock.now() + lookAgainMs(count, SAME_TOKEN_MINUTES) };
     }
     throw error;
   }

@@ -2,6 +2,8 @@
  * One run of the connection: from "somebody wants status" until that ends.
  *
  * ```text
+ *  offline? wait a minute, two, four …
+ *       ▼
  *  token bucket ─► one exchange ─► answered / ended ─► gap ──┐
  *       ▲              │                                     │
  *       │              ├► failed ─► backoff (Retry-After) ───┤
@@ -12,7 +14,7 @@
  */
 import { sleep } from './clock.js';
 import { type StatusError, toStatusError } from './errors.js';
-import { backoffMs, gapMs, reconnectMs, type TakeToken } from './pacing.js';
+import { backoffMs, gapMs, lookAgainMs, reconnectMs, type TakeToken } from './pacing.js';
 import { mayBeCut } from './protocol.js';
 import type { Exchange, Outcome } from './transports/exchange.js';
 import { requestStatus } from './transports/request.js';
@@ -21,6 +23,8 @@ import type { Transport } from './types.js';
 
 /** A held request that fails earlier was not cut by a gateway; it was refused. */
 const CUT_FROM_MS = 1_000;
+/** Between looks at a network that the device says is not there. */
+const OFFLINE_MINUTES = 5;
 
 export interface Session {
   readonly exchange: Exchange;
@@ -31,6 +35,10 @@ export interface Session {
   /** Which transport to use now. */
   readonly transport: () => Transport;
   readonly intervalMs: () => number;
+  /** The device says that it is offline. That is a hint: look now and then whether it is true. */
+  readonly isOffline: boolean;
+  /** The first look is now, and not after a minute. */
+  readonly looksNow: boolean;
   readonly fail: (error: StatusError) => void;
 }
 
@@ -38,6 +46,9 @@ export interface Session {
 export async function runSession(session: Session): Promise<void> {
   const { exchange, random } = session;
   const { clock, memory, signal } = exchange;
+  let { isOffline } = session;
+  /** Since the device said that it is offline. */
+  let looks = 0;
   /** In a row. */
   let failures = 0;
   /** Drawn with the first failure of a row. */
@@ -68,6 +79,7 @@ export async function runSession(session: Session): Promise<void> {
       suspicion = null;
       exchange.confirm(null); // the transport may be another now
     }
+    isOffline = false;
     memory.path.holds.answered(heldSeconds, elapsedMs);
     const isFirst = !answers;
     answers += 1;
@@ -83,6 +95,7 @@ export async function runSession(session: Session): Promise<void> {
   }
 
   function afterFailure(error: StatusError, heldSeconds: number, elapsedMs: number): number {
+    if (isOffline) return lookAgainMs(looks++, OFFLINE_MINUTES);
     answers = 0;
     suspicion = null;
     if (heldSeconds && mayBeCut(error)) {
@@ -102,7 +115,7 @@ export async function runSession(session: Session): Promise<void> {
   /** One exchange; returns how long to wait before the next. */
   async function once(): Promise<number> {
     await session.getReady();
-    const isPlain = suspicion !== null || memory.canStream === null;
+    const isPlain = isOffline || suspicion !== null || memory.canStream === null;
     const heldSeconds = waitSeconds();
     const startedAt = clock.now();
     try {
@@ -114,6 +127,7 @@ export async function runSession(session: Session): Promise<void> {
     }
   }
 
+  if (isOffline && !session.looksNow) await sleep(clock, lookAgainMs(looks++, OFFLINE_MINUTES), signal);
   while (!signal.aborted) {
     const tokenInMs = session.takeToken(clock.now());
     await sleep(clock, tokenInMs || (await once()), signal);

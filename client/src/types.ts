@@ -18,7 +18,7 @@ export interface StorageStatus {
  * - `connecting`: started, no answer yet.
  * - `live`: the last exchange succeeded and the next one is under way.
  * - `stale`: numbers are known, but the last attempt failed; retrying.
- * - `offline`: the device has no network; nothing is sent.
+ * - `offline`: the device says that it has no network; a plain request looks after 1, 2, 4 and every 5 minutes.
  * - `stopped`: nothing is sent; {@link StatusSnapshot.reason} says why.
  */
 export type ConnectionState = 'connecting' | 'live' | 'stale' | 'offline' | 'stopped';
@@ -136,7 +136,7 @@ export interface StatusClient {
   readonly state: ConnectionState;
   /** The version of the last known status; what the ETag quotes. */
   readonly version: string | null;
-  /** Tries again now: forgets backoff, a refused token and a transport fallback. */
+  /** Tries again now: forgets backoff, a refused token and what was learnt about the path; looks also when `offline`. */
   refresh(this: void): void;
   /** Another account: drops what is held, clears the numbers, and asks again. */
   reset(this: void): void;
