@@ -71,6 +71,7 @@ export function createHttp(options: HttpOptions, clock: Clock): Http {
     if (token) headers.Authorization = `Bearer ${token}`;
     // `cache` stays unset: React Native's polyfill would add `_=timestamp` to the address.
     const response = await (options.fetch ?? globalThis.fetch)(url, { headers, signal });
+    if (signal.aborted) throw new Error('aborted');
     if (response.status === 200 || response.status === 304) {
       refusal = null;
       return response;
