@@ -62,7 +62,6 @@ export class Deadline {
   arm(limitMs: number, code: StatusErrorCode = 'timeout'): void {
     this.code = code;
     this.cancelTimer?.();
-    if (this.signal.aborted) return;
     this.endsAtMs = this.clock.now() + limitMs;
     this.cancelTimer = this.clock.schedule(() => {
       this.expired = true;

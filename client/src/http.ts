@@ -116,6 +116,7 @@ export function createHttp(options: HttpOptions, clock: Clock, onSignOut: () => 
     crossOrigin = isElsewhere(address);
     // `cache` stays unset: React Native's polyfill would add `_=timestamp` to the address.
     const response = await (options.fetch ?? globalThis.fetch)(address + call.path, init);
+    if (deadline.signal.aborted) throw new Error('aborted');
     await confirmToken(deadline);
     if (response.status === 200 || response.status === 304) {
       refusal = null;

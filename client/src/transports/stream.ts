@@ -41,13 +41,14 @@ export async function followStream(exchange: Exchange): Promise<Outcome> {
   } catch (thrown) {
     error = toStatusError(thrown);
   }
+  if (signal.aborted) return { kind: 'silent' };
   const now = clock.now();
   if (heard.lastAtMs === null) {
     if (!error || error.code === 'timeout') return { kind: 'silent' };
     path.streams.failed(error, now);
     throw error;
   }
-  if (!signal.aborted) path.streams.heardFor(heard.lastAtMs - startedAt, error !== null, now);
+  path.streams.heardFor(heard.lastAtMs - startedAt, error !== null, now);
   // A connection that breaks is how gateways, and servers that go, end a stream.
   if (error?.code === 'network') error = null;
   return { kind: 'ended', retryMs: heard.retryMs, livedMs: now - startedAt, error };

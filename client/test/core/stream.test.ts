@@ -236,11 +236,13 @@ describe('streams that do not last', () => {
     },
     async *'one line without an end'() {
       yield FRAME;
-      for (;;) yield 'x'.repeat(10_000);
+      for (let n = 0; n < 50; n += 1) yield 'x'.repeat(10_000);
+      await silence();
     },
     async *'one frame without an end'() {
       yield `${FRAME}event: status_update\n`;
-      for (;;) yield `data: ${'x'.repeat(10_000)}\n`;
+      for (let n = 0; n < 50; n += 1) yield `data: ${'x'.repeat(10_000)}\n`;
+      await silence();
     },
     async *'broken in its second frame'() {
       yield FRAME;
@@ -253,7 +255,8 @@ describe('streams that do not last', () => {
       }
     },
     async *'one line without an end, from the start'() {
-      for (;;) yield 'x'.repeat(10_000);
+      for (let n = 0; n < 50; n += 1) yield 'x'.repeat(10_000);
+      await silence();
     },
   };
 
@@ -317,6 +320,26 @@ describe('streams that do not last', () => {
     expect(rig.wire.sent.length).toBeLessThanOrEqual(seconds === 8 ? 600 : 300);
     rig.client.close();
   });
+});
+
+it('leaving before a stream has said anything says nothing about streams', async () => {
+  const { clock, wire, activity, client, start } = createRig({ transport: 'sse' });
+  wire.fault = () => 'hang';
+  await start();
+  for (let i = 0; i < 10; i += 1) {
+    activity.set(false);
+    await clock.advance(100);
+    activity.set(true);
+    await clock.advance(100);
+  }
+  wire.fault = () => undefined;
+  client.refresh();
+  await clock.advance(2000);
+  for (let i = 0; i < 10; i += 1) {
+    for (const active of [false, true]) activity.set(active);
+    await clock.advance(1000);
+  }
+  expect(client.getSnapshot()).toMatchObject({ state: 'live', transport: 'sse' });
 });
 
 describe('where fetch cannot stream', () => {
