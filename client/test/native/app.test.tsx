@@ -96,15 +96,14 @@ describe('useStorageStatus', () => {
     expect(wire.sent).toHaveLength(1);
   });
 
+  const makeClient = () => native.createStatusClient({ baseUrl: 'https://status.test/api', getToken: () => 'secret' });
   it.each([
-    ['useMemo', (make: () => StatusClient) => useMemo(make, [])],
-    ['useState', (make: () => StatusClient) => useState(make)[0]],
+    ['useMemo', () => useMemo(() => makeClient(), [])],
+    ['useState', () => useState(makeClient)[0]],
   ])('a client of its own, made by %s and closed in a clean-up, survives StrictMode', async (_, useOwn) => {
     const heard = jest.fn();
     function Screen() {
-      const client = useOwn(() =>
-        native.createStatusClient({ baseUrl: 'https://status.test/api', getToken: () => 'secret' }),
-      );
+      const client = useOwn();
       useEffect(() => {
         client.subscribe(heard);
         return () => client.close();
