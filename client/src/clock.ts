@@ -1,3 +1,4 @@
+import type { StatusErrorCode } from './errors.js';
 import type { Clock } from './types.js';
 
 /** Real time, from the monotonic clock where there is one. */
@@ -31,9 +32,11 @@ export class Deadline {
   private readonly controller = new AbortController();
   private readonly ended: Promise<never>;
   private cancelTimer: (() => void) | null = null;
+  private endsAtMs = 0;
   private readonly end = (): void => this.controller.abort();
   /** True once the time was up (and not when the parent aborted). */
   expired = false;
+  code: StatusErrorCode = 'timeout';
 
   constructor(
     private readonly parent: AbortSignal,
@@ -47,13 +50,19 @@ export class Deadline {
     else parent.addEventListener('abort', this.end);
   }
 
+  get leftMs(): number {
+    return this.endsAtMs - this.clock.now();
+  }
+
   get signal(): AbortSignal {
     return this.controller.signal;
   }
 
-  /** Starts the limit over. */
-  arm(limitMs: number): void {
+  /** Starts the limit over. `code` is what it means when this one expires. */
+  arm(limitMs: number, code: StatusErrorCode = 'timeout'): void {
+    this.code = code;
     this.cancelTimer?.();
+    this.endsAtMs = this.clock.now() + limitMs;
     this.cancelTimer = this.clock.schedule(() => {
       this.expired = true;
       this.end();

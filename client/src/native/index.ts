@@ -51,7 +51,7 @@ export class StorageStatusPoller extends CorePoller {
 /** The live legend on frosted glass. */
 export const RealtimeStorageStatus = createLegend(ExpoSurface);
 
-export type { ApiService, DropInOptions, PolledStatus, StorageStatusMethods } from '../drop-in.js';
+export type { ApiService, DropInOptions, PolledStatus, StopPolling, StorageStatusMethods } from '../drop-in.js';
 export { StatusError, type StatusErrorCode } from '../errors.js';
 export * from '../react/index.js';
 export { appStateActivity, netInfoNetwork } from '../signals.js';

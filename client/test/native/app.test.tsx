@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import NetInfo from '@react-native-community/netinfo';
 import { act, render, screen } from '@testing-library/react-native';
-import { StrictMode, useEffect } from 'react';
+import { StrictMode, useEffect, useMemo, useState } from 'react';
 import { AppState, Text } from 'react-native';
 import { systemClock } from '../../src/clock.js';
 import * as native from '../../src/native/index.js';
@@ -96,6 +96,37 @@ describe('useStorageStatus', () => {
     expect(wire.sent).toHaveLength(1);
   });
 
+  const makeClient = () => native.createStatusClient({ baseUrl: 'https://status.test/api', getToken: () => 'secret' });
+  it.each([
+    ['useMemo', () => useMemo(() => makeClient(), [])],
+    ['useState', () => useState(makeClient)[0]],
+  ])('a client of its own, made by %s and closed in a clean-up, survives StrictMode', async (_, useOwn) => {
+    const heard = jest.fn();
+    function Screen() {
+      const client = useOwn();
+      useEffect(() => {
+        client.subscribe(heard);
+        return () => client.close();
+      }, [client]);
+      return <View source={client} />;
+    }
+    const { unmount } = render(
+      <StrictMode>
+        <Screen />
+      </StrictMode>,
+    );
+    await pass(1000);
+    expect(screen.getByText('live 12')).toBeTruthy();
+    service.set({ queued: 13 });
+    await pass(0);
+    expect(screen.getByText('live 13')).toBeTruthy();
+    expect(heard).toHaveBeenCalledTimes(2);
+    expect(wire.maxInFlight).toBe(1);
+    unmount();
+    await pass(0);
+    expect([appListeners.size, netListeners.size]).toEqual([0, 0]);
+  });
+
   it('follows another source', async () => {
     const other = native.createStatusClient({ baseUrl: 'https://other.test/api', getToken: () => 'secret' });
     const { rerender } = render(<View source={apiService()} />);
@@ -132,8 +163,10 @@ describe('the phone', () => {
     await net(false, 'none');
     expect(screen.getByText('Offline')).toBeTruthy();
     const before = wire.sent.length;
+    wire.fault = () => 'refuse';
     await pass(600_000);
-    expect(wire.sent.length).toBe(before);
+    expect(wire.sent.length - before).toBe(3); // looks after 1, 2 and 4 minutes
+    wire.fault = () => undefined;
     await net(true, 'cellular');
     await pass(0);
     expect(screen.getByText('Live Updates')).toBeTruthy();
