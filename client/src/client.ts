@@ -48,6 +48,7 @@ class Client implements StatusClient {
   private rejected: StatusError | null = null;
   private closed = false;
   private confirmations = 0;
+  private answeredAt: number | null = null;
   private running: AbortController | null = null;
   /** Settles when the previous session is over: two never overlap. */
   private lastSession: Promise<void> = Promise.resolve();
@@ -71,6 +72,10 @@ class Client implements StatusClient {
 
   get version(): string | null {
     return this.memory.reading?.validator ?? null;
+  }
+
+  get answerAgeMs(): number | null {
+    return this.answeredAt === null ? null : this.clock.now() - this.answeredAt;
   }
 
   readonly subscribe: StatusClient['subscribe'] = (listener, options) => {
@@ -200,6 +205,7 @@ class Client implements StatusClient {
     if (!current) return false;
     this.memory.reading = current;
     this.confirmations += 1;
+    this.answeredAt = this.clock.now();
     this.dispatch({ type: 'confirmed', status: current.status, transport: this.transport() });
     this.listeners.tell(current);
     return current !== known;

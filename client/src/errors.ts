@@ -22,6 +22,8 @@ export class StatusError extends Error {
     readonly httpStatus: number | null = null,
     /** What the server asked for with `Retry-After`, in milliseconds. */
     readonly retryAfterMs: number | null = null,
+    /** The `code` of the API's own problem document, such as `counts-not-ready`; else `null`. */
+    readonly problem: string | null = null,
   ) {
     super(message);
   }

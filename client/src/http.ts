@@ -1,7 +1,7 @@
 /** Requests with a bearer token and a time limit. The only module that calls `fetch`. */
 import { Deadline } from './clock.js';
 import { StatusError, toStatusError } from './errors.js';
-import { httpError } from './protocol.js';
+import { httpError, problemCode } from './protocol.js';
 import type { Clock, StatusClientOptions } from './types.js';
 
 export type HttpOptions = Pick<StatusClientOptions, 'baseUrl' | 'getToken' | 'fetch'>;
@@ -22,6 +22,12 @@ export interface Http {
 }
 
 const NOT_REFUSED = Symbol('no token was refused');
+
+/** Only a problem document is read: the body of a proxy's page may never end. */
+async function problemOf(response: Response): Promise<string | null> {
+  const isProblem = response.headers.get('Content-Type')?.includes('problem+json');
+  return isProblem ? response.text().then(problemCode, () => null) : null;
+}
 
 export function createHttp(options: HttpOptions, clock: Clock): Http {
   let refused: unknown = NOT_REFUSED;
@@ -49,7 +55,7 @@ export function createHttp(options: HttpOptions, clock: Clock): Http {
     const response = await (options.fetch ?? globalThis.fetch)(url, { headers, signal: deadline.signal });
     if (response.status === 401 || response.status === 403) refused = token;
     if (response.status !== 200 && response.status !== 304) {
-      throw httpError(response.status, response.headers.get('Retry-After'), Date.now());
+      throw httpError(response.status, response.headers.get('Retry-After'), Date.now(), await problemOf(response));
     }
     return response;
   }

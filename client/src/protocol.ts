@@ -85,8 +85,19 @@ export function parseRetryAfter(value: string | null, wallNowMs: number): number
   return Number.isFinite(ms) ? Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS) : null;
 }
 
+/** The `code` of this API's problem document; `null` for any other body, such as a proxy's. */
+export function problemCode(text: string): string | null {
+  const body = parseJson(text);
+  return isObject(body) && body.success === false && typeof body.code === 'string' ? body.code : null;
+}
+
 /** What a status other than 200 and 304 means. 404 is retried: a cold or just deployed function app answers it. */
-export function httpError(status: number, retryAfter: string | null, wallNowMs: number): StatusError {
+export function httpError(
+  status: number,
+  retryAfter: string | null,
+  wallNowMs: number,
+  problem: string | null = null,
+): StatusError {
   const retryAfterMs = parseRetryAfter(retryAfter, wallNowMs);
   const [code, message]: [StatusErrorCode, string] =
     status === 401 || status === 403
@@ -94,5 +105,5 @@ export function httpError(status: number, retryAfter: string | null, wallNowMs: 
       : status === 400 || status === 405
         ? ['rejected', 'Check baseUrl and versions: the request was rejected']
         : ['http', 'No status'];
-  return new StatusError(code, `${message} (${status}).`, undefined, status, retryAfterMs);
+  return new StatusError(code, `${message} (${status}).`, undefined, status, retryAfterMs, problem);
 }

@@ -124,6 +124,8 @@ export interface StatusClient {
   readonly state: ConnectionState;
   /** The version of the last known status; what the ETag quotes. */
   readonly version: string | null;
+  /** Milliseconds since the last answer, also one without news, by this device's clock; `null` before the first. */
+  readonly answerAgeMs: number | null;
   /** Tries again now: forgets backoff, a refused token, a rejection and a transport fallback. */
   refresh(this: void): void;
   /** Stops for good and lets go of every listener. */

@@ -2,7 +2,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { appStateActivity, netInfoNetwork, pageActivity, pageNetwork } from '../../src/index.js';
 import { backoffMs, gapMs, networkIntervalMs, reconnectMs, createTokenBucket } from '../../src/pacing.js';
-import { httpError, opaqueTag, parseRetryAfter, parseStatus, parseStreamData } from '../../src/protocol.js';
+import { httpError, opaqueTag, parseRetryAfter, parseStatus, parseStreamData, problemCode } from '../../src/protocol.js';
 import { seededRandom } from '../support/fake-clock.js';
 
 describe('protocol', () => {
@@ -53,6 +53,18 @@ describe('protocol', () => {
     [204, 'http'],
   ])('%i is %s', (status, code) => {
     expect(httpError(status, null, 0).code).toBe(code);
+  });
+
+  it.each([
+    ['{"success":false,"code":"counts-not-ready"}', 'counts-not-ready'],
+    ['{"success":false,"code":7}', null],
+    ['{"code":"of another API"}', null],
+    ['{"success":true,"code":"x"}', null],
+    ['<html>', null],
+    ['', null],
+    ['null', null],
+  ])('the problem of %s is %s', (text, code) => {
+    expect(problemCode(text)).toBe(code);
   });
 });
 
