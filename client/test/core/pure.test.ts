@@ -2,7 +2,14 @@
 import { describe, expect, it, vi } from 'vitest';
 import { appStateActivity, netInfoNetwork, pageActivity, pageNetwork } from '../../src/index.js';
 import { backoffMs, gapMs, networkIntervalMs, reconnectMs, createTokenBucket } from '../../src/pacing.js';
-import { httpError, opaqueTag, parseRetryAfter, parseStatus, parseStreamData, problemCode } from '../../src/protocol.js';
+import {
+  httpError,
+  opaqueTag,
+  parseRetryAfter,
+  parseStatus,
+  parseStreamData,
+  problemCode,
+} from '../../src/protocol.js';
 import { seededRandom } from '../support/fake-clock.js';
 
 describe('protocol', () => {
