@@ -53,8 +53,10 @@ export function IndicatorLine({ shown, labels, formatCount, theme }: IndicatorLi
         {detail === null ? (
           <Text style={textStyle}>{words}</Text>
         ) : (
-          <Text style={[textStyle, extras.detailed]}>
-            <Text style={textStyle}>{words}</Text> <Text style={extras.detail}>{detail}</Text>
+          <Text style={textStyle}>
+            <Text style={textStyle}>{words}</Text>
+            {' · '}
+            <Text style={extras.detail}>{detail}</Text>
           </Text>
         )}
       </View>

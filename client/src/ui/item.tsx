@@ -2,12 +2,14 @@ import type { ReactNode } from 'react';
 import { Animated, Platform, Text, View } from 'react-native';
 import { stacked, styles } from './styles.js';
 import type { Theme } from './theme.js';
-import type { TextMeasures } from './use-stacking.js';
+import type { TextFit } from './use-stacking.js';
 
 const NO_NUMBER = '–';
 
 /** A label needs a role on the web; on a phone `text` says that there is nothing to press. */
 const ROLE = Platform.OS === 'web' ? ({ role: 'group' } as const) : ({ accessibilityRole: 'text' } as const);
+
+const sized = ({ fontSize }: { fontSize: number }, { scale }: TextFit) => scale < 1 && { fontSize: fontSize * scale };
 
 interface ItemProps {
   readonly label: string;
@@ -20,13 +22,13 @@ interface ItemProps {
   readonly scale: Animated.Value;
   readonly isConfirmed: boolean;
   readonly isStacked: boolean;
-  readonly measureLabel: TextMeasures;
-  readonly measureValue: TextMeasures;
+  readonly labelFit: TextFit;
+  readonly valueFit: TextFit;
 }
 
 /** One count: dot, label and number. */
 export function Item(props: ItemProps): ReactNode {
-  const { label, count, theme, isStacked } = props;
+  const { label, count, theme, isStacked, labelFit, valueFit } = props;
   return (
     <Animated.View
       {...ROLE}
@@ -36,16 +38,22 @@ export function Item(props: ItemProps): ReactNode {
     >
       <View style={[styles.statusDot, isStacked && stacked.statusDot, { backgroundColor: props.dot }]} />
       <Text
-        {...props.measureLabel}
-        style={[styles.statusLabel, isStacked && stacked.statusLabel, { color: theme.label }]}
+        {...labelFit.handlers}
+        style={[
+          styles.statusLabel,
+          isStacked && stacked.statusLabel,
+          sized(styles.statusLabel, labelFit),
+          { color: theme.label },
+        ]}
       >
         {label}
       </Text>
       <Text
-        {...props.measureValue}
+        {...valueFit.handlers}
         style={[
           styles.statusValue,
           isStacked && stacked.statusValue,
+          sized(styles.statusValue, valueFit),
           { color: props.isConfirmed ? theme.value : theme.unconfirmed },
         ]}
       >

@@ -28,29 +28,32 @@ export interface LegendProps {
   /** A client, or the app's own `apiService`. */
   readonly source: StatusSource;
   /** A language tag as the system gives it, such as `id-ID`. Default `en`, also for languages that are not known. */
-  readonly locale?: string | null;
+  readonly locale?: string | null | undefined;
   /** Words of your own, over the locale's. */
-  readonly labels?: Partial<Labels> | null;
+  readonly labels?: Partial<Labels> | null | undefined;
   /** Default `light`. `auto` follows the system; colours of your own go over the light ones. */
   readonly theme?: ThemeChoice;
   /** Default `changed`: only the items whose number changed. */
-  readonly pulse?: PulseMode;
+  readonly pulse?: PulseMode | undefined;
   /** Called by the button of "Sign in to continue". Without it that button tries again. */
   readonly onSignIn?: (() => unknown) | undefined;
   /**
    * In milliseconds; default 10 minutes. When no count has changed for so long though images are in process, the
    * legend says so and is not green. `null`: never.
    */
-  readonly stuckAfterMs?: number | null;
+  readonly stuckAfterMs?: number | null | undefined;
+  /** Of the title, on the web, where a page has its own; default 1. */
+  readonly headingLevel?: 1 | 2 | 3 | 4 | 5 | 6 | undefined;
   /** Over the container's style. */
   readonly style?: StyleProp<ViewStyle>;
-  readonly testID?: string;
+  readonly testID?: string | undefined;
 }
 
 const STUCK_AFTER_MS = 10 * 60_000;
 
-/** React Native's types do not know the level, which makes a heading of a part and not of the page. */
-const HEADING = { accessibilityRole: 'header', ...(Platform.OS === 'web' && { 'aria-level': 2 }) } as TextProps;
+/** React Native's types do not know the level. */
+const heading = (level: number) =>
+  ({ accessibilityRole: 'header', ...(Platform.OS === 'web' && { 'aria-level': level }) }) as TextProps;
 
 /** The button of a state that does not end by itself. After signing in there is no need to wait for the next look. */
 function wayOutOf(indicator: Indicator, labels: Labels, { refresh }: StatusClient, onSignIn: LegendProps['onSignIn']) {
@@ -63,20 +66,21 @@ function wayOutOf(indicator: Indicator, labels: Labels, { refresh }: StatusClien
 /** Makes the component for one kind of surface. */
 export function createLegend(Surface: ComponentType<SurfaceProps>) {
   return function RealtimeStorageStatus(props: LegendProps): ReactNode {
-    const { source, locale, pulse = 'changed', onSignIn, stuckAfterMs = STUCK_AFTER_MS, style, testID } = props;
+    const { source, locale, pulse = 'changed', onSignIn, stuckAfterMs = STUCK_AFTER_MS } = props;
+    const { headingLevel = 1, style, testID } = props;
     const { labels: words, formatCount } = useMemo(() => wordingOf(locale), [locale]);
     const labels = withOwnWords(words, props.labels);
     const theme = useTheme(props.theme);
     const shown = useShown(source, stuckAfterMs);
     const { status, indicator } = shown;
     const scales = usePulse(status, pulse, useReducedMotion());
-    const { isStacked, onRowLayout, measure } = useStacking(COUNTS.length);
+    const { isStacked, onRowLayout, fit } = useStacking(COUNTS.length);
 
     const wayOut = wayOutOf(indicator, labels, clientOf(source), onSignIn);
 
     return (
       <Surface theme={theme} style={[styles.container, style]} contentStyle={styles.gradient} testID={testID}>
-        <Text {...HEADING} style={[styles.title, { color: theme.title }]}>
+        <Text {...heading(headingLevel)} style={[styles.title, { color: theme.title }]}>
           {indicator === 'live' ? labels.title : labels.titleNotLive}
         </Text>
         <View onLayout={onRowLayout} style={[styles.statusRow, isStacked && stacked.statusRow]}>
@@ -95,8 +99,8 @@ export function createLegend(Surface: ComponentType<SurfaceProps>) {
                 scale={scales[count]}
                 isConfirmed={indicator === 'live'}
                 isStacked={isStacked}
-                measureLabel={measure(`${count} label`)}
-                measureValue={measure(`${count} value`)}
+                labelFit={fit(`${count} label`)}
+                valueFit={fit(`${count} value`)}
               />
             </Fragment>
           ))}

@@ -37,7 +37,6 @@ export const stacked = StyleSheet.create({
 export const extras = StyleSheet.create({
   /** "as of 15:56" and "no progress for 10 min", beside the indicator's words. */
   detail: { fontWeight: '500' },
-  detailed: { textAlign: 'center' },
   button: {
     alignSelf: 'center',
     justifyContent: 'center',

@@ -8,7 +8,7 @@ import { english, indonesian, RealtimeStorageStatus } from '../../src/native/ind
 import type { StatusSnapshot } from '../../src/types.js';
 import { lightTheme } from '../../src/ui/theme.js';
 import type { LegendProps } from '../../src/ui/legend.js';
-import { counts, type FakeSource, fakeSource } from './fake-source.js';
+import { counts, type FakeSource, fakeSource } from '../support/fake-source.js';
 
 const live = { status: counts(12, 3, 85), state: 'live' } as const;
 
@@ -353,6 +353,19 @@ describe('columns that are too narrow', () => {
     expect(stacks()).toBe(false);
     lines('Processing', 128); // large text
     expect(stacks()).toBe(true);
+  });
+
+  it('a number that a whole line is too short for becomes smaller, and settles', async () => {
+    await show(live);
+    wide(280);
+    lines('85', 272, 68);
+    expect(style(text('85')).fontSize).toBeCloseTo(24 * 0.8);
+    lines('85', 271);
+    lines('85', 273);
+    expect(style(text('85')).fontSize).toBeCloseTo(24 * 0.8);
+    expect(style(text('12')).fontSize).toBe(24);
+    lines('85', 40);
+    expect(style(text('85')).fontSize).toBe(24);
   });
 
   it('lie on a line each, so that nothing has the height of another', async () => {
