@@ -2,15 +2,12 @@
  * The legend in a real Chromium, in every state, theme, language and width: what assistive technology finds, and
  * that no text overlaps another or leaves the card.
  */
-import { createRequire } from 'node:module';
-import type { AxeResults } from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { states } from '../gallery/states.js';
-import { launchChromium } from '../support/browser.js';
+import { audit, launchChromium } from '../support/browser.js';
 import { buildGallery, type Gallery } from '../support/gallery.js';
 
-const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const names = Object.keys(states);
 
 let gallery: Gallery;
@@ -31,28 +28,11 @@ async function open(query: Record<string, string>, width = 1280): Promise<Page> 
   return page;
 }
 
-interface Axe {
-  run(context: string | Document): Promise<AxeResults>;
-}
-
-/** What the tool is sure of, and what of it is serious and would have to be looked at by a person. */
-async function audit(page: Page, part?: string): Promise<string[]> {
-  const results = await page.evaluate(
-    (selector) => (globalThis as unknown as { axe: Axe }).axe.run(selector ?? document),
-    part,
-  );
-  const serious = results.incomplete.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-  return [...results.violations, ...serious].map(
-    ({ id, nodes }) => `${id}: ${nodes.map(({ html, any }) => `${html} ${any[0]?.message ?? ''}`).join('\n')}`,
-  );
-}
-
 describe.each(['light', 'dark'])('%s: axe finds nothing', (theme) => {
   let page: Page;
 
   beforeAll(async () => {
     page = await open({ theme, widths: '390' });
-    await page.addScriptTag({ path: AXE });
     await page.getByText('Not live.').first().waitFor(); // the live regions have spoken
   }, 40_000);
   afterAll(() => page?.close());
