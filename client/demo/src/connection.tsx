@@ -32,7 +32,7 @@ export function Connection({ snapshot, wanted, onTransport, meter }: Props): Rea
         <span className={`pill ${state}`} data-testid="state">
           <i className="dot" />
           {words.states[state]}
-          {reason ? ` · ${words.reasons[reason]}` : ''}
+          {reason ? ` · ${words.reasons[reason] ?? reason}` : ''}
         </span>
       </div>
       <fieldset className="segments">

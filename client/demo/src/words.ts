@@ -1,5 +1,5 @@
 /** The page's words, in the two languages of the README. */
-import type { StopReason, StatusSnapshot, Transport } from 'blob-status-client/web';
+import type { StatusSnapshot, Transport } from 'blob-status-client/web';
 import { createContext, useContext, useEffect, useState } from 'react';
 
 const english = {
@@ -23,8 +23,7 @@ const english = {
     background: 'background',
     closed: 'closed',
     unauthorized: 'unauthorized',
-    rejected: 'rejected',
-  } satisfies Record<StopReason, string>,
+  } as Readonly<Record<string, string>>,
   latency: 'Upload to number',
   p95: (time: string, uploads: number) => `p95 ${time} of ${uploads}`,
   uploadFirst: 'upload an image',
@@ -85,7 +84,6 @@ const indonesian: Words = {
     background: 'di latar belakang',
     closed: 'ditutup',
     unauthorized: 'belum masuk',
-    rejected: 'ditolak',
   },
   latency: 'Unggah ke angka',
   p95: (time, uploads) => `p95 ${time} dari ${uploads}`,

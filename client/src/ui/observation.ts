@@ -65,8 +65,9 @@ const MINUTE_MS = 60_000;
 
 /** What is true of a snapshot. `idle` is a legend's own first frame: it is about to connect. */
 function indicatorOf({ state, reason, error }: StatusSnapshot): Indicator {
+  if (error?.code === 'rejected' && state !== 'offline') return 'rejected';
   if (state === 'stopped') {
-    if (reason === 'unauthorized' || reason === 'rejected') return reason;
+    if (reason === 'unauthorized') return reason;
     return reason === 'idle' ? 'connecting' : 'paused';
   }
   const isNotReady = error?.problem === 'counts-not-ready' && state !== 'offline';

@@ -183,7 +183,7 @@ it('coming back to the tab does not blink', async () => {
 it.each(['light', 'dark'] as const)('axe finds nothing on the page, %s', async (scheme) => {
   await open('long-poll', scheme);
   await page.getByRole('button', { name: /samples/ }).click();
-  await expect.poll(() => page.getByRole('listitem').count()).toBeGreaterThanOrEqual(5);
+  await expect.poll(() => page.getByRole('listitem').count(), { timeout: PATIENCE_MS }).toBeGreaterThanOrEqual(5);
   expect(await audit(page)).toEqual([]);
   await page.getByRole('button', { name: 'Delete' }).click();
 });
@@ -214,7 +214,7 @@ it.each([
   page.on('console', (message) => messages.push(message.text()));
   page.on('pageerror', (error) => messages.push(error.message));
   await page.getByRole('button', { name: /samples/ }).click();
-  await expect.poll(() => page.getByRole('listitem').count()).toBeGreaterThanOrEqual(5);
+  await expect.poll(() => page.getByRole('listitem').count(), { timeout: PATIENCE_MS }).toBeGreaterThanOrEqual(5);
   await page.waitForTimeout(600);
   expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBe(0);
   expect(messages).toEqual([]);

@@ -8,6 +8,7 @@ import { type Moment, type Observation, observe, present, type Shown } from '../
 
 const MINUTE = 60_000;
 const network = new StatusError('network', 'gone');
+const rejected = new StatusError('rejected', 'Check baseUrl and versions.', undefined, 400);
 const notReady = new StatusError('http', 'No status (503).', undefined, 503, null, 'counts-not-ready');
 /** 15:56:10 here, wherever this runs; the server's clock is a day behind. */
 const START = new Date(2026, 10, 22, 15, 56, 10).getTime();
@@ -69,7 +70,8 @@ describe('the words are true', () => {
     ['away', { ...live(), state: 'stopped', reason: 'background' }, { indicator: 'paused' }],
     ['closed', { ...live(), state: 'stopped', reason: 'closed' }, { indicator: 'paused' }],
     ['signed out', { state: 'stopped', reason: 'unauthorized', error: network }, { indicator: 'unauthorized' }],
-    ['refused', { state: 'stopped', reason: 'rejected', error: network }, { indicator: 'rejected' }],
+    ['refused', { state: 'connecting', error: rejected }, { indicator: 'rejected' }],
+    ['refused with numbers', { ...live(), state: 'stale', error: rejected }, { indicator: 'rejected' }],
     ['stopped for a new reason', { state: 'stopped', reason: 'new' as never }, { indicator: 'paused' }],
   ])('%s', (_, snapshot, shown) => {
     expect(new Device().show(snapshot)).toMatchObject(shown);
@@ -209,7 +211,7 @@ describe('coming back does not blink', () => {
     ['was lost before it was away', [{ state: 'stale', error: network }, away], 'paused'],
     ['was lost', [{ state: 'stale', error: network }], 'connecting'],
     ['was offline', [{ state: 'offline' }], 'connecting'],
-    ['was refused', [{ state: 'stopped', reason: 'rejected', error: network }], 'connecting'],
+    ['was refused', [{ state: 'stale', error: rejected }], 'connecting'],
     ['waited for a token', [{ state: 'stopped', reason: 'unauthorized', error: network }], 'connecting'],
   ])('but never as live what %s', (_, steps, indicator) => {
     const device = new Device();

@@ -14,6 +14,7 @@ const live = { state: 'live', status: status(12, 3, 85) } as const;
 const many = { state: 'live', status: status(1_234_567, 8_765_432, 9_999_999) } as const;
 const network = new StatusError('network', 'No answer.');
 const notReady = new StatusError('http', 'No status (503).', undefined, 503, 5_000, 'counts-not-ready');
+const rejected = new StatusError('rejected', 'Check baseUrl and versions (400).', undefined, 400);
 const refused = new StatusError('unauthorized', 'The token was refused (401).', undefined, 401);
 
 export const states: Readonly<Record<string, Steps>> = {
@@ -27,7 +28,7 @@ export const states: Readonly<Record<string, Steps>> = {
   offline: [live, { state: 'offline' }],
   background: [live, { state: 'stopped', reason: 'background' }],
   'signed out': [{ state: 'stopped', reason: 'unauthorized', error: refused }],
-  unavailable: [live, { state: 'stopped', reason: 'rejected', error: network }],
+  unavailable: [live, { state: 'stale', error: rejected }],
   stuck: [live],
 };
 

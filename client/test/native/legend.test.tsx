@@ -105,6 +105,7 @@ it('has the title, the three items in order with their dots, the dividers and th
 });
 
 const network = new StatusError('network', 'gone');
+const rejected = new StatusError('rejected', 'Check baseUrl and versions.', undefined, 400);
 const notReady = new StatusError('http', 'No status (503).', undefined, 503, 5_000, 'counts-not-ready');
 const TITLE = '📊 Storage Status (Live)';
 const TITLE_NOT_LIVE = '📊 Storage Status';
@@ -122,7 +123,7 @@ const states: readonly [string, Partial<StatusSnapshot>, string, string][] = [
     'Sign in to continue',
     lightTheme.trouble,
   ],
-  ['rejected', { state: 'stopped', reason: 'rejected', error: network }, 'Updates unavailable', lightTheme.trouble],
+  ['rejected', { state: 'connecting', error: rejected }, 'Updates unavailable', lightTheme.trouble],
 ];
 it.each(states)('%s: the indicator says so, green only when live', async (name, snapshot, label, color) => {
   await show(snapshot);
@@ -300,8 +301,11 @@ describe('as time passes', () => {
 });
 
 describe('a dead end has a way out', () => {
-  it.each(['unauthorized', 'rejected'] as const)('%s: try again', async (reason) => {
-    const source = await show({ state: 'stopped', reason, error: network });
+  it.each<[string, Partial<StatusSnapshot>]>([
+    ['unauthorized', { state: 'stopped', reason: 'unauthorized', error: network }],
+    ['rejected', { ...live, state: 'stale', error: rejected }],
+  ])('%s: try again', async (_, snapshot) => {
+    const source = await show(snapshot);
     fireEvent.press(screen.getByRole('button', { name: 'Try again' }));
     expect(source.refreshed).toBe(1);
   });
@@ -329,11 +333,15 @@ describe('a dead end has a way out', () => {
 });
 
 describe('columns that are too narrow', () => {
-  const row = () => nodes().find((node) => node.props.onLayout && !node.props.onTextLayout);
+  /** With the handlers that are there now. */
+  const fresh = () => nodes(screen.toJSON() as unknown as Node);
+  const row = () => fresh().find((node) => node.props.onLayout && !node.props.onTextLayout);
   const stacks = () => style(row()).flexDirection === 'column';
   const wide = (width: number) => act(() => row()?.props.onLayout?.({ nativeEvent: { layout: { width } } }));
-  const lines = (value: string, ...widths: number[]) =>
-    act(() => text(value)?.props.onTextLayout?.({ nativeEvent: { lines: widths.map((width) => ({ width })) } }));
+  const lines = (value: string, ...widths: number[]) => {
+    const found = fresh().find((node) => node.children?.join('') === value);
+    act(() => found?.props.onTextLayout?.({ nativeEvent: { lines: widths.map((width) => ({ width })) } }));
+  };
 
   it('stand side by side while the texts fit, one under the other while one does not', async () => {
     await show(live);

@@ -1,8 +1,8 @@
 import sharp from 'sharp';
 
-/** Saves a screenshot with a palette: a third of the bytes, and nobody sees it. */
+/** Saves a screenshot with a palette: a third of the bytes. */
 export async function savePng(screenshot: Buffer, path: string): Promise<void> {
-  await sharp(screenshot).png({ palette: true, colours: 192, effort: 10 }).toFile(path);
+  await sharp(screenshot).png({ palette: true, quality: 100, effort: 10 }).toFile(path);
 }
 
 export interface Frame {
