@@ -220,6 +220,15 @@ describe('coming back does not blink', () => {
     expect(device.pass(1000).show({ state: 'connecting' })).toMatchObject({ indicator });
   });
 
+  it('numbers that were cleared, and a failure since, are not live', () => {
+    const device = new Device();
+    device.show(live());
+    expect(device.show({ state: 'connecting', status: null, error: network }, 0)).toMatchObject({
+      indicator: 'connecting',
+      isTrouble: true,
+    });
+  });
+
   it('a failure is shown at once', () => {
     const device = new Device();
     device.show(live());

@@ -12,6 +12,7 @@ describe.each([
   ['EN-us', english, '1,234,567'],
   ['en-IN', english, '12,34,567'],
   ['en_GB.UTF-8', english, '1,234,567'],
+  ['en-u-nu-arab', english, '1,234,567'],
   ['en-US-u-ca-buddhist', english, '1,234,567'],
   ['id', indonesian, '1.234.567'],
   ['id-ID', indonesian, '1.234.567'],
