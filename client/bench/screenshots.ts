@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { launchChromium } from '../test/support/browser.js';
 import { type FaultProxy, startFaultProxy } from '../test/support/fault-proxy.js';
+import { savePng } from '../test/support/pictures.js';
 import { pageConfig, startStack } from '../test/support/stack.js';
 import type { Measurement } from './measurement.js';
 
@@ -44,7 +45,7 @@ async function bringToLife(page: Page): Promise<void> {
 async function shoot(page: Page, name: string): Promise<void> {
   const height = await page.evaluate(() => document.documentElement.scrollHeight);
   await page.setViewportSize({ width: page.viewportSize()?.width ?? 0, height });
-  await page.screenshot({ path: `${DOCS}/${name}.png` });
+  await savePng(await page.screenshot(), `${DOCS}/${name}.png`);
 }
 
 export async function measure(): Promise<Measurement> {

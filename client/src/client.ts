@@ -55,6 +55,7 @@ class Client implements StatusClient {
   /** The last refusal of a token. */
   private refusal: StatusError | null = null;
   private closed = false;
+  private answeredAt: number | null = null;
   private running: AbortController | null = null;
   /** Settles when the previous session is over: two never overlap. */
   private lastSession: Promise<void> = Promise.resolve();
@@ -80,6 +81,10 @@ class Client implements StatusClient {
 
   get version(): string | null {
     return this.memory.reading?.validator ?? null;
+  }
+
+  get answerAgeMs(): number | null {
+    return this.answeredAt === null ? null : this.clock.now() - this.answeredAt;
   }
 
   readonly subscribe: StatusClient['subscribe'] = (listener, options) => {
@@ -216,6 +221,7 @@ class Client implements StatusClient {
     if (!current) return false;
     this.memory.reading = current;
     this.conditions.reached = true;
+    this.answeredAt = this.clock.now();
     this.dispatch({ type: 'confirmed', status: current.status, transport: this.transport() });
     this.listeners.tell(current);
     return current !== known;

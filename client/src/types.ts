@@ -136,6 +136,8 @@ export interface StatusClient {
   readonly state: ConnectionState;
   /** The version of the last known status; what the ETag quotes. */
   readonly version: string | null;
+  /** Milliseconds since the last answer, also one without news, by this device's clock; `null` before the first. */
+  readonly answerAgeMs: number | null;
   /** Tries again now: forgets backoff, a refused token and what was learnt about the path; looks also when `offline`. */
   refresh(this: void): void;
   /** Another account: drops what is held, clears the numbers, and asks again. */

@@ -9,6 +9,7 @@ import { Meter } from './meter.js';
 import { createStorage } from './storage.js';
 import { useTheme } from './theme.js';
 import { Uploads } from './uploads.js';
+import { useLanguage, WordsProvider } from './words.js';
 
 const TICK_MS = 1000;
 /** `?transport=sse` starts with SSE. */
@@ -50,50 +51,65 @@ export function App({ config }: { config: DemoConfig }): ReactNode {
     return new Images(createStorage(config), meter.uploadStarted, report);
   });
   const theme = useTheme();
+  const { language, words, other, otherName, toggle } = useLanguage();
   const client = useClient(config, transport, meter);
   const snapshot = useStorageStatus(client);
   useEffect(() => client.subscribe((status) => meter.heard(status)), [client, meter]);
   const now = Math.max(useNow(), meter.samples.at(-1)?.at ?? 0);
 
   return (
-    <div className="page">
-      <header>
-        <div>
-          <h1>Live storage status</h1>
-          <p>
-            Images move from queued to processing to completed. The numbers follow by themselves, without WebSocket.
-          </p>
-        </div>
-        <button
-          type="button"
-          className="quiet theme"
-          onClick={theme.toggle}
-          aria-label={`Use the ${theme.other} theme`}
-        >
-          {theme.name === 'dark' ? '☀️' : '🌙'}
-        </button>
-      </header>
-      <main>
-        <div className="column">
-          <RealtimeStorageStatus source={client} theme={theme.name} style={{ marginVertical: 0 }} testID="legend" />
-          <Connection snapshot={snapshot} wanted={transport} onTransport={setTransport} meter={meter} />
-        </div>
-        <div className="column">
-          <Uploads images={images} onError={(error) => setProblem(String(error))} />
-        </div>
-        <section className="card wide" aria-labelledby="chart-title">
-          <h2 id="chart-title">The last minutes</h2>
-          <Chart samples={meter.samples} now={now} />
-        </section>
-      </main>
-      {problem && (
-        <div className="toast" role="alert">
-          {problem}
-          <button type="button" className="quiet" onClick={() => setProblem(null)} aria-label="Dismiss">
-            ✕
-          </button>
-        </div>
-      )}
-    </div>
+    <WordsProvider value={words}>
+      <div className="glow" aria-hidden="true">
+        <i />
+        <i />
+        <i />
+      </div>
+      <div className="page">
+        <header>
+          <div>
+            <h1>{words.title}</h1>
+            <p>{words.intro}</p>
+          </div>
+          <div className="choices">
+            <button type="button" lang={other} onClick={toggle}>
+              {otherName}
+            </button>
+            <button type="button" onClick={theme.toggle}>
+              <span aria-hidden="true">{theme.name === 'dark' ? '☀️' : '🌙'}</span>
+              <span className="visually-hidden">{words.useTheme[theme.other]}</span>
+            </button>
+          </div>
+        </header>
+        <main>
+          <div className="column">
+            <RealtimeStorageStatus
+              source={client}
+              theme={theme.name}
+              locale={language}
+              headingLevel={2}
+              style={{ marginVertical: 0 }}
+              testID="legend"
+            />
+            <Connection snapshot={snapshot} wanted={transport} onTransport={setTransport} meter={meter} />
+          </div>
+          <div className="column">
+            <Uploads images={images} onError={(error) => setProblem(String(error))} />
+          </div>
+          <section className="card wide" aria-labelledby="chart-title">
+            <h2 id="chart-title">{words.minutes}</h2>
+            <Chart samples={meter.samples} now={now} />
+          </section>
+        </main>
+        {problem && (
+          <div className="toast" role="alert">
+            {problem}
+            <button type="button" className="quiet" onClick={() => setProblem(null)}>
+              <span aria-hidden="true">✕</span>
+              <span className="visually-hidden">{words.dismiss}</span>
+            </button>
+          </div>
+        )}
+      </div>
+    </WordsProvider>
   );
 }

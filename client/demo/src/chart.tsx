@@ -1,18 +1,15 @@
-/** The last minutes, one strip for each count: they differ too much in size for one scale. */
+/** The last minutes, one strip for each count, all on one scale: what is higher is more. */
 import type { StorageStatus } from 'blob-status-client/web';
 import { type ReactNode, useState } from 'react';
 import { type Sample, WINDOW_MS } from './meter.js';
+import { useWords, type Words } from './words.js';
 
 const WIDTH = 600;
 const HEIGHT = 52;
 const PAD = 5;
 
 type Count = 'queued' | 'processing' | 'completed';
-const STRIPS: readonly { count: Count; label: string }[] = [
-  { count: 'queued', label: 'Queued' },
-  { count: 'processing', label: 'Processing' },
-  { count: 'completed', label: 'Completed' },
-];
+const STRIPS: readonly Count[] = ['queued', 'processing', 'completed'];
 
 const xOf = (at: number, now: number): number => WIDTH * (1 - (now - at) / WINDOW_MS);
 
@@ -28,10 +25,11 @@ function stepPath(samples: readonly Sample[], count: Count, now: number, top: nu
   return path && `${path}H${WIDTH}`;
 }
 
-function ago(ms: number): string {
+function ago(ms: number, words: Words): string {
   const seconds = Math.round(ms / 1000);
-  if (seconds < 60) return `${seconds} s ago`;
-  return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s ago`;
+  if (seconds < 60) return words.ago(`${seconds} ${words.seconds}`);
+  const rest = String(seconds % 60).padStart(2, '0');
+  return words.ago(`${Math.floor(seconds / 60)} ${words.minute} ${rest} ${words.seconds}`);
 }
 
 interface Hover {
@@ -40,9 +38,17 @@ interface Hover {
   readonly ago: string;
 }
 
-function Strip(props: { samples: readonly Sample[]; count: Count; label: string; now: number; hover: Hover | null }) {
-  const { samples, count, label, now, hover } = props;
-  const top = Math.max(1, ...samples.map(({ status }) => status[count]));
+interface StripProps {
+  readonly samples: readonly Sample[];
+  readonly count: Count;
+  /** The height of the scale. */
+  readonly top: number;
+  readonly now: number;
+  readonly hover: Hover | null;
+}
+
+function Strip({ samples, count, top, now, hover }: StripProps) {
+  const words = useWords();
   const line = stepPath(samples, count, now, top);
   const shown = hover ? hover.status[count] : samples.at(-1)?.status[count];
   return (
@@ -50,7 +56,7 @@ function Strip(props: { samples: readonly Sample[]; count: Count; label: string;
       <div className="strip-head">
         <span className="strip-label">
           <i className="dot" />
-          {label}
+          {words.counts[count]}
         </span>
         <span className="strip-value">{shown ?? '–'}</span>
       </div>
@@ -63,26 +69,26 @@ function Strip(props: { samples: readonly Sample[]; count: Count; label: string;
         {hover && <line className="cross" x1={hover.x * WIDTH} x2={hover.x * WIDTH} y1="0" y2={HEIGHT} />}
       </svg>
       <div className="axis" aria-hidden="true">
-        <span>3 min ago</span>
-        <span>{hover ? hover.ago : 'now'}</span>
+        <span>{words.from}</span>
+        <span>{hover ? hover.ago : words.now}</span>
       </div>
     </div>
   );
 }
 
 export function Chart({ samples, now }: { samples: readonly Sample[]; now: number }): ReactNode {
+  const words = useWords();
   const [pointer, setPointer] = useState<number | null>(null);
   const at = pointer === null ? null : now - (1 - pointer) * WINDOW_MS;
   const under = at === null ? undefined : samples.findLast((sample) => sample.at <= at);
   const hover =
-    under && at !== null && pointer !== null ? { x: pointer, status: under.status, ago: ago(now - at) } : null;
+    under && at !== null && pointer !== null ? { x: pointer, status: under.status, ago: ago(now - at, words) } : null;
   const last = samples.at(-1)?.status;
+  const top = Math.max(1, ...samples.flatMap(({ status }) => STRIPS.map((count) => status[count])));
   return (
     <figure className="chart">
       <figcaption className="visually-hidden">
-        {last
-          ? `Last three minutes. Now ${last.queued} queued, ${last.processing} processing, ${last.completed} completed.`
-          : 'No counts yet.'}
+        {last ? words.chartNow(last.queued, last.processing, last.completed) : words.chartEmpty}
       </figcaption>
       <div
         className="strips"
@@ -92,10 +98,11 @@ export function Chart({ samples, now }: { samples: readonly Sample[]; now: numbe
         }}
         onPointerLeave={() => setPointer(null)}
       >
-        {STRIPS.map((strip) => (
-          <Strip key={strip.count} {...strip} samples={samples} now={now} hover={hover} />
+        {STRIPS.map((count) => (
+          <Strip key={count} count={count} samples={samples} top={top} now={now} hover={hover} />
         ))}
       </div>
+      <p className="note">{words.scale(top)}</p>
     </figure>
   );
 }

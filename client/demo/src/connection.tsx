@@ -2,20 +2,9 @@
 import type { StatusSnapshot, Transport } from 'blob-status-client/web';
 import type { ReactNode } from 'react';
 import type { Meter } from './meter.js';
+import { useWords } from './words.js';
 
-const TRANSPORTS: readonly { value: Transport; label: string }[] = [
-  { value: 'long-poll', label: 'Long poll' },
-  { value: 'sse', label: 'SSE' },
-  { value: 'poll', label: 'Polling' },
-];
-
-const STATES: Record<StatusSnapshot['state'], string> = {
-  connecting: 'Connecting',
-  live: 'Live',
-  stale: 'Stale',
-  offline: 'Offline',
-  stopped: 'Stopped',
-};
+const TRANSPORTS: readonly Transport[] = ['long-poll', 'sse', 'poll'];
 
 const ms = (value: number): string => (value < 1000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`);
 
@@ -34,20 +23,21 @@ interface Props {
 export function Connection({ snapshot, wanted, onTransport, meter }: Props): ReactNode {
   const { state, reason, error, transport, status } = snapshot;
   const latency = meter.latency();
-  const label = TRANSPORTS.find(({ value }) => value === transport)?.label;
+  const words = useWords();
+  const label = words.transports[transport];
   return (
     <section className="card" aria-labelledby="connection-title">
       <div className="card-head">
-        <h2 id="connection-title">Connection</h2>
-        <span className={`pill ${state}`} data-testid="state" role="status">
+        <h2 id="connection-title">{words.connection}</h2>
+        <span className={`pill ${state}`} data-testid="state">
           <i className="dot" />
-          {STATES[state]}
-          {reason ? ` · ${reason}` : ''}
+          {words.states[state]}
+          {reason ? ` · ${words.reasons[reason] ?? reason}` : ''}
         </span>
       </div>
       <fieldset className="segments">
-        <legend className="visually-hidden">Transport</legend>
-        {TRANSPORTS.map(({ value, label: name }) => (
+        <legend className="visually-hidden">{words.transport}</legend>
+        {TRANSPORTS.map((value) => (
           <label key={value}>
             <input
               type="radio"
@@ -56,25 +46,25 @@ export function Connection({ snapshot, wanted, onTransport, meter }: Props): Rea
               checked={wanted === value}
               onChange={() => onTransport(value)}
             />
-            <span>{name}</span>
+            <span>{words.transports[value]}</span>
           </label>
         ))}
       </fieldset>
       <dl className="facts">
         <div>
-          <dt>Upload to number</dt>
+          <dt>{words.latency}</dt>
           <dd data-testid="latency">{latency ? ms(latency.last) : '–'}</dd>
-          <dd className="note">{latency ? `p95 ${ms(latency.p95)} of ${latency.count}` : 'upload an image'}</dd>
+          <dd className="note">{latency ? words.p95(ms(latency.p95), latency.count) : words.uploadFirst}</dd>
         </div>
         <div>
-          <dt>Requests</dt>
+          <dt>{words.requests}</dt>
           <dd data-testid="requests">{meter.requestsLastMinute()}</dd>
-          <dd className="note">in the last minute</dd>
+          <dd className="note">{words.lastMinute}</dd>
         </div>
         <div>
-          <dt>Last change</dt>
+          <dt>{words.lastChange}</dt>
           <dd>{time(status?.timestamp)}</dd>
-          <dd className="note">{transport === wanted ? `over ${label}` : `fell back to ${label}`}</dd>
+          <dd className="note">{transport === wanted ? words.over(label) : words.fellBack(label)}</dd>
         </div>
       </dl>
       {error && (

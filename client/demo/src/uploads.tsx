@@ -2,16 +2,18 @@
 import { type DragEvent, type ReactNode, useRef, useState, useSyncExternalStore } from 'react';
 import type { Image, Images } from './images.js';
 import { sampleImage } from './samples.js';
+import { useWords } from './words.js';
 
 const SAMPLES = 5;
 const SHOWN = 24;
 
 function Thumbnails({ images }: { images: readonly Image[] }): ReactNode {
+  const words = useWords();
   const hidden = images.length - SHOWN;
   return (
-    <ul className="thumbs" aria-label="Uploaded images">
+    <ul className="thumbs" aria-label={words.uploaded}>
       {images.slice(-SHOWN).map(({ name, folder, preview }) => (
-        <li key={name} className={folder} title={`${name} · ${folder}`}>
+        <li key={name} className={folder} title={`${name} · ${words.folders[folder]}`}>
           {preview ? <img src={preview} alt="" /> : <span className="no-preview" />}
           <i className="dot" />
         </li>
@@ -22,6 +24,7 @@ function Thumbnails({ images }: { images: readonly Image[] }): ReactNode {
 }
 
 export function Uploads({ images, onError }: { images: Images; onError: (error: unknown) => void }): ReactNode {
+  const words = useWords();
   const known = useSyncExternalStore(images.watch, images.getSnapshot);
   const input = useRef<HTMLInputElement>(null);
   const [over, setOver] = useState(false);
@@ -46,7 +49,7 @@ export function Uploads({ images, onError }: { images: Images; onError: (error: 
 
   return (
     <section className="card uploads" aria-labelledby="uploads-title">
-      <h2 id="uploads-title">Try it</h2>
+      <h2 id="uploads-title">{words.tryIt}</h2>
       <button
         type="button"
         className={over ? 'drop over' : 'drop'}
@@ -62,7 +65,7 @@ export function Uploads({ images, onError }: { images: Images; onError: (error: 
           <path d="M12 16V5m0 0L7.5 9.5M12 5l4.5 4.5M5 15v3a2 2 0 0 0 2 2h10a2 2 0 0 0 2-2v-3" />
         </svg>
         <span>
-          <strong>Drop images here</strong> or choose some
+          <strong>{words.drop}</strong> {words.orChoose}
         </span>
       </button>
       <input
@@ -73,7 +76,7 @@ export function Uploads({ images, onError }: { images: Images; onError: (error: 
         accept="image/*"
         multiple
         tabIndex={-1}
-        aria-label="Images to upload"
+        aria-label={words.toUpload}
         onChange={(event) => {
           upload(event.target.files ?? []);
           event.target.value = '';
@@ -82,15 +85,16 @@ export function Uploads({ images, onError }: { images: Images; onError: (error: 
       {known.length > 0 && <Thumbnails images={known} />}
       <div className="actions">
         <button type="button" onClick={samples}>
-          Add {SAMPLES} samples
+          {words.samples(SAMPLES)}
         </button>
         <button
           type="button"
           className="primary"
           disabled={waiting === 0 || busy !== null}
+          aria-describedby="moves"
           onClick={() => run('pipeline')}
         >
-          {busy === 'pipeline' ? 'Running…' : `Run the pipeline${waiting ? ` · ${waiting}` : ''}`}
+          {busy === 'pipeline' ? words.running : `${words.run}${waiting ? ` · ${waiting}` : ''}`}
         </button>
         <button
           type="button"
@@ -98,9 +102,12 @@ export function Uploads({ images, onError }: { images: Images; onError: (error: 
           disabled={known.length === 0 || busy !== null}
           onClick={() => run('clear')}
         >
-          Delete
+          {words.delete}
         </button>
       </div>
+      <p className="note" id="moves">
+        {words.moves(waiting)}
+      </p>
     </section>
   );
 }

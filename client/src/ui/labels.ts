@@ -1,8 +1,9 @@
-import type { StatusSnapshot } from '../types.js';
-
-/** Every word on the legend. */
+/** Every word on the legend. `{…}` stands for a number or a time. */
 export interface Labels {
+  /** While live. */
   readonly title: string;
+  /** While not. An app's own `title` stands for both. */
+  readonly titleNotLive: string;
   readonly queued: string;
   readonly processing: string;
   readonly completed: string;
@@ -10,50 +11,89 @@ export interface Labels {
   readonly unknown: string;
   readonly live: string;
   readonly connecting: string;
+  /** The server is there and has not counted yet. */
+  readonly notReady: string;
   readonly stale: string;
   readonly offline: string;
   readonly paused: string;
   readonly unauthorized: string;
   readonly rejected: string;
+  /** When numbers that are not live were confirmed: `{time}` is `15:56`, with the date when that was another day. */
+  readonly asOf: string;
+  /** Images are in process and nothing moves: `{time}` is `minutes` or `hours`. */
+  readonly stuck: string;
+  readonly minutes: string;
+  readonly hours: string;
+  /** Buttons. */
+  readonly signIn: string;
+  readonly retry: string;
+  /** What a screen reader says after a change. */
+  readonly summary: string;
+  readonly notLive: string;
 }
 
 export const english: Labels = {
   title: '📊 Storage Status (Live)',
+  titleNotLive: '📊 Storage Status',
   queued: 'Queued',
   processing: 'Processing',
   completed: 'Completed',
   unknown: 'not known yet',
   live: 'Live Updates',
   connecting: 'Connecting…',
+  notReady: 'Not ready yet',
   stale: 'Connection lost, retrying…',
   offline: 'Offline',
   paused: 'Paused',
   unauthorized: 'Sign in to continue',
   rejected: 'Updates unavailable',
+  asOf: 'as of {time}',
+  stuck: 'no progress for {time}',
+  minutes: '{n} min',
+  hours: '{n} h',
+  signIn: 'Sign in',
+  retry: 'Try again',
+  summary: '{queued} queued, {processing} processing, {completed} completed.',
+  notLive: 'Not live.',
 };
 
 export const indonesian: Labels = {
   title: '📊 Status Penyimpanan (Langsung)',
+  titleNotLive: '📊 Status Penyimpanan',
   queued: 'Antrean',
   processing: 'Diproses',
   completed: 'Selesai',
   unknown: 'belum diketahui',
   live: 'Pembaruan Langsung',
   connecting: 'Menghubungkan…',
+  notReady: 'Belum siap',
   stale: 'Koneksi terputus, mencoba lagi…',
   offline: 'Luring',
   paused: 'Dijeda',
   unauthorized: 'Masuk untuk melanjutkan',
   rejected: 'Pembaruan tidak tersedia',
+  asOf: 'per pukul {time}',
+  stuck: 'tidak ada kemajuan selama {time}',
+  minutes: '{n} menit',
+  hours: '{n} jam',
+  signIn: 'Masuk',
+  retry: 'Coba lagi',
+  summary: '{queued} dalam antrean, {processing} diproses, {completed} selesai.',
+  notLive: 'Tidak langsung.',
 };
 
-export const locales = { en: english, id: indonesian } as const;
+/** The app's words over the locale's; what is no text does not count. */
+export function withOwnWords(labels: Labels, own: Partial<Labels> | null | undefined): Labels {
+  const words = Object.fromEntries(Object.entries(own ?? {}).filter(([, word]) => typeof word === 'string'));
+  return { ...labels, ...('title' in words && { titleNotLive: words.title }), ...words };
+}
 
-export type Locale = keyof typeof locales;
+/** Puts values in the place of `{name}`. */
+export function fill(label: string, values: Readonly<Record<string, string | number>>): string {
+  return label.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ''));
+}
 
-/** What the indicator says. It says "live" only when that is true. */
-export function indicatorLabel(labels: Labels, { state, reason, error }: StatusSnapshot): string {
-  if (state === 'stopped') return reason === 'unauthorized' ? labels.unauthorized : labels.paused;
-  if (error?.code === 'rejected' && state !== 'offline') return labels.rejected;
-  return state === 'connecting' && error ? labels.stale : labels[state];
+/** `10 min`, `3 h`. */
+export function duration(labels: Labels, minutes: number): string {
+  return minutes < 120 ? fill(labels.minutes, { n: minutes }) : fill(labels.hours, { n: Math.floor(minutes / 60) });
 }

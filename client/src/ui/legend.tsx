@@ -1,14 +1,20 @@
 /** The legend, without what it stands on: a surface is given, so that the web needs no Expo. */
-import type { ComponentType, ReactNode } from 'react';
-import { Animated, type StyleProp, Text, View, type ViewStyle } from 'react-native';
-import { type StatusSource } from '../react/source.js';
-import { useStorageStatus } from '../react/use-storage-status.js';
-import type { StatusSnapshot } from '../types.js';
-import { indicatorLabel, type Labels, type Locale, locales } from './labels.js';
-import { styles } from './styles.js';
-import { indicatorColor, type Theme, themes } from './theme.js';
+import { type ComponentType, Fragment, type ReactNode, useMemo } from 'react';
+import { Platform, type StyleProp, Text, type TextProps, View, type ViewStyle } from 'react-native';
+import { clientOf, type StatusSource } from '../react/source.js';
+import type { StatusClient } from '../types.js';
+import { IndicatorLine, WayOut } from './indicator.js';
+import { Item } from './item.js';
+import { type Labels, withOwnWords } from './labels.js';
+import { wordingOf } from './locale.js';
+import type { Indicator } from './observation.js';
+import { stacked, styles } from './styles.js';
+import type { Theme, ThemeChoice } from './theme.js';
 import { COUNTS, type PulseMode, usePulse } from './use-pulse.js';
 import { useReducedMotion } from './use-reduced-motion.js';
+import { useShown } from './use-shown.js';
+import { useStacking } from './use-stacking.js';
+import { useTheme } from './use-theme.js';
 
 export interface SurfaceProps {
   readonly theme: Theme;
@@ -21,88 +27,86 @@ export interface SurfaceProps {
 export interface LegendProps {
   /** A client, or the app's own `apiService`. */
   readonly source: StatusSource;
-  /** Default `en`. */
-  readonly locale?: Locale;
+  /** A language tag as the system gives it, such as `id-ID`. Default `en`, also for languages that are not known. */
+  readonly locale?: string | null | undefined;
   /** Words of your own, over the locale's. */
-  readonly labels?: Partial<Labels>;
-  /** `light` (default), `dark`, or colours of your own over the light ones. */
-  readonly theme?: 'light' | 'dark' | Partial<Theme>;
+  readonly labels?: Partial<Labels> | null | undefined;
+  /** Default `light`. `auto` follows the system; colours of your own go over the light ones. */
+  readonly theme?: ThemeChoice;
   /** Default `changed`: only the items whose number changed. */
-  readonly pulse?: PulseMode;
+  readonly pulse?: PulseMode | undefined;
+  /** Called by the button of "Sign in to continue". Without it that button tries again. */
+  readonly onSignIn?: (() => unknown) | undefined;
+  /**
+   * In milliseconds; default 10 minutes. When no count has changed for so long though images are in process, the
+   * legend says so and is not green. `null`: never.
+   */
+  readonly stuckAfterMs?: number | null | undefined;
+  /** Of the title, on the web, where a page has its own; default 1. */
+  readonly headingLevel?: 1 | 2 | 3 | 4 | 5 | 6 | undefined;
   /** Over the container's style. */
   readonly style?: StyleProp<ViewStyle>;
-  readonly testID?: string;
+  readonly testID?: string | undefined;
 }
 
-const NO_NUMBER = '–';
+const STUCK_AFTER_MS = 10 * 60_000;
 
-interface ItemProps {
-  readonly label: string;
-  readonly value: number | undefined;
-  readonly unknown: string;
-  readonly dot: string;
-  readonly theme: Theme;
-  readonly scale: Animated.Value;
-  readonly confirmed: boolean;
-}
+/** React Native's types do not know the level. */
+const heading = (level: number) =>
+  ({ accessibilityRole: 'header', ...(Platform.OS === 'web' && { 'aria-level': level }) }) as TextProps;
 
-function Item({ label, value, unknown, dot, theme, scale, confirmed }: ItemProps): ReactNode {
-  return (
-    <Animated.View
-      accessible
-      accessibilityLabel={`${label}: ${value ?? unknown}`}
-      style={[styles.statusItem, { transform: [{ scale }] }]}
-    >
-      <View style={[styles.statusDot, { backgroundColor: dot }]} />
-      <Text style={[styles.statusLabel, { color: theme.label }]}>{label}</Text>
-      <Text style={[styles.statusValue, { color: theme.value }, !confirmed && styles.unconfirmed]}>
-        {value ?? NO_NUMBER}
-      </Text>
-    </Animated.View>
-  );
-}
-
-function Indicator({ snapshot, labels, theme }: { snapshot: StatusSnapshot; labels: Labels; theme: Theme }): ReactNode {
-  const color = indicatorColor(theme, snapshot);
-  return (
-    <View accessibilityLiveRegion="polite" style={styles.liveIndicator}>
-      <View style={[styles.liveDot, { backgroundColor: color }]} />
-      <Text style={[styles.liveText, { color }]}>{indicatorLabel(labels, snapshot)}</Text>
-    </View>
-  );
+/** The button of a state that does not end by itself. After signing in there is no need to wait for the next look. */
+function wayOutOf(indicator: Indicator, labels: Labels, { refresh }: StatusClient, onSignIn: LegendProps['onSignIn']) {
+  if (indicator === 'unauthorized' && onSignIn) {
+    return { label: labels.signIn, onPress: () => void Promise.resolve(onSignIn()).then(refresh, refresh) };
+  }
+  return indicator === 'unauthorized' || indicator === 'rejected' ? { label: labels.retry, onPress: refresh } : null;
 }
 
 /** Makes the component for one kind of surface. */
 export function createLegend(Surface: ComponentType<SurfaceProps>) {
   return function RealtimeStorageStatus(props: LegendProps): ReactNode {
-    const { source, locale = 'en', pulse = 'changed', style, testID } = props;
-    const labels: Labels = { ...locales[locale], ...props.labels };
-    const theme: Theme = typeof props.theme === 'string' ? themes[props.theme] : { ...themes.light, ...props.theme };
-    const snapshot = useStorageStatus(source);
-    const { status, state } = snapshot;
+    const { source, locale, pulse = 'changed', onSignIn, stuckAfterMs = STUCK_AFTER_MS } = props;
+    const { headingLevel = 1, style, testID } = props;
+    const { labels: words, formatCount } = useMemo(() => wordingOf(locale), [locale]);
+    const labels = withOwnWords(words, props.labels);
+    const theme = useTheme(props.theme);
+    const shown = useShown(source, stuckAfterMs);
+    const { status, indicator } = shown;
     const scales = usePulse(status, pulse, useReducedMotion());
-    const items = COUNTS.flatMap((count, index) => [
-      ...(index ? [<View key={`before ${count}`} style={[styles.divider, { backgroundColor: theme.divider }]} />] : []),
-      <Item
-        key={count}
-        label={labels[count]}
-        value={status?.[count]}
-        unknown={labels.unknown}
-        dot={theme.dots[count]}
-        theme={theme}
-        scale={scales[count]}
-        confirmed={state === 'live'}
-      />,
-    ]);
+    const { isStacked, onRowLayout, fit } = useStacking(COUNTS.length);
+
+    const wayOut = wayOutOf(indicator, labels, clientOf(source), onSignIn);
+
     return (
       <Surface theme={theme} style={[styles.container, style]} contentStyle={styles.gradient} testID={testID}>
-        <Text accessibilityRole="header" style={[styles.title, { color: theme.title }]}>
-          {labels.title}
+        <Text {...heading(headingLevel)} style={[styles.title, { color: theme.title }]}>
+          {indicator === 'live' ? labels.title : labels.titleNotLive}
         </Text>
-        <View accessibilityLiveRegion="polite" style={styles.statusRow}>
-          {items}
+        <View onLayout={onRowLayout} style={[styles.statusRow, isStacked && stacked.statusRow]}>
+          {COUNTS.map((count, index) => (
+            <Fragment key={count}>
+              {index > 0 && (
+                <View style={[styles.divider, isStacked && stacked.divider, { backgroundColor: theme.divider }]} />
+              )}
+              <Item
+                label={labels[count]}
+                count={status?.[count]}
+                formatCount={formatCount}
+                unknown={labels.unknown}
+                dot={theme.dots[count]}
+                theme={theme}
+                scale={scales[count]}
+                isConfirmed={indicator === 'live'}
+                isStacked={isStacked}
+                labelFit={fit(`${count} label`)}
+                valueFit={fit(`${count} value`)}
+              />
+            </Fragment>
+          ))}
         </View>
-        <Indicator snapshot={snapshot} labels={labels} theme={theme} />
+        <IndicatorLine shown={shown} labels={labels} formatCount={formatCount} theme={theme} />
+        {wayOut && <WayOut {...wayOut} theme={theme} />}
       </Surface>
     );
   };

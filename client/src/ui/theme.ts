@@ -1,16 +1,22 @@
-import type { StatusSnapshot } from '../types.js';
+import type { Shown } from './observation.js';
 
 /** Every colour of the legend, and what the surface behind it is made of. */
 export interface Theme {
   readonly tint: 'light' | 'dark';
   readonly gradient: readonly [string, string];
+  /** Also buttons. */
   readonly title: string;
   readonly label: string;
   readonly value: string;
+  /** Numbers that nobody confirms at the moment. */
+  readonly unconfirmed: string;
   readonly divider: string;
   readonly dots: { readonly queued: string; readonly processing: string; readonly completed: string };
-  /** The indicator. `live` is the only green one. */
+  /** The indicator's dot while live, the only green one. */
   readonly live: string;
+  /** The words beside it: the dot's green on white cannot be read at their size. */
+  readonly liveText: string;
+  /** The indicator's dot and words in other states. */
   readonly connecting: string;
   readonly trouble: string;
   readonly quiet: string;
@@ -24,12 +30,14 @@ export const lightTheme: Theme = {
   title: '#0047AB',
   label: '#666',
   value: '#1E90FF',
+  unconfirmed: '#5F6B7A',
   divider: 'rgba(30, 144, 255, 0.2)',
   dots,
   live: '#4CAF50',
-  connecting: '#1976D2',
-  trouble: '#B45309',
-  quiet: '#757575',
+  liveText: '#2A7430',
+  connecting: '#1565C0',
+  trouble: '#A34A06',
+  quiet: '#666',
 };
 
 export const darkTheme: Theme = {
@@ -38,19 +46,34 @@ export const darkTheme: Theme = {
   title: '#9CC8FF',
   label: '#A7B0BE',
   value: '#63B3FF',
+  unconfirmed: '#A7B0BE',
   divider: 'rgba(99, 179, 255, 0.22)',
   dots,
   live: '#66D06B',
+  liveText: '#66D06B',
   connecting: '#63B3FF',
   trouble: '#FFB74D',
-  quiet: '#9AA4B2',
+  quiet: '#A7B0BE',
 };
 
-export const themes = { light: lightTheme, dark: darkTheme } as const;
+/** A name, colours of one's own over the light ones, or whatever React Native's `useColorScheme` gives. */
+export type ThemeChoice = 'light' | 'dark' | 'auto' | 'unspecified' | Partial<Theme> | null | undefined;
 
-/** The indicator's colour. */
-export function indicatorColor(theme: Theme, { state, error }: StatusSnapshot): string {
-  if (state === 'live') return theme.live;
-  if (state === 'stale' || error) return theme.trouble;
-  return state === 'connecting' ? theme.connecting : theme.quiet;
+/** Light for all that is neither `dark` nor colours. */
+export function themeOf(choice: unknown): Theme {
+  if (choice === 'dark') return darkTheme;
+  if (typeof choice !== 'object' || choice === null) return lightTheme;
+  const own = known(choice as Partial<Theme>);
+  return { ...lightTheme, ...own, dots: { ...dots, ...known(own.dots ?? {}) } };
+}
+
+const known = <T extends object>(values: T): T =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value !== null)) as T;
+
+/** The indicator's colours. */
+export function indicatorColors(theme: Theme, { indicator, isTrouble }: Shown): { dot: string; text: string } {
+  if (isTrouble) return { dot: theme.trouble, text: theme.trouble };
+  if (indicator === 'live') return { dot: theme.live, text: theme.liveText };
+  const color = indicator === 'connecting' ? theme.connecting : theme.quiet;
+  return { dot: color, text: color };
 }

@@ -10,10 +10,11 @@ export function useReducedMotion(): boolean {
       if (mounted) setReduced(value);
     };
     AccessibilityInfo.isReduceMotionEnabled().then(set, () => undefined);
+    // react-native-web returns nothing where there is no `matchMedia`.
     const subscription = AccessibilityInfo.addEventListener('reduceMotionChanged', set);
     return () => {
       mounted = false;
-      subscription.remove();
+      subscription?.remove();
     };
   }, []);
   return reduced;

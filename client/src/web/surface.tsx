@@ -9,8 +9,9 @@ const BLUR = 'saturate(180%) blur(16px)';
 const css = (style: Record<string, string>): ViewStyle => style;
 
 const glass = css({ backdropFilter: BLUR, WebkitBackdropFilter: BLUR });
+/** The gradient's second colour is a shadow from below: behind an image nobody can compute a text's contrast. */
 const gradient = ({ gradient: [from, to] }: Theme): ViewStyle =>
-  css({ backgroundImage: `linear-gradient(180deg, ${from}, ${to})` });
+  css({ backgroundColor: from, boxShadow: `inset 0 -100px 80px -60px ${to}` });
 
 /** The same look in CSS, so that a web app needs neither Expo package. */
 export function CssSurface({ theme, style, contentStyle, testID, children }: SurfaceProps): ReactNode {

@@ -8,18 +8,18 @@ import type { Browser, Page } from 'playwright-core';
 import { type PreviewServer, preview } from 'vite';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { DemoConfig } from '../../demo/src/config.js';
-import { launchChromium, upload } from '../support/browser.js';
+import { audit, launchChromium, upload } from '../support/browser.js';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.js';
 import { pageConfig } from '../support/stack.js';
 
 const { DEMO_URL } = process.env;
-const PORT = 4190;
-const pageUrl = DEMO_URL ?? `http://127.0.0.1:${PORT}/`;
-const GREEN = 'rgb(76, 175, 80)';
+/** Of the indicator's words; its dot is lighter. */
+const GREEN = 'rgb(42, 116, 48)';
 /** A change takes longer to arrive through a real storage, its events and the server's poll. */
 const PATIENCE_MS = 10_000;
 const root = new URL('../../demo', import.meta.url).pathname;
 
+let pageUrl: string;
 let server: PreviewServer | null = null;
 let browser: Browser;
 let config: DemoConfig;
@@ -27,8 +27,8 @@ let proxy: FaultProxy;
 let page: Page;
 
 beforeAll(async () => {
-  if (!DEMO_URL)
-    server = await preview({ root, logLevel: 'silent', preview: { port: PORT, strictPort: true, host: '127.0.0.1' } });
+  if (!DEMO_URL) server = await preview({ root, logLevel: 'silent', preview: { port: 0, host: '127.0.0.1' } });
+  pageUrl = DEMO_URL ?? server?.resolvedUrls?.local[0] ?? '';
   browser = await launchChromium();
   config = await pageConfig(pageUrl);
 });
@@ -116,6 +116,78 @@ it('the pipeline moves every image to completed; Delete takes them away', async 
   expect(await page.getByRole('alert').count()).toBe(0);
 });
 
+it('says what the pipeline moves', async () => {
+  await open('long-poll');
+  await page.getByText('moves the images that you upload here').waitFor();
+  await page.getByRole('button', { name: /samples/ }).click();
+  await page.getByText('moves your 5 images').waitFor();
+  expect(await page.getByRole('button', { name: 'Run the pipeline · 5' }).isEnabled()).toBe(true);
+  await page.getByRole('button', { name: 'Delete' }).click();
+  await page.getByText('moves the images that you upload here').waitFor();
+});
+
+it('draws the three counts on one scale', async () => {
+  await open('long-poll');
+  await page.getByRole('button', { name: /samples/ }).click();
+  await expect.poll(() => count('Queued'), { timeout: PATIENCE_MS }).toBeGreaterThanOrEqual(5);
+  const heights = () =>
+    page.locator('.strip .line').evaluateAll((lines) => lines.map((line) => (line as SVGPathElement).getBBox().height));
+  const counts = await Promise.all(['Queued', 'Processing', 'Completed'].map(count));
+  const top = Math.max(...counts, 1);
+  await page.getByText(`One scale for all three: 0 to ${top}.`).waitFor();
+  const [queued = 0, processing = 0] = await heights();
+  expect(processing).toBe(0);
+  expect(queued).toBeGreaterThan(0);
+  await page.getByRole('button', { name: 'Delete' }).click();
+});
+
+it('speaks Indonesian when asked to, all of it, and English again', async () => {
+  await open('long-poll');
+  await page.getByRole('button', { name: 'Bahasa Indonesia' }).click();
+  await page.getByText('Pembaruan Langsung').waitFor();
+  await page.getByRole('heading', { name: 'Koneksi' }).waitFor();
+  expect(await page.title()).toBe('Status penyimpanan langsung');
+  expect(await page.evaluate(() => document.documentElement.lang)).toBe('id');
+  const english = /\b(the|queued|images|upload|last|minute|delete|samples)\b/i;
+  expect((await page.locator('body').innerText()).match(english)).toBeNull();
+  await page.getByRole('button', { name: 'English' }).click();
+  await page.getByText('Live Updates').waitFor();
+});
+
+it('coming back to the tab does not blink', async () => {
+  await open('long-poll');
+  await expect.poll(() => page.getByTestId('requests').textContent()).not.toBe('0');
+  const seen = page.evaluate(async () => {
+    const become = (state: string): void => {
+      Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => state });
+      document.dispatchEvent(new Event('visibilitychange'));
+    };
+    const looks = new Set<string>();
+    for (let visit = 0; visit < 3; visit += 1) {
+      become('hidden');
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      become('visible');
+      const until = performance.now() + 1500;
+      while (performance.now() < until) {
+        await new Promise(requestAnimationFrame);
+        const legend = document.querySelector('[data-testid=legend]') as HTMLElement;
+        const number = legend.querySelector('[aria-label^=Completed] > :last-child') as Element;
+        looks.add(`${legend.innerText.split('\n').at(-1)} ${getComputedStyle(number).color}`);
+      }
+    }
+    return [...looks];
+  });
+  expect((await seen).filter((look) => !/queued, /.test(look))).toEqual(['Live Updates rgb(30, 144, 255)']);
+});
+
+it.each(['light', 'dark'] as const)('axe finds nothing on the page, %s', async (scheme) => {
+  await open('long-poll', scheme);
+  await page.getByRole('button', { name: /samples/ }).click();
+  await expect.poll(() => page.getByRole('listitem').count(), { timeout: PATIENCE_MS }).toBeGreaterThanOrEqual(5);
+  expect(await audit(page)).toEqual([]);
+  await page.getByRole('button', { name: 'Delete' }).click();
+});
+
 it('the transport can be switched', async () => {
   await open('long-poll');
   await page.getByText('SSE', { exact: true }).click();
@@ -142,7 +214,7 @@ it.each([
   page.on('console', (message) => messages.push(message.text()));
   page.on('pageerror', (error) => messages.push(error.message));
   await page.getByRole('button', { name: /samples/ }).click();
-  await expect.poll(() => page.getByRole('listitem').count()).toBeGreaterThanOrEqual(5);
+  await expect.poll(() => page.getByRole('listitem').count(), { timeout: PATIENCE_MS }).toBeGreaterThanOrEqual(5);
   await page.waitForTimeout(600);
   expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBe(0);
   expect(messages).toEqual([]);

@@ -51,6 +51,22 @@ describe('a run through all states', () => {
     expect(onChange).not.toHaveBeenCalled();
   });
 
+  it('says why a server has no counts yet, in its own word, and for how long nothing was heard', async () => {
+    const { clock, service, client, start } = createRig();
+    service.ready = false;
+    await start();
+    expect(client.getSnapshot()).toMatchObject({ state: 'connecting', error: { problem: 'counts-not-ready' } });
+    expect(client.answerAgeMs).toBeNull();
+    service.ready = true;
+    await clock.advance(10_000);
+    expect(client.state).toBe('live');
+    service.ready = false;
+    service.set({ queued: 1 });
+    const before = client.answerAgeMs ?? 0;
+    await clock.advance(10_000);
+    expect(client.answerAgeMs).toBeGreaterThan(before);
+  });
+
   it('a watcher alone keeps the connection, and lets go of it', async () => {
     const { wire, client } = createRig();
     const stop = client.watch(() => undefined);

@@ -7,7 +7,7 @@
 import { act, render, screen } from '@testing-library/react-native';
 import { AccessibilityInfo, Animated, StyleSheet, type ViewStyle } from 'react-native';
 import { RealtimeStorageStatus } from '../../src/native/index.js';
-import { counts, type FakeSource, fakeSource } from './fake-source.js';
+import { counts, type FakeSource, fakeSource } from '../support/fake-source.js';
 
 interface Asked {
   readonly value: unknown;

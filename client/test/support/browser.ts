@@ -1,3 +1,5 @@
+import { createRequire } from 'node:module';
+import type { AxeResults } from 'axe-core';
 import { type Browser, chromium, type Page } from 'playwright-core';
 
 const FLAGS = [
@@ -35,4 +37,23 @@ export function measureUpload(page: Page): Promise<number> {
     });
   });
   return upload(page).then(() => measured);
+}
+
+interface WithAxe {
+  readonly axe?: { run(context: string | Document): Promise<AxeResults> };
+}
+
+/**
+ * What axe is sure of in the page, or the part that a selector names, and what of it is serious and would have to be
+ * looked at by a person.
+ */
+export async function audit(page: Page, part?: string): Promise<string[]> {
+  const isThere = await page.evaluate(() => (globalThis as WithAxe).axe !== undefined);
+  if (!isThere) await page.addScriptTag({ path: createRequire(import.meta.url).resolve('axe-core/axe.min.js') });
+  const results = await page.evaluate((selector) => (globalThis as WithAxe).axe?.run(selector ?? document), part);
+  if (!results) throw new Error('axe did not run.');
+  const serious = results.incomplete.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+  return [...results.violations, ...serious].map(
+    ({ id, nodes }) => `${id}: ${nodes.map(({ html, any }) => `${html} ${any[0]?.message ?? ''}`).join('\n')}`,
+  );
 }

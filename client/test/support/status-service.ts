@@ -33,8 +33,8 @@ export interface ServiceOptions {
 const STATUS = '/api/cases/storage/status';
 const COMMON = { 'cache-control': 'private, no-cache, no-transform', vary: 'Authorization, Prefer' };
 
-export function problem(status: number, title: string, headers: Record<string, string> = {}): Answer {
-  const body = JSON.stringify({ type: 'about:blank', title, status, success: false });
+export function problem(status: number, title: string, headers: Record<string, string> = {}, code?: string): Answer {
+  const body = JSON.stringify({ type: 'about:blank', title, status, code, success: false });
   return {
     status,
     headers: { 'content-type': 'application/problem+json', 'cache-control': 'no-store', ...headers },
@@ -86,7 +86,7 @@ export class StatusService {
     if (this.token !== null && request.headers.authorization !== `Bearer ${this.token}`) {
       return problem(401, 'Token refused', { 'www-authenticate': 'Bearer' });
     }
-    if (!this.ready) return problem(503, 'counts-not-ready', { 'retry-after': '5' });
+    if (!this.ready) return problem(503, 'Not ready', { 'retry-after': '5' }, 'counts-not-ready');
     if (path === STATUS) return this.status(request, params);
     return path === `${STATUS}/stream` ? this.stream(request, params) : { status: 404, headers: {}, body: '' };
   }

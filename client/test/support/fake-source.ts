@@ -4,6 +4,8 @@ import type { StatusClient, StatusSnapshot, StorageStatus } from '../../src/type
 export interface FakeSource extends StatusClient {
   show(change: Partial<StatusSnapshot>): void;
   readonly watchers: number;
+  /** How often it was told to try again. */
+  readonly refreshed: number;
 }
 
 export const counts = (queued: number, processing: number, completed: number): StorageStatus => ({
@@ -14,6 +16,7 @@ export const counts = (queued: number, processing: number, completed: number): S
 });
 
 export function fakeSource(first: Partial<StatusSnapshot> = {}): FakeSource {
+  let refreshed = 0;
   const watchers = new Set<() => void>();
   let snapshot: StatusSnapshot = {
     status: null,
@@ -34,8 +37,12 @@ export function fakeSource(first: Partial<StatusSnapshot> = {}): FakeSource {
       return snapshot.state;
     },
     version: null,
-    refresh: () => undefined,
+    answerAgeMs: null,
+    refresh: () => void (refreshed += 1),
     reset: () => undefined,
+    get refreshed() {
+      return refreshed;
+    },
     close: () => undefined,
     show(change) {
       snapshot = { ...snapshot, ...change };

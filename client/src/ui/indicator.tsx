@@ -1,0 +1,85 @@
+import type { ReactNode } from 'react';
+import { Platform, Pressable, Text, View } from 'react-native';
+import { duration, fill, type Labels } from './labels.js';
+import type { Shown } from './observation.js';
+import { extras, styles } from './styles.js';
+import { indicatorColors, type Theme } from './theme.js';
+import { useUnhurried } from './use-unhurried.js';
+
+/** What comes after the indicator's word: since when it has been so. */
+function detailOf(labels: Labels, { asOf, stuckMinutes }: Shown): string | null {
+  if (stuckMinutes !== null) return fill(labels.stuck, { time: duration(labels, stuckMinutes) });
+  return asOf === null ? null : fill(labels.asOf, { time: asOf });
+}
+
+function summaryOf(labels: Labels, { status }: Shown, formatCount: (count: number) => string): string {
+  if (!status) return '';
+  const [queued, processing, completed] = [status.queued, status.processing, status.completed].map(formatCount);
+  return fill(labels.summary, { queued: queued ?? '', processing: processing ?? '', completed: completed ?? '' });
+}
+
+interface IndicatorLineProps {
+  readonly shown: Shown;
+  readonly labels: Labels;
+  readonly formatCount: (count: number) => string;
+  readonly theme: Theme;
+}
+
+/** Whether the numbers are live, to see; and with the numbers, in a sentence, to hear. */
+export function IndicatorLine({ shown, labels, formatCount, theme }: IndicatorLineProps): ReactNode {
+  const color = indicatorColors(theme, shown);
+  const words = labels[shown.indicator];
+  const detail = detailOf(labels, shown);
+  const isWeb = Platform.OS === 'web';
+  // The web hears texts of a live region, and reads the indicator's own; Android hears the region's label.
+  const state = !isWeb
+    ? [words, detail].filter(Boolean).join(' ') + '.'
+    : shown.indicator === 'live'
+      ? ''
+      : labels.notLive;
+  const spoken = useUnhurried(`${state} ${summaryOf(labels, shown, formatCount)}`.trim());
+  const textStyle = [styles.liveText, { color: color.text }];
+  return (
+    <>
+      <View
+        style={styles.liveIndicator}
+        {...(!isWeb && {
+          accessible: true,
+          accessibilityLiveRegion: 'polite',
+          accessibilityLabel: spoken || undefined,
+        })}
+      >
+        <View style={[styles.liveDot, { backgroundColor: color.dot }]} />
+        {detail === null ? (
+          <Text style={textStyle}>{words}</Text>
+        ) : (
+          <Text style={textStyle}>
+            <Text style={textStyle}>{words}</Text>
+            {' · '}
+            <Text style={extras.detail}>{detail}</Text>
+          </Text>
+        )}
+      </View>
+      {isWeb && (
+        <Text role="status" accessibilityLiveRegion="polite" style={extras.onlyHeard}>
+          {spoken}
+        </Text>
+      )}
+    </>
+  );
+}
+
+interface WayOutProps {
+  readonly label: string;
+  readonly theme: Theme;
+  readonly onPress: () => void;
+}
+
+/** The button in a state that does not end by itself. */
+export function WayOut({ label, theme, onPress }: WayOutProps): ReactNode {
+  return (
+    <Pressable accessibilityRole="button" onPress={onPress} style={[extras.button, { borderColor: theme.title }]}>
+      <Text style={[extras.buttonText, { color: theme.title }]}>{label}</Text>
+    </Pressable>
+  );
+}
