@@ -14,6 +14,7 @@ const ADDED = {
   'streams that do not last become a long poll; no stream where fetch cannot': 210,
   'gateways that cut held requests are learnt': 310,
   'no refusal is for ever: whose answer it is, and the same token again every few minutes': 250,
+  'how old the last answer is, and what is worth less': 60,
   'whatever a callback of the app does, the connection lives; getToken and baseUrl have a time limit': 220,
 };
 const LIMIT = Object.values(ADDED).reduce((sum, bytes) => sum + bytes, FIRST_FORM);
