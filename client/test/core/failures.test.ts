@@ -219,17 +219,38 @@ describe('answers', () => {
   });
 
   it('a refusal that arrives late, of a request that was left, is not remembered', async () => {
-    let refuse = (): void => undefined;
-    const { clock, wire, client, start } = createRig();
-    wire.fault = () => () =>
+    let refuse: (() => void) | null = null;
+    /** Ignores its signal, as some of React Native's do. */
+    const slow = (): Promise<Response> =>
       new Promise((resolve) => {
-        refuse = () => resolve(problem(401, 'Refused'));
+        refuse = () => resolve(new Response('', { status: 401 }));
       });
+    const rig: Rig = createRig({ fetch: (url, init) => (refuse ? rig.wire.fetch(url, init) : slow()) });
+    await rig.start();
+    rig.wire.fault = () => 'refuse';
+    rig.client.refresh();
+    await rig.clock.advance(0);
+    (refuse as unknown as () => void)();
+    rig.wire.fault = () => undefined;
+    await rig.clock.advance(1000);
+    expect(rig.client.state).toBe('live');
+  });
+
+  it('a token that was taken again starts over when it is refused the next time', async () => {
+    const { clock, wire, service, client, start } = createRig();
+    const refuse = (): Answer => problem(401, 'Refused');
+    wire.fault = refuse;
     await start();
-    client.refresh();
+    await clock.advance(5 * MINUTE);
     wire.fault = () => undefined;
-    refuse();
-    await clock.advance(10);
+    await clock.advance(5 * MINUTE);
+    expect(client.state).toBe('live');
+    wire.fault = refuse;
+    service.set({ queued: 1 });
+    await clock.advance(1000);
+    expect(client.state).toBe('stopped');
+    wire.fault = () => undefined;
+    await clock.advance(1.5 * MINUTE);
     expect(client.state).toBe('live');
   });
 

@@ -322,6 +322,23 @@ describe('streams that do not last', () => {
   });
 });
 
+it.each([
+  ['line', ''],
+  ['frame', 'data: x\n'],
+  ['field that nobody knows', 'x: x\n'],
+])('a %s without an end is not kept in memory', async (_, start) => {
+  const rig = createRig({ transport: 'sse' });
+  let chunks = 0;
+  async function* endless(): AsyncGenerator<string> {
+    for (; chunks < 200; chunks += 1) yield start + 'x'.repeat(10_000);
+  }
+  rig.wire.fault = ({ target }) =>
+    target === STREAM ? { status: 200, headers: { 'content-type': 'text/event-stream' }, body: endless() } : undefined;
+  await rig.start();
+  expect(rig.client.getSnapshot().error?.code).toBe('protocol');
+  expect(chunks).toBeLessThanOrEqual(9);
+});
+
 it('leaving before a stream has said anything says nothing about streams', async () => {
   const { clock, wire, activity, client, start } = createRig({ transport: 'sse' });
   wire.fault = () => 'hang';
