@@ -2,7 +2,7 @@
 import { Deadline } from './clock.js';
 import { StatusError, toStatusError } from './errors.js';
 import { httpError } from './protocol.js';
-import type { Clock, StatusClientOptions } from './types.js';
+import type { Clock, ResponseLike, StatusClientOptions } from './types.js';
 
 export type HttpOptions = Pick<StatusClientOptions, 'baseUrl' | 'getToken' | 'fetch'>;
 
@@ -16,7 +16,7 @@ export interface Call {
 
 export interface Http {
   /** Sends a GET and hands the response to `handle`. Throws nothing but StatusError. */
-  get<T>(call: Call, handle: (response: Response, deadline: Deadline) => Promise<T>): Promise<T>;
+  get<T>(call: Call, handle: (response: ResponseLike, deadline: Deadline) => Promise<T>): Promise<T>;
   /** Lets a token that was refused be tried again. */
   forgetRefusal(): void;
 }
@@ -37,7 +37,7 @@ export function createHttp(options: HttpOptions, clock: Clock): Http {
     return token;
   }
 
-  async function send(call: Call, deadline: Deadline): Promise<Response> {
+  async function send(call: Call, deadline: Deadline): Promise<ResponseLike> {
     const token = await currentToken();
     // A token may take its time; a `fetch` that ignores its signal must not go out for someone who has left.
     if (deadline.signal.aborted) throw new Error('aborted');

@@ -3,6 +3,7 @@ import { createParser } from 'eventsource-parser';
 import type { Deadline } from '../clock.js';
 import { StatusError } from '../errors.js';
 import { parseStreamData, type Reading, STATUS_EVENT, STREAM_PATH, STREAM_SILENCE_MS } from '../protocol.js';
+import type { ResponseLike } from '../types.js';
 import type { Exchange, Outcome } from './exchange.js';
 
 /** Headers and the first frame or comment come at once; later than this, something is buffering. */
@@ -32,7 +33,7 @@ export async function followStream(exchange: Exchange): Promise<Outcome> {
 }
 
 async function readFrames(
-  response: Response,
+  response: ResponseLike,
   deadline: Deadline,
   exchange: Exchange,
   progress: { frames: number },
@@ -40,7 +41,7 @@ async function readFrames(
   if (!/^text\/event-stream\b/i.test(response.headers.get('Content-Type') ?? '')) {
     throw new StatusError('protocol', 'Not a stream.');
   }
-  const reader = response.body?.getReader?.();
+  const reader = (response.body as ReadableStream<Uint8Array> | null | undefined)?.getReader?.();
   if (!reader) return { kind: 'unstreamable' };
   const { clock, signal } = exchange;
   const startedAt = clock.now();

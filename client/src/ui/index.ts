@@ -1,4 +1,3 @@
 export { english, indonesian, type Labels, type Locale, locales } from './labels.js';
-export type { LegendProps } from './legend.js';
+export type { PulseMode } from './props.js';
 export { darkTheme, lightTheme, type Theme } from './theme.js';
-export type { PulseMode } from './use-pulse.js';

@@ -1,13 +1,13 @@
 /** The legend, without what it stands on: a surface is given, so that the web needs no Expo. */
 import type { ComponentType, ReactNode } from 'react';
 import { Animated, type StyleProp, Text, View, type ViewStyle } from 'react-native';
-import { type StatusSource } from '../react/source.js';
 import { useStorageStatus } from '../react/use-storage-status.js';
 import type { StatusSnapshot } from '../types.js';
-import { indicatorLabel, type Labels, type Locale, locales } from './labels.js';
+import { indicatorLabel, type Labels, locales } from './labels.js';
+import type { LegendProps } from './props.js';
 import { styles } from './styles.js';
 import { indicatorColor, type Theme, themes } from './theme.js';
-import { COUNTS, type PulseMode, usePulse } from './use-pulse.js';
+import { COUNTS, usePulse } from './use-pulse.js';
 import { useReducedMotion } from './use-reduced-motion.js';
 
 export interface SurfaceProps {
@@ -16,22 +16,6 @@ export interface SurfaceProps {
   readonly contentStyle: StyleProp<ViewStyle>;
   readonly testID: string | undefined;
   readonly children: ReactNode;
-}
-
-export interface LegendProps {
-  /** A client, or the app's own `apiService`. */
-  readonly source: StatusSource;
-  /** Default `en`. */
-  readonly locale?: Locale;
-  /** Words of your own, over the locale's. */
-  readonly labels?: Partial<Labels>;
-  /** `light` (default), `dark`, or colours of your own over the light ones. */
-  readonly theme?: 'light' | 'dark' | Partial<Theme>;
-  /** Default `changed`: only the items whose number changed. */
-  readonly pulse?: PulseMode;
-  /** Over the container's style. */
-  readonly style?: StyleProp<ViewStyle>;
-  readonly testID?: string;
 }
 
 const NO_NUMBER = '–';
@@ -74,7 +58,7 @@ function Indicator({ snapshot, labels, theme }: { snapshot: StatusSnapshot; labe
 
 /** Makes the component for one kind of surface. */
 export function createLegend(Surface: ComponentType<SurfaceProps>) {
-  return function RealtimeStorageStatus(props: LegendProps): ReactNode {
+  return function RealtimeStorageStatus(props: LegendProps<StyleProp<ViewStyle>>): ReactNode {
     const { source, locale = 'en', pulse = 'changed', style, testID } = props;
     const labels: Labels = { ...locales[locale], ...props.labels };
     const theme: Theme = typeof props.theme === 'string' ? themes[props.theme] : { ...themes.light, ...props.theme };
