@@ -1,0 +1,98 @@
+/** Apps on the web and in Node: each installs the packed package, builds, and shows the number. */
+import type { Browser, Page } from 'playwright-core';
+import { preview } from 'vite';
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
+import { launchChromium } from '../support/browser.js';
+import { type App, makeApp } from './apps.js';
+import { type Command, run, type Served, serve } from './processes.js';
+
+const PATIENCE_MS = 20_000;
+
+let browser: Promise<Browser> | undefined;
+afterAll(async () => (await browser)?.close());
+
+function start(command: Command, app: App): Served {
+  const served = serve(command, app.folder);
+  onTestFinished(() => served.close());
+  return served;
+}
+
+/** Opens the page in Chromium. What its console says, and errors, are in `messages`. */
+async function open(url: string): Promise<{ page: Page; messages: string[]; text: (selector: string) => () => Promise<string> }> {
+  const page = await (await (browser ??= launchChromium())).newPage();
+  onTestFinished(() => page.close());
+  const messages: string[] = [];
+  page.on('console', (message) => messages.push(message.text()));
+  page.on('pageerror', (error) => messages.push(String(error)));
+  await page.goto(url, { waitUntil: 'commit' });
+  return { page, messages, text: (selector) => () => page.locator(selector).innerText() };
+}
+
+/** It shows the number, and the next one as soon as it changes, without a message. */
+async function isLive(app: App, url: string): Promise<void> {
+  const { messages, text } = await open(url);
+  await expect.poll(text('body'), { timeout: PATIENCE_MS }).toMatch(/\b12\b/);
+  app.service.set({ queued: 13 });
+  await expect.poll(text('body'), { timeout: PATIENCE_MS }).toMatch(/\b13\b/);
+  expect(messages).toEqual([]);
+}
+
+it.each(['web/vite', 'react-18/vite', 'web/svelte', 'web/vue'])('%s', async (place) => {
+  const app = await makeApp(place, { from: place.replace('react-18', 'web') });
+  await run(['vite', 'build', '--logLevel', 'warn'], app.folder);
+  const server = await preview({ root: app.folder, logLevel: 'silent', preview: { port: 0, host: '127.0.0.1' } });
+  onTestFinished(() => server.close());
+  await isLive(app, server.resolvedUrls?.local[0] ?? '');
+});
+
+describe('Next', () => {
+  const bundlers = process.env.CONSUMERS === 'all' ? ['turbopack', 'webpack'] : ['turbopack'];
+
+  it.each(bundlers)('by %s: rendered on the server, live before the last part has come, hydrated without an error', async (bundler) => {
+    let goOn: () => void = () => undefined;
+    const isTime = new Promise<void>((resolve) => (goOn = resolve));
+    const app = await makeApp(`web/next-${bundler}`, {
+      from: 'web/next',
+      other: async ({ url }, response) => {
+        if (url !== '/late') return false;
+        await isTime;
+        response.end();
+        return true;
+      },
+    });
+    onTestFinished(goOn);
+    await run(['next', 'build', `--${bundler}`], app.folder);
+    const served = start(['next', 'start', '--hostname', '127.0.0.1', '--port', '0'], app);
+    const [url] = await served.wrote(/http:\/\/127\.0\.0\.1:\d+/);
+    const { messages, text } = await open(url);
+    await expect.poll(text('main'), { timeout: PATIENCE_MS }).toMatch(/Completed\s+85/);
+    await expect.poll(text('#early'), { timeout: PATIENCE_MS }).toContain('"queued":12,"state":"live"');
+    goOn();
+    await expect.poll(text('#late'), { timeout: PATIENCE_MS }).toContain('"queued":12,"state":"live"');
+    expect(messages).toEqual([]);
+    expect(await (await fetch(url)).text()).toContain('Connecting…');
+  });
+});
+
+it.each(['import.mjs', 'require.cjs'])('Node: %s', async (file) => {
+  const app = await makeApp('web/node');
+  const served = start(['node', file], app);
+  await served.wrote(/^12 3 85 /m);
+  app.service.set({ queued: 13 });
+  await served.wrote(/^13 3 85 /m);
+});
+
+it('Jest, CommonJS without a transform', async () => {
+  const { folder } = await makeApp('web/jest');
+  await run(['jest'], folder);
+});
+
+it.each([
+  ['node16, from CommonJS', 'common.cts', ['--module', 'node16']],
+  ['node16, from ESM', 'esm.mts', ['--module', 'node16']],
+  ['bundler', 'app.tsx', ['--module', 'preserve', '--jsx', 'react-jsx', '--lib', 'es2022,dom']],
+  ['node10', 'app.tsx', ['--module', 'commonjs', '--moduleResolution', 'node10', '--jsx', 'react-jsx']],
+])('TypeScript by %s, without the types of react-native, and checked to the last library', async (_, file, how) => {
+  const { folder } = await makeApp('web/types');
+  await run(['tsc', '--noEmit', '--strict', '--skipLibCheck', 'false', '--target', 'es2022', ...how, file], folder);
+});
