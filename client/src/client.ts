@@ -1,4 +1,5 @@
 /** The client: decides when a session runs, remembers what it said, tells the listeners. */
+import { guard, logError } from './app-code.js';
 import { systemClock } from './clock.js';
 import { type ConditionChange, Conditions } from './conditions.js';
 import type { StatusError } from './errors.js';
@@ -8,9 +9,13 @@ import { createTokenBucket, DEFAULT_INTERVAL_MS, networkIntervalMs, type TakeTok
 import type { Reading } from './protocol.js';
 import { runSession } from './session.js';
 import { pageActivity, pageNetwork } from './signals.js';
+import { checkOptions, toAddress } from './options.js';
 import { initialSnapshot, reduceSnapshot, type SnapshotEvent } from './snapshot.js';
 import type { Memory } from './transports/exchange.js';
+import { Path } from './transports/path.js';
+import { takeHeldConnection } from './windows.js';
 import type {
+  Clock,
   ConnectionState,
   StatusClient,
   StatusClientOptions,
@@ -24,28 +29,32 @@ const DEFAULT_WAIT_SECONDS = 25;
 /**
  * Makes a client. Nothing is sent before the first listener, and nothing after the last.
  *
+ * @throws TypeError that names the option, when one is nonsense.
  * @example
  * const client = createStatusClient({ baseUrl: 'https://example.com/api', getToken: () => token });
  * const stop = client.subscribe(({ queued, processing, completed }) => console.log(queued, processing, completed));
  */
 export function createStatusClient(options: StatusClientOptions): StatusClient {
+  checkOptions(options);
+  if (typeof options.baseUrl !== 'function') toAddress(options.baseUrl);
   return new Client(options);
 }
 
-const nothing = (): void => undefined;
-
 class Client implements StatusClient {
-  private readonly clock;
+  private readonly clock: Clock;
   private readonly http: Http;
   private readonly takeToken: TakeToken;
   private readonly conditions: Conditions;
   private readonly listeners: Listeners;
   private readonly watchers = new Set<() => void>();
-  private readonly memory: Memory = { reading: null, viaQuery: false, lostValidators: 0 };
+  private readonly memory: Memory = { id: Math.random().toString(36).slice(2), reading: null, path: new Path() };
   private readonly wanted: Transport;
   private streamAgainAt = Number.NEGATIVE_INFINITY;
+  /** Whether a connection may be held open; else this is one window of too many, and polls. */
+  private mayHold = true;
   private snapshot: StatusSnapshot;
-  private rejected: StatusError | null = null;
+  /** The last refusal of a token. */
+  private refusal: StatusError | null = null;
   private closed = false;
   private confirmations = 0;
   private running: AbortController | null = null;
@@ -53,12 +62,14 @@ class Client implements StatusClient {
   private lastSession: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: StatusClientOptions) {
-    const { transport = 'auto', activity = pageActivity(), network = pageNetwork(), clock = systemClock } = options;
-    this.clock = clock;
-    this.http = createHttp(options, clock);
-    this.takeToken = createTokenBucket(clock.now());
-    this.conditions = new Conditions(activity, network, (change) => this.onCondition(change));
-    this.listeners = new Listeners(options.onError ?? ((error) => console.error(error)));
+    const { activity = pageActivity(), network = pageNetwork() } = options;
+    const transport = options.transport ?? 'auto';
+    const report = (thrown: unknown): void => this.report(thrown);
+    this.clock = options.clock ?? systemClock;
+    this.http = createHttp(options, this.clock, () => this.reset());
+    this.takeToken = createTokenBucket(this.clock.now());
+    this.conditions = new Conditions(activity, network, (change) => this.onCondition(change), report);
+    this.listeners = new Listeners(report);
     this.wanted = transport === 'auto' ? (globalThis.document ? 'sse' : 'long-poll') : transport;
     this.snapshot = initialSnapshot(this.wanted);
   }
@@ -74,8 +85,9 @@ class Client implements StatusClient {
   }
 
   readonly subscribe: StatusClient['subscribe'] = (listener, options) => {
-    if (this.closed) return nothing;
+    if (options) checkOptions(options);
     const remove = this.listeners.add(listener, options);
+    this.closed = false;
     this.update();
     queueMicrotask(() => {
       if (this.snapshot.state === 'live' && this.memory.reading) this.listeners.tell(this.memory.reading);
@@ -87,9 +99,9 @@ class Client implements StatusClient {
   };
 
   readonly watch: StatusClient['watch'] = (onChange) => {
-    if (this.closed) return nothing;
     const watcher = (): void => onChange();
     this.watchers.add(watcher);
+    this.closed = false;
     this.update();
     return () => {
       this.watchers.delete(watcher);
@@ -98,11 +110,18 @@ class Client implements StatusClient {
   };
 
   readonly refresh = (): void => {
-    this.rejected = null;
-    this.http.forgetRefusal();
     this.restartOnNewPath();
   };
 
+  readonly reset = (): void => {
+    this.memory.reading = null;
+    this.listeners.forget();
+    this.abort();
+    this.dispatch({ type: 'cleared' });
+    this.refresh();
+  };
+
+  /** Not for good: React's StrictMode closes in a simulated unmount what it mounts again at once. */
   readonly close = (): void => {
     this.closed = true;
     this.listeners.clear();
@@ -114,12 +133,9 @@ class Client implements StatusClient {
   private update(): void {
     const wanted = !this.closed && this.listeners.size + this.watchers.size > 0;
     if (wanted) this.conditions.open();
-    else {
-      this.conditions.close();
-      this.rejected = null;
-    }
+    else this.conditions.close();
     const reason = this.stopReason(wanted);
-    if (reason) this.halt({ type: 'stopped', reason, ...(this.rejected && { error: this.rejected }) });
+    if (reason) this.halt({ type: 'stopped', reason });
     else if (!this.conditions.network.online) this.halt({ type: 'offline' });
     else if (!this.running) this.start();
   }
@@ -127,8 +143,7 @@ class Client implements StatusClient {
   private stopReason(wanted: boolean): StopReason | null {
     if (this.closed) return 'closed';
     if (!wanted) return 'idle';
-    if (!this.conditions.active) return 'background';
-    return this.rejected ? 'rejected' : null;
+    return this.conditions.active ? null : 'background';
   }
 
   private onCondition(change: ConditionChange): void {
@@ -138,7 +153,7 @@ class Client implements StatusClient {
 
   /** What was learnt about the old path, and a socket on it, are worth nothing. */
   private restartOnNewPath(): void {
-    this.memory.viaQuery = false;
+    this.memory.path = new Path();
     this.streamAgainAt = Number.NEGATIVE_INFINITY;
     this.abort();
     this.update();
@@ -157,12 +172,14 @@ class Client implements StatusClient {
   private start(): void {
     const controller = new AbortController();
     this.running = controller;
+    this.http.forgetRefusal();
     this.dispatch({ type: 'connecting', transport: this.transport() });
     // Not before the next microtask: subscribing and unsubscribing in one go (React's StrictMode) sends nothing.
     this.lastSession = this.lastSession.then(() => this.run(controller.signal));
   }
 
   private run(signal: AbortSignal): Promise<void> {
+    this.mayHold = this.wanted === 'poll';
     return runSession({
       exchange: {
         http: this.http,
@@ -174,7 +191,10 @@ class Client implements StatusClient {
       },
       takeToken: this.takeToken,
       random: this.options.random ?? Math.random,
-      transport: () => this.transport(),
+      transport: async () => {
+        this.mayHold ||= await takeHeldConnection(signal);
+        return this.transport();
+      },
       intervalMs: () => this.intervalMs(),
       confirmations: () => this.confirmations,
       fail: (error) => this.fail(error),
@@ -185,6 +205,7 @@ class Client implements StatusClient {
   }
 
   private transport(): Transport {
+    if (!this.mayHold) return 'poll';
     return this.wanted === 'sse' && this.clock.now() < this.streamAgainAt ? 'long-poll' : this.wanted;
   }
 
@@ -206,21 +227,25 @@ class Client implements StatusClient {
   }
 
   private fail(error: StatusError): void {
-    if (error.code === 'rejected') {
-      this.rejected = error;
-      this.update();
-    } else if (error.code === 'unauthorized') {
-      this.dispatch({ type: 'stopped', reason: 'unauthorized', error });
-    } else {
-      this.dispatch({ type: 'failed', error });
-    }
-    this.options.onError?.(error);
+    const isUnauthorized = error.code === 'unauthorized';
+    this.dispatch(isUnauthorized ? { type: 'stopped', reason: 'unauthorized', error } : { type: 'failed', error });
+    // The same one again: its token has not changed, and nothing was sent.
+    if (this.options.onError && error !== this.refusal) this.report(error);
+    if (isUnauthorized) this.refusal = error;
+  }
+
+  /** Tells the app, or else the console, what its own code threw. */
+  private report(thrown: unknown): void {
+    const { onError = logError } = this.options;
+    guard(() => onError(thrown), logError);
   }
 
   private dispatch(event: SnapshotEvent): void {
     const next = reduceSnapshot(this.snapshot, event);
     if (next === this.snapshot) return;
     this.snapshot = next;
-    for (const watcher of [...this.watchers]) watcher();
+    for (const watcher of [...this.watchers]) {
+      if (this.watchers.has(watcher)) guard(watcher, (thrown) => this.report(thrown));
+    }
   }
 }

@@ -1,3 +1,4 @@
+import type { StatusErrorCode } from './errors.js';
 import type { Clock } from './types.js';
 
 /** Real time, from the monotonic clock where there is one. */
@@ -34,6 +35,7 @@ export class Deadline {
   private readonly end = (): void => this.controller.abort();
   /** True once the time was up (and not when the parent aborted). */
   expired = false;
+  code: StatusErrorCode = 'timeout';
 
   constructor(
     private readonly parent: AbortSignal,
@@ -51,9 +53,11 @@ export class Deadline {
     return this.controller.signal;
   }
 
-  /** Starts the limit over. */
-  arm(limitMs: number): void {
+  /** Starts the limit over. `code` is what it means when this one expires. */
+  arm(limitMs: number, code: StatusErrorCode = 'timeout'): void {
+    this.code = code;
     this.cancelTimer?.();
+    if (this.signal.aborted) return;
     this.cancelTimer = this.clock.schedule(() => {
       this.expired = true;
       this.end();

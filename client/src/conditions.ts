@@ -1,36 +1,52 @@
 /** Whether the app is in use and how it is connected. Listens only while somebody wants status. */
+import { guard } from './app-code.js';
 import type { ActivitySource, NetworkSource, NetworkState, Unsubscribe } from './types.js';
 
 /** `path`: the device is on another network now, and what runs on the old one is lost. */
 export type ConditionChange = 'activity' | 'network' | 'path';
+
+interface Source<T> {
+  subscribe(onChange: (value: T) => void): Unsubscribe;
+}
 
 const UNKNOWN: NetworkState = { online: true, type: null };
 
 export class Conditions {
   active = true;
   network = UNKNOWN;
-  private closers: Unsubscribe[] | null = null;
+  private closers: (Unsubscribe | undefined)[] | null = null;
 
   constructor(
     private readonly activitySource: ActivitySource | null,
     private readonly networkSource: NetworkSource | null,
     private readonly onChange: (change: ConditionChange) => void,
+    /** Takes what a source throws. Such a source counts as none, whatever it said before. */
+    private readonly report: (thrown: unknown) => void,
   ) {}
 
   /** Opens the sources; what they know at once is in `active` and `network` when this returns. */
   open(): void {
     if (this.closers) return;
-    const closers: Unsubscribe[] = [];
+    const closers: (Unsubscribe | undefined)[] = [];
     this.closers = closers;
-    const current = (): boolean => this.closers === closers;
-    if (this.activitySource)
-      closers.push(this.activitySource.subscribe((active) => current() && this.setActive(active)));
-    if (this.networkSource) closers.push(this.networkSource.subscribe((state) => current() && this.setNetwork(state)));
+    const follow = <T>(source: Source<T> | null, without: T, set: (value: T) => void): void => {
+      const hear = (value: T): void => {
+        if (this.closers === closers) set(value);
+      };
+      const lose = (thrown: unknown): void => {
+        this.report(thrown);
+        hear(without);
+      };
+      if (source) closers.push(guard(() => source.subscribe(hear), lose));
+    };
+    follow(this.activitySource, true, (active) => this.setActive(active));
+    follow(this.networkSource, UNKNOWN, (network) => this.setNetwork(network));
   }
 
   close(): void {
-    for (const close of this.closers ?? []) close();
+    const closers = this.closers ?? [];
     this.closers = null;
+    for (const close of closers) guard(() => close?.(), this.report);
     this.active = true;
     this.network = UNKNOWN;
   }

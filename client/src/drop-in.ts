@@ -9,6 +9,7 @@
  * ```
  */
 import { createStatusClient } from './client.js';
+import { checkOptions } from './options.js';
 import { DEFAULT_INTERVAL_MS } from './pacing.js';
 import type {
   StatusClient,
@@ -23,17 +24,22 @@ import type {
 export interface ApiService {
   /** Host, without a scheme (`https` is assumed). With a scheme it is taken as it is. */
   baseUrl: string;
-  /** From the host to the API, such as `/api`. */
+  /** From the host to the API, such as `/api`; joined by one slash. */
   basePath: string;
   accessToken?: string | null | undefined;
 }
 
+/** Stops when it is called; awaited, or by `then`, it yields a plain function that does. */
+export type StopPolling = Unsubscribe & Pick<Promise<Unsubscribe>, 'then' | 'catch' | 'finally'>;
+
 /** What {@link withStorageStatus} adds. */
 export interface StorageStatusMethods {
   /** Long poll. `intervalMs` is the least time between answers that the server did not hold. */
-  startLongPolling(onStatusUpdate: (status: StorageStatus) => void, intervalMs?: number): Unsubscribe;
+  startLongPolling(onStatusUpdate: (status: StorageStatus) => void, intervalMs?: number): StopPolling;
   /** Server-Sent Events, with long poll where they do not get through. */
   subscribeToStorageStatus(onStatusUpdate: (status: StorageStatus) => void): Unsubscribe;
+  /** Another account: clears the numbers of all of them, and asks again. */
+  resetStorageStatus(): void;
 }
 
 /** What the poller's callback gets: the same status as everywhere, and the body's members on it. */
@@ -51,35 +57,41 @@ export interface PolledStatus extends StorageStatus {
 export type DropInOptions = Omit<StatusClientOptions, 'baseUrl' | 'getToken' | 'transport'>;
 
 interface Attached {
+  /** What the clients are made with: of `withStorageStatus`, else the surroundings' own. */
   options: DropInOptions | null;
+  defaults: DropInOptions;
   readonly clients: Map<Transport, StatusClient>;
 }
 
 const attached = new WeakMap<ApiService, Attached>();
 
 function attach(apiService: ApiService): Attached {
-  const known = attached.get(apiService) ?? { options: null, clients: new Map() };
+  const known = attached.get(apiService) ?? { options: null, defaults: {}, clients: new Map() };
   attached.set(apiService, known);
   return known;
 }
 
-/** Sets what the clients of `apiService` are made with, unless that has been said already. */
-export function attachDefaults(apiService: ApiService, options: DropInOptions): void {
-  attach(apiService).options ??= options;
+/** Sets what the clients of `apiService` are made with when `withStorageStatus` says nothing. */
+export function attachDefaults(apiService: ApiService, defaults: DropInOptions): void {
+  attach(apiService).defaults = defaults;
+}
+
+/** Exactly one slash between host and path: without it the path would go on with the host's name. */
+function addressOf({ baseUrl, basePath }: ApiService): string {
+  if (typeof baseUrl !== 'string') return baseUrl; // which is refused, with its name
+  const scheme = /^https?:\/\//i.test(baseUrl) ? '' : 'https://';
+  return (scheme + baseUrl).replace(/\/+$/, '') + `/${basePath ?? ''}`.replace(/^\/+/, '/');
 }
 
 /** The client behind an `apiService`: one for each transport, shared by all that use the object. */
 export function clientFor(apiService: ApiService, transport: Transport = 'long-poll'): StatusClient {
-  const { clients, options } = attach(apiService);
+  const { clients, options, defaults } = attach(apiService);
   const known = clients.get(transport);
   if (known) return known;
   const client = createStatusClient({
-    ...options,
+    ...(options ?? defaults),
     transport,
-    baseUrl: () => {
-      const { baseUrl, basePath = '' } = apiService;
-      return (/^https?:\/\//i.test(baseUrl) ? '' : 'https://') + baseUrl + basePath;
-    },
+    baseUrl: () => addressOf(apiService),
     getToken: () => apiService.accessToken,
   });
   clients.set(transport, client);
@@ -91,46 +103,79 @@ const listener =
   (status) =>
     onStatusUpdate?.(status);
 
+/** As the promise of a stop function that it replaces, and as the stop function. */
+function stopPolling(stop: Unsubscribe): StopPolling {
+  // Another function without `then`, or awaiting it would never end.
+  const promise = Promise.resolve((): void => stop());
+  return Object.assign((): void => stop(), {
+    then: promise.then.bind(promise),
+    catch: promise.catch.bind(promise),
+    finally: promise.finally.bind(promise),
+  });
+}
+
+function isSame(one: DropInOptions, other: DropInOptions): boolean {
+  const names = Object.keys({ ...one, ...other }) as (keyof DropInOptions)[];
+  return names.every((name) => Object.is(one[name], other[name]));
+}
+
 /**
- * Adds `startLongPolling` and `subscribeToStorageStatus` to `apiService`, in place of any it has, and returns it.
+ * Adds `startLongPolling`, `subscribeToStorageStatus` and `resetStorageStatus` to `apiService`, in place of any it has,
+ * and returns it.
  *
- * Both return their stop function at once; awaiting it works too.
+ * The first call's options count; a later call with others changes nothing and says so with `console.error`.
+ *
+ * @throws TypeError that names the option, when one is nonsense.
  */
 export function withStorageStatus<T extends ApiService>(
   apiService: T,
   options: DropInOptions = {},
 ): T & StorageStatusMethods {
-  attach(apiService).options = options;
+  checkOptions(options);
+  const known = attach(apiService);
+  known.options ??= options;
+  if (!isSame(known.options, options)) {
+    console.error('withStorageStatus: this object has other options already; those of the first call stay.');
+  }
   const methods: StorageStatusMethods = {
     startLongPolling: (onStatusUpdate, intervalMs) =>
-      clientFor(apiService, 'long-poll').subscribe(listener(onStatusUpdate), { intervalMs }),
+      stopPolling(clientFor(apiService, 'long-poll').subscribe(listener(onStatusUpdate), { intervalMs })),
     subscribeToStorageStatus: (onStatusUpdate) => clientFor(apiService, 'sse').subscribe(listener(onStatusUpdate)),
+    resetStorageStatus() {
+      for (const client of known.clients.values()) client.reset();
+    },
   };
   return Object.assign(apiService, methods);
 }
 
 /** Smart polling: one conditional GET every `intervalMs`, the ETag remembered, also over `stop` and `start`. */
 export class StorageStatusPoller {
+  /**
+   * The entity tag of the last update, as the server quotes it. It may be set: an update comes with the next answer
+   * that has another one, so `null` asks for one, and one that was kept from an earlier run spares the first.
+   */
+  lastETag: string | null = null;
+  private updatedETag: string | null = null;
   private end: Unsubscribe | null = null;
 
   constructor(readonly apiService: ApiService) {}
 
-  /** The entity tag of the last status, as the server quotes it. */
-  get lastETag(): string | null {
-    const { version } = clientFor(this.apiService, 'poll');
-    return version === null ? null : `"${version}"`;
-  }
-
   /** Asks at once and then every `intervalMs`. Starting again replaces the callback and the interval. */
   start(onUpdate: (status: PolledStatus) => void, intervalMs: number = DEFAULT_INTERVAL_MS): void {
     this.stop();
+    /** A new callback is told what is known already, unless the app says by its own ETag that it has that. */
+    let isNew = this.lastETag === this.updatedETag;
     this.end = clientFor(this.apiService, 'poll').subscribe(
       (status, { version }) => {
+        const etag = version && `"${version}"`;
+        if (etag && etag === this.lastETag && !isNew) return;
+        isNew = false;
+        this.lastETag = this.updatedETag = etag;
         const { queued, processing, completed, timestamp } = status;
         const data = { queued_count: queued, input_count: processing, output_count: completed, timestamp, version };
         onUpdate({ ...status, success: true, data });
       },
-      { intervalMs },
+      { intervalMs, everyAnswer: true },
     );
   }
 

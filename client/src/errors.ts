@@ -3,13 +3,22 @@
  *
  * - `network`: no answer (refused, reset, cut off). Retried.
  * - `timeout`: no answer in time. Retried.
- * - `http`: a status that may pass (404 of a cold app, 429, 5xx). Retried.
+ * - `http`: another status (404 of a cold app, 429, 5xx, a portal's or gateway's 403). Retried.
  * - `protocol`: an answer that is not this API's (a captive portal, a broken proxy). Retried.
- * - `token`: `getToken` threw. Retried.
- * - `unauthorized`: 401 or 403. Waits for another token.
- * - `rejected`: 400 or 405. Not retried: check `baseUrl` and the versions of both sides.
+ * - `token`: `getToken` threw or took too long. Retried.
+ * - `config`: `baseUrl` or `headers` threw, or gave what cannot be used; nothing was sent. Retried.
+ * - `unauthorized`: the token was refused (401, 403). Waits for another; the same one is retried every few minutes.
+ * - `rejected`: this API's own 400 or 405. Retried, but check `baseUrl` and the versions of both sides.
  */
-export type StatusErrorCode = 'network' | 'timeout' | 'http' | 'protocol' | 'token' | 'unauthorized' | 'rejected';
+export type StatusErrorCode =
+  | 'network'
+  | 'timeout'
+  | 'http'
+  | 'protocol'
+  | 'token'
+  | 'config'
+  | 'unauthorized'
+  | 'rejected';
 
 export class StatusError extends Error {
   override readonly name = 'StatusError';
@@ -22,6 +31,8 @@ export class StatusError extends Error {
     readonly httpStatus: number | null = null,
     /** What the server asked for with `Retry-After`, in milliseconds. */
     readonly retryAfterMs: number | null = null,
+    /** The `code` of this API's own problem document, such as `counts-not-ready`; `null` for any other failure. */
+    readonly problem: string | null = null,
   ) {
     super(message);
   }
@@ -30,6 +41,7 @@ export class StatusError extends Error {
 /** Any thrown value as a StatusError. */
 export function toStatusError(thrown: unknown): StatusError {
   if (thrown instanceof StatusError) return thrown;
-  const detail = thrown instanceof Error ? thrown.message : String(thrown);
-  return new StatusError('network', `No answer: ${detail}`, thrown);
+  // Not everything that can be thrown can be made a string of.
+  const detail = thrown instanceof Error ? `: ${thrown.message}` : '';
+  return new StatusError('network', `No answer${detail}.`, thrown);
 }

@@ -1,15 +1,23 @@
 /** Requests with a bearer token and a time limit. The only module that calls `fetch`. */
+import { ask } from './app-code.js';
 import { Deadline } from './clock.js';
 import { StatusError, toStatusError } from './errors.js';
+import { toAddress, toHeaders } from './options.js';
+import { retrySameTokenMs } from './pacing.js';
 import { httpError } from './protocol.js';
-import type { Clock, ResponseLike, StatusClientOptions } from './types.js';
+import type { Awaitable, Clock, RequestHeaders, ResponseLike, StatusClientOptions } from './types.js';
 
-export type HttpOptions = Pick<StatusClientOptions, 'baseUrl' | 'getToken' | 'fetch'>;
+/** For `getToken`, `baseUrl` and `headers`: a token that has to be fetched itself takes its time. */
+const ASK_LIMIT_MS = 30_000;
+/** An answer that comes as soon as this after its token is for whoever has just been asked for. */
+const FRESH_MS = 100;
+
+export type HttpOptions = Pick<StatusClientOptions, 'baseUrl' | 'getToken' | 'headers' | 'fetch'>;
 
 export interface Call {
   readonly path: string;
-  readonly headers: Readonly<Record<string, string>>;
-  /** Until the handler is done; the handler may start it over with `deadline.arm`. */
+  readonly headers: RequestHeaders;
+  /** From sending until the handler is done; the handler may start it over with `deadline.arm`. */
   readonly limitMs: number;
   readonly signal: AbortSignal;
 }
@@ -17,58 +25,135 @@ export interface Call {
 export interface Http {
   /** Sends a GET and hands the response to `handle`. Throws nothing but StatusError. */
   get<T>(call: Call, handle: (response: ResponseLike, deadline: Deadline) => Promise<T>): Promise<T>;
+  /**
+   * Asks for the token once more before something is made of what was held: whoever has signed out meanwhile is shown
+   * nothing. Starts the limit over.
+   */
+  confirmToken(deadline: Deadline, limitMs: number): Promise<void>;
   /** Lets a token that was refused be tried again. */
   forgetRefusal(): void;
+  /** Whether the last request left the page's origin. */
+  readonly crossOrigin: boolean;
 }
 
-const NOT_REFUSED = Symbol('no token was refused');
+/** `more` under `own`: what this package sends by itself cannot be replaced, in whatever case it is spelled. */
+function merge(more: RequestHeaders, own: RequestHeaders): RequestHeaders {
+  const taken = Object.keys(own).map((name) => name.toLowerCase());
+  const kept = Object.entries(more).filter(([name]) => !taken.includes(name.toLowerCase()));
+  return { ...Object.fromEntries(kept), ...own };
+}
 
-export function createHttp(options: HttpOptions, clock: Clock): Http {
-  let refused: unknown = NOT_REFUSED;
+/** In a browser: whether that is another origin than the page's. */
+const isElsewhere = (address: string): boolean =>
+  Boolean(globalThis.document) &&
+  !address.startsWith('/') &&
+  !`${address}/`.toLowerCase().startsWith(`${globalThis.location?.origin}/`);
 
-  async function currentToken(): Promise<string | null> {
-    let token: string | null;
-    try {
-      token = (await options.getToken?.()) || null;
-    } catch (cause) {
-      throw new StatusError('token', 'getToken failed.', cause);
-    }
-    if (token === refused) throw new StatusError('unauthorized', 'Waiting for another token.');
-    return token;
+/** By the server's own clock where it says the time: a phone's may be hours off. */
+const wallNowMs = ({ headers }: ResponseLike): number => Date.parse(headers.get('Date') ?? '') || Date.now();
+
+/** An option, or what its function says now. */
+const valueOf = <T>(option: T | (() => Awaitable<T>)): Awaitable<T> =>
+  typeof option === 'function' ? (option as () => Awaitable<T>)() : option;
+
+/** Credentials that were refused. */
+interface Refusal {
+  /** The token and the app's headers, in JSON. */
+  readonly credentials: string;
+  readonly error: StatusError;
+  /** In a row, of these. */
+  readonly count: number;
+  /** Until then nothing is sent with them. */
+  readonly retryAtMs: number;
+}
+
+/** The body is read only where it tells something: a portal's can be long. */
+async function readError(response: ResponseLike): Promise<StatusError> {
+  const { status, headers } = response;
+  const contentType = headers.get('Content-Type');
+  const tells = status === 401 || contentType?.includes('problem');
+  const body = tells ? await response.text().catch(() => '-') : '-';
+  const [challenge, retryAfter] = [headers.get('WWW-Authenticate'), headers.get('Retry-After')];
+  return httpError({ status, contentType, challenge, retryAfter, body }, wallNowMs(response));
+}
+
+/** @param onSignOut Called when there was a token and there is none any more. */
+export function createHttp(options: HttpOptions, clock: Clock, onSignOut: () => void): Http {
+  let token: string | null = null;
+  let askedAtMs = 0;
+  let refusal: Refusal | null = null;
+  let crossOrigin = false;
+
+  async function askToken(): Promise<void> {
+    const before = token;
+    token = (await ask(() => options.getToken?.(), 'token', 'getToken')) || null;
+    askedAtMs = clock.now();
+    if (before && !token) onSignOut();
   }
 
-  async function send(call: Call, deadline: Deadline): Promise<ResponseLike> {
-    const token = await currentToken();
-    // A token may take its time; a `fetch` that ignores its signal must not go out for someone who has left.
-    if (deadline.signal.aborted) throw new Error('aborted');
-    const headers: Record<string, string> = { ...call.headers };
-    if (token) headers.Authorization = `Bearer ${token}`;
-    const baseUrl = typeof options.baseUrl === 'function' ? options.baseUrl() : options.baseUrl;
-    const url = baseUrl.replace(/\/+$/, '') + call.path;
+  async function confirmToken(deadline: Deadline, limitMs: number): Promise<void> {
+    if (!token || clock.now() < askedAtMs + FRESH_MS) return;
+    deadline.arm(ASK_LIMIT_MS, 'token');
+    await deadline.race(askToken());
+    deadline.arm(limitMs);
+  }
+
+  async function askApp(): Promise<{ address: string; headers: RequestHeaders }> {
+    await askToken();
+    const address = await ask(async () => toAddress(await valueOf(options.baseUrl)), 'config', 'baseUrl');
+    const askHeaders = async (): Promise<RequestHeaders> => {
+      const headers = toHeaders((await valueOf(options.headers)) ?? {});
+      return token ? merge(headers, toHeaders({ Authorization: `Bearer ${token}` })) : headers;
+    };
+    return { address, headers: await ask(askHeaders, 'config', 'headers') };
+  }
+
+  async function send(call: Call, address: string, app: RequestHeaders, deadline: Deadline): Promise<ResponseLike> {
+    const init = { headers: merge(app, call.headers), signal: deadline.signal };
+    crossOrigin = isElsewhere(address);
     // `cache` stays unset: React Native's polyfill would add `_=timestamp` to the address.
-    const response = await (options.fetch ?? globalThis.fetch)(url, { headers, signal: deadline.signal });
-    if (response.status === 401 || response.status === 403) refused = token;
-    if (response.status !== 200 && response.status !== 304) {
-      throw httpError(response.status, response.headers.get('Retry-After'), Date.now());
+    const response = await (options.fetch ?? globalThis.fetch)(address + call.path, init);
+    await confirmToken(deadline, call.limitMs);
+    if (response.status === 200 || response.status === 304) {
+      refusal = null;
+      return response;
     }
-    return response;
+    const error = await readError(response);
+    if (error.code === 'unauthorized') {
+      const credentials = JSON.stringify(app);
+      const count = refusal?.credentials === credentials ? refusal.count + 1 : 0;
+      refusal = { credentials, error, count, retryAtMs: clock.now() + retrySameTokenMs(count) };
+    }
+    throw error;
   }
 
   return {
+    confirmToken,
+    get crossOrigin() {
+      return crossOrigin;
+    },
     async get(call, handle) {
       const deadline = new Deadline(call.signal, clock);
-      deadline.arm(call.limitMs);
+      const work = async (): ReturnType<typeof handle> => {
+        const { address, headers } = await askApp();
+        if (refusal?.credentials === JSON.stringify(headers) && clock.now() < refusal.retryAtMs) throw refusal.error;
+        // That may have taken its time; a `fetch` that ignores its signal must not go out for someone who has left.
+        if (deadline.signal.aborted) throw new Error('aborted');
+        deadline.arm(call.limitMs);
+        return handle(await send(call, address, headers, deadline), deadline);
+      };
+      deadline.arm(ASK_LIMIT_MS, 'token');
       try {
-        return await deadline.race(send(call, deadline).then((response) => handle(response, deadline)));
+        return await deadline.race(work());
       } catch (thrown) {
-        if (deadline.expired) throw new StatusError('timeout', 'No answer in time.', thrown);
+        if (deadline.expired) throw new StatusError(deadline.code, 'No answer in time.', thrown);
         throw toStatusError(thrown);
       } finally {
         deadline.dispose();
       }
     },
     forgetRefusal() {
-      refused = NOT_REFUSED;
+      refusal = null;
     },
   };
 }

@@ -27,6 +27,12 @@ export function backoffMs(attempt: number, jitter: number, retryAfterMs: number 
 }
 
 /**
+ * How long a token that was refused is not sent again: 1, 2, 4 minutes, then every 4. It may have been the platform's
+ * key that was being replaced, or the server's list of keys; and `getToken` is asked more often than that.
+ */
+export const retrySameTokenMs = (refusals: number): number => 60_000 * Math.min(2 ** refusals, 4);
+
+/**
  * How long to wait after an answer.
  *
  * An answer that was held has used its interval up already, so a held long poll is followed at once; one that

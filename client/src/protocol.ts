@@ -85,14 +85,51 @@ export function parseRetryAfter(value: string | null, wallNowMs: number): number
   return Number.isFinite(ms) ? Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS) : null;
 }
 
-/** What a status other than 200 and 304 means. 404 is retried: a cold or just deployed function app answers it. */
-export function httpError(status: number, retryAfter: string | null, wallNowMs: number): StatusError {
-  const retryAfterMs = parseRetryAfter(retryAfter, wallNowMs);
-  const [code, message]: [StatusErrorCode, string] =
-    status === 401 || status === 403
-      ? ['unauthorized', 'The token was refused']
-      : status === 400 || status === 405
-        ? ['rejected', 'Check baseUrl and versions: the request was rejected']
-        : ['http', 'No status'];
-  return new StatusError(code, `${message} (${status}).`, undefined, status, retryAfterMs);
+/** What is read of an answer other than 200 and 304. */
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly contentType: string | null;
+  /** `WWW-Authenticate`. */
+  readonly challenge: string | null;
+  readonly retryAfter: string | null;
+  readonly body: string;
 }
+
+/** The statuses of this API's own errors. Others come from what stands before it, whatever they look like. */
+const API_STATUSES = [400, 401, 403, 405, 500, 503];
+
+/** The `code` of this API's problem document; `''` when it has none, `null` for somebody else's answer. */
+function problemCode({ status, contentType, body }: ErrorAnswer): string | null {
+  if (!API_STATUSES.includes(status) || !/^application\/problem\+json\b/i.test(contentType ?? '')) return null;
+  const problem = parseJson(body);
+  if (!isObject(problem) || problem.success !== false) return null;
+  return typeof problem.code === 'string' ? problem.code : '';
+}
+
+/**
+ * What a status other than 200 and 304 means. Each is retried: portals, firewalls and gateways refuse in passing,
+ * and a cold or just deployed function app answers 404.
+ *
+ * A token was refused by this API, by whoever says how to authenticate, or by the platform, whose 401 is empty.
+ */
+export function httpError(answer: ErrorAnswer, wallNowMs: number): StatusError {
+  const { status, challenge, body } = answer;
+  const problem = problemCode(answer);
+  const isOwn = problem !== null;
+  const isUnauthorized =
+    status === 401 ? isOwn || challenge !== null || body === '' : status === 403 && (isOwn || challenge !== null);
+  const [code, message]: [StatusErrorCode, string] = isUnauthorized
+    ? ['unauthorized', 'The token was refused']
+    : isOwn && status < 500
+      ? ['rejected', 'Check baseUrl and versions: the request was rejected']
+      : ['http', 'No status'];
+  const retryAfterMs = parseRetryAfter(answer.retryAfter, wallNowMs);
+  return new StatusError(code, `${message} (${status}).`, undefined, status, retryAfterMs, problem);
+}
+
+/**
+ * Whether a held request that failed like this may have been cut by what stands between this client and the API: not
+ * when it is the API's own answer, and not when somebody asks for patience.
+ */
+export const mayBeCut = ({ code, httpStatus, problem, retryAfterMs }: StatusError): boolean =>
+  ['network', 'timeout', 'http', 'protocol'].includes(code) && problem === null && httpStatus !== 429 && !retryAfterMs;

@@ -6,13 +6,13 @@
  *       ▲              │                                     │
  *       │              ├► failed ─► backoff (Retry-After) ───┤
  *       │              ├► unstreamable ─► long poll, at once ┤
- *       └──────────────┼─────────────────────────────────────┘
- *                      └► rejected ─► the end
+ *       └────────────────────────────────────────────────────┘
  * ```
  * One exchange at a time, always; after the signal aborts nothing is reported.
  */
 import { sleep } from './clock.js';
 import { type StatusError, toStatusError } from './errors.js';
+import { mayBeCut } from './protocol.js';
 import { backoffMs, gapMs, reconnectMs, type TakeToken } from './pacing.js';
 import { STREAM_AGAIN_MS, StreamDoubt } from './transports/doubt.js';
 import type { Exchange, Outcome } from './transports/exchange.js';
@@ -20,12 +20,15 @@ import { requestStatus } from './transports/request.js';
 import { followStream } from './transports/stream.js';
 import type { Transport } from './types.js';
 
+/** A held request that fails earlier was not cut by a gateway; it was refused. */
+const CUT_FROM_MS = 1_000;
+
 export interface Session {
   readonly exchange: Exchange;
   readonly takeToken: TakeToken;
   readonly random: () => number;
   /** Which transport to use now. */
-  readonly transport: () => Transport;
+  readonly transport: () => Promise<Transport>;
   readonly intervalMs: () => number;
   /** Counts successes, so that the session can tell whether an exchange that failed had worked first. */
   readonly confirmations: () => number;
@@ -34,14 +37,10 @@ export interface Session {
   readonly fallBack: (forMs: number) => void;
 }
 
-function exchangeOnce({ exchange }: Session, transport: Transport, hold: boolean): Promise<Outcome> {
-  return transport === 'sse' ? followStream(exchange) : requestStatus(exchange, hold ? exchange.waitSeconds : 0);
-}
-
-/** Runs until `exchange.signal` aborts or the server rejects the request. Never rejects. */
+/** Runs until `exchange.signal` aborts. Never rejects. */
 export async function runSession(session: Session): Promise<void> {
   const { exchange, random, confirmations } = session;
-  const { clock, signal } = exchange;
+  const { clock, memory, signal } = exchange;
   const doubt = new StreamDoubt();
   /** In a row. */
   let failures = 0;
@@ -49,40 +48,57 @@ export async function runSession(session: Session): Promise<void> {
   let jitter = 0;
   /** Exchanges that succeeded, in a row. */
   let answers = 0;
-  /** Held requests that failed, in a row. */
-  let cuts = 0;
-  /** Whether the server is asked to hold the request. */
-  let hold = false;
+  /** What is learnt about the path if the next request is answered. */
+  let suspicion: (() => void) | null = null;
 
   /**
-   * After a failure a long poll is not held until an exchange has succeeded, or a client that has just come back
-   * would have to call itself unconnected until something changes. On a path that cuts held requests again and
-   * again, until one more has succeeded each time: that becomes a poll.
+   * How long the server is asked to hold the next request. After a failure not at all until an exchange has succeeded,
+   * or a client that has just come back would have to call itself unconnected until something changes.
    */
-  const holds = (transport: Transport): boolean => transport === 'long-poll' && answers >= (cuts || 1);
+  function nextWaitSeconds(transport: Transport): number {
+    if (transport !== 'long-poll' || !answers) return 0;
+    return memory.path.holds.waitSeconds(exchange.waitSeconds, clock.now());
+  }
 
   function forgetFailures(): void {
     failures = 0;
     doubt.clear();
   }
 
-  function afterAnswer(outcome: Outcome, transport: Transport, elapsedMs: number): number {
+  function afterAnswer(outcome: Outcome, transport: Transport, waitSeconds: number, elapsedMs: number): number {
+    suspicion?.();
+    suspicion = null;
     if (outcome.kind === 'unstreamable') {
       session.fallBack(STREAM_AGAIN_MS);
       return 0;
     }
     const first = !answers;
     answers += 1;
-    if (hold) cuts = 0;
+    memory.path.holds.answered(waitSeconds, elapsedMs);
     forgetFailures();
     if (outcome.kind === 'ended') return reconnectMs(outcome, random);
-    const followUp = holds(transport) && (first || outcome.changed);
+    const followUp = nextWaitSeconds(transport) > 0 && (first || outcome.changed);
     return gapMs({ followUp, elapsedMs, intervalMs: session.intervalMs() });
   }
 
-  function afterFailure(error: StatusError, transport: Transport, worked: boolean): number {
+  function afterFailure(
+    error: StatusError,
+    transport: Transport,
+    waitSeconds: number,
+    elapsedMs: number,
+    worked: boolean,
+  ): number {
     answers = 0;
-    if (hold) cuts += 1;
+    suspicion = null;
+    if (waitSeconds && mayBeCut(error)) {
+      const { holds } = memory.path;
+      // Of a request that died without a word nobody knows when: that it was half-way is a guess.
+      const isSilent = error.code === 'timeout';
+      const ageMs = isSilent ? waitSeconds * 500 : elapsedMs;
+      suspicion = () => holds.cut(waitSeconds, ageMs, clock.now());
+      // A lost network looks the same. The next request tells, so it goes out at once, and nothing has failed yet.
+      if (holds.isKnown || (!isSilent && elapsedMs >= CUT_FROM_MS)) return 0;
+    }
     if (worked) forgetFailures();
     session.fail(error);
     const fallBackMs = transport === 'sse' && !worked ? doubt.after(error) : 0;
@@ -93,15 +109,17 @@ export async function runSession(session: Session): Promise<void> {
 
   /** One exchange; returns how long to wait before the next. */
   async function once(): Promise<number> {
-    const transport = session.transport();
-    hold = holds(transport);
+    const transport = await session.transport();
+    const waitSeconds = nextWaitSeconds(transport);
     const startedAt = clock.now();
     const before = confirmations();
     try {
-      const outcome = await exchangeOnce(session, transport, hold);
-      return afterAnswer(outcome, transport, clock.now() - startedAt);
+      const outcome = await (transport === 'sse' ? followStream(exchange) : requestStatus(exchange, waitSeconds));
+      return afterAnswer(outcome, transport, waitSeconds, clock.now() - startedAt);
     } catch (thrown) {
-      return signal.aborted ? 0 : afterFailure(toStatusError(thrown), transport, confirmations() > before);
+      if (signal.aborted) return 0;
+      const worked = confirmations() > before;
+      return afterFailure(toStatusError(thrown), transport, waitSeconds, clock.now() - startedAt, worked);
     }
   }
 

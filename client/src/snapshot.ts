@@ -6,6 +6,7 @@ export type SnapshotEvent =
   | { readonly type: 'connecting'; readonly transport: Transport }
   | { readonly type: 'confirmed'; readonly status: StorageStatus; readonly transport: Transport }
   | { readonly type: 'failed'; readonly error: StatusError }
+  | { readonly type: 'cleared' }
   | { readonly type: 'offline' }
   | { readonly type: 'stopped'; readonly reason: StopReason; readonly error?: StatusError };
 
@@ -17,7 +18,7 @@ export const initialSnapshot = (transport: Transport): StatusSnapshot => ({
   transport,
 });
 
-/** The next snapshot. The numbers are kept through every trouble: an old number that says so beats none. */
+/** The next snapshot. The numbers are kept through every trouble, until the user signs out: an old number that says so beats none. */
 export function reduceSnapshot(now: StatusSnapshot, event: SnapshotEvent): StatusSnapshot {
   const next = apply(now, event);
   const keys = Object.keys(next) as (keyof StatusSnapshot)[];
@@ -33,6 +34,10 @@ function apply(now: StatusSnapshot, event: SnapshotEvent): StatusSnapshot {
       return { ...base, state: 'live', error: null, status: event.status, transport: event.transport };
     case 'failed':
       return { ...base, state: now.status ? 'stale' : 'connecting', error: event.error };
+    case 'cleared': {
+      const isUp = now.state === 'live' || now.state === 'stale';
+      return { ...now, status: null, error: null, state: isUp ? 'connecting' : now.state };
+    }
     case 'offline':
       return { ...base, state: 'offline' };
     case 'stopped':

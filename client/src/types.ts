@@ -27,10 +27,10 @@ export type ConnectionState = 'connecting' | 'live' | 'stale' | 'offline' | 'sto
  * Why a client is `stopped`.
  *
  * - `idle`: nobody listens. `background`: the app is not visible. `closed`: `close()` was called.
- * - `unauthorized`: 401 or 403; goes on when `getToken` yields another token.
- * - `rejected`: 400 or 405; this client and this server do not fit, retrying cannot help.
+ * - `unauthorized`: the token was refused; goes on when `getToken` yields another, and tries this one again every few
+ *   minutes.
  */
-export type StopReason = 'idle' | 'background' | 'closed' | 'unauthorized' | 'rejected';
+export type StopReason = 'idle' | 'background' | 'closed' | 'unauthorized';
 
 /** How status travels. */
 export type Transport = 'long-poll' | 'sse' | 'poll';
@@ -59,6 +59,8 @@ export interface SubscribeOptions {
    * The smallest among a client's listeners counts. Wins over the network's interval.
    */
   readonly intervalMs?: number | undefined;
+  /** Calls the listener with every answer, also when nothing has changed. Default `false`. */
+  readonly everyAnswer?: boolean | undefined;
 }
 
 /** Tells whether the app is in use. Calls back at once when it already knows, then at each change. */
@@ -94,11 +96,18 @@ export interface ResponseLike {
 
 export type Awaitable<T> = T | Promise<T>;
 
+export type RequestHeaders = Readonly<Record<string, string>>;
+
 export interface StatusClientOptions {
   /** Where the API lives, up to and without `/cases/storage/status`. A function is asked before each request. */
-  readonly baseUrl: string | (() => string);
-  /** Bearer token, asked for before each request. `null` sends none. */
+  readonly baseUrl: string | (() => Awaitable<string>);
+  /**
+   * Bearer token, asked for before each request and again at its answer. `null` sends none; `null` after a token is a
+   * sign-out, which clears the numbers.
+   */
   readonly getToken?: (() => Awaitable<string | null | undefined>) | undefined;
+  /** Sent with each request, such as `x-functions-key`. A function is asked before each request. */
+  readonly headers?: RequestHeaders | (() => Awaitable<RequestHeaders>) | undefined;
   /** Default `auto`: SSE in a browser, long poll elsewhere. */
   readonly transport?: 'auto' | Transport | undefined;
   /** Default: the global `fetch`, looked up at each request. */
@@ -111,7 +120,10 @@ export interface StatusClientOptions {
   readonly activity?: ActivitySource | null | undefined;
   /** Default: `online`/`offline` events in a browser, always online elsewhere. `null`: always online. */
   readonly network?: NetworkSource | null | undefined;
-  /** Called with every failure, also those that are retried. For logs; the snapshot carries the last one. */
+  /**
+   * Called with every failure, also those that are retried, and with what other callbacks throw. For logs; the
+   * snapshot carries the last failure.
+   */
   readonly onError?: ((error: unknown) => void) | undefined;
   /** Default: the system's. Tests inject their own. */
   readonly clock?: Clock | undefined;
@@ -136,8 +148,10 @@ export interface StatusClient {
   readonly state: ConnectionState;
   /** The version of the last known status; what the ETag quotes. */
   readonly version: string | null;
-  /** Tries again now: forgets backoff, a refused token, a rejection and a transport fallback. */
+  /** Tries again now: forgets backoff, a refused token and a transport fallback. */
   refresh(this: void): void;
-  /** Stops for good and lets go of every listener. */
+  /** Another account: drops what is held, clears the numbers, and asks again. */
+  reset(this: void): void;
+  /** Stops and lets go of every listener. Whoever subscribes or watches after that opens the client again. */
   close(this: void): void;
 }

@@ -2,14 +2,14 @@
 import type { Http } from '../http.js';
 import type { Reading } from '../protocol.js';
 import type { Clock } from '../types.js';
+import type { Path } from './path.js';
 
 /** What outlives a request. */
 export interface Memory {
   reading: Reading | null;
-  /** The path loses request headers: validator and wait travel in the query (`?since=`, `?wait=`). */
-  viaQuery: boolean;
-  /** Answers in a row that look as if the validator had not arrived. */
-  lostValidators: number;
+  /** Names the client in addresses that a browser would otherwise share between windows. */
+  readonly id: string;
+  path: Path;
 }
 
 export interface Exchange {

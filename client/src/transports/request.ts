@@ -15,14 +15,21 @@ interface Question {
   readonly headers: Record<string, string>;
 }
 
-/** The first request has no validator and is answered at once, so it does not ask to be held. */
-function question(memory: Memory, waitSeconds: number): Question {
+/**
+ * The first request has no validator and is answered at once, so it does not ask to be held.
+ *
+ * Across origins the query is what costs least: without a token or `headers` no preflight at all, with one a preflight
+ * for each version, which the browser keeps. `If-None-Match` makes Chromium pass over its preflight cache every time.
+ */
+function question({ memory, http }: Exchange, waitSeconds: number): Question {
   const headers: Record<string, string> = { Accept: 'application/json' };
   const known = memory.reading?.validator;
   if (!known) return { path: STATUS_PATH, headers };
-  if (memory.viaQuery) {
+  if (memory.path.viaQuery || http.crossOrigin) {
     const wait = waitSeconds ? `&wait=${waitSeconds}` : '';
-    return { path: `${STATUS_PATH}?since=${encodeURIComponent(known)}${wait}`, headers };
+    // A browser's cache lets one request for an address go at a time: another window's would wait for ours, 20 s.
+    const own = globalThis.document ? `&client=${memory.id}` : '';
+    return { path: `${STATUS_PATH}?since=${encodeURIComponent(known)}${wait}${own}`, headers };
   }
   headers['If-None-Match'] = `"${known}"`;
   if (waitSeconds) headers.Prefer = `wait=${waitSeconds}`;
@@ -34,7 +41,7 @@ export async function requestStatus(exchange: Exchange, waitSeconds: number): Pr
   const { memory, clock, signal } = exchange;
   const startedAt = clock.now();
   const limitMs = Math.max(waitSeconds * 1000 + HOLD_SLACK_MS, ANSWER_LIMIT_MS);
-  const call = { ...question(memory, waitSeconds), limitMs, signal };
+  const call = { ...question(exchange, waitSeconds), limitMs, signal };
   const reading = await exchange.http.get(call, async (response) =>
     response.status === 304 ? null : parseStatus(await response.text(), response.headers.get('ETag')),
   );
@@ -53,6 +60,7 @@ function noticeLostValidator(
 ): void {
   const early = elapsedMs < (waitSeconds * 1000) / 2;
   const lost = early && version !== undefined && version === memory.reading?.validator;
-  memory.lostValidators = lost ? memory.lostValidators + 1 : 0;
-  if (memory.lostValidators >= LOST_VALIDATORS) memory.viaQuery = true;
+  const { path } = memory;
+  path.lostValidators = lost ? path.lostValidators + 1 : 0;
+  if (path.lostValidators >= LOST_VALIDATORS) path.viaQuery = true;
 }

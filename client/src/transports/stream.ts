@@ -66,6 +66,7 @@ async function readFrames(
   for (;;) {
     const { done, value } = await deadline.race(reader.read());
     if (done) break;
+    await exchange.http.confirmToken(deadline, STREAM_SILENCE_MS);
     parser.feed(decoder.decode(value, { stream: true }));
     if (progress.frames) deadline.arm(STREAM_SILENCE_MS);
   }

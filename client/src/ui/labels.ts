@@ -53,6 +53,7 @@ export type Locale = keyof typeof locales;
 
 /** What the indicator says. It says "live" only when that is true. */
 export function indicatorLabel(labels: Labels, { state, reason, error }: StatusSnapshot): string {
-  if (state === 'stopped') return reason === 'unauthorized' || reason === 'rejected' ? labels[reason] : labels.paused;
+  if (state === 'stopped') return reason === 'unauthorized' ? labels.unauthorized : labels.paused;
+  if (error?.code === 'rejected' && state !== 'offline') return labels.rejected;
   return state === 'connecting' && error ? labels.stale : labels[state];
 }

@@ -18,7 +18,9 @@ function start(command: Command, app: App): Served {
 }
 
 /** Opens the page in Chromium. What its console says, and errors, are in `messages`. */
-async function open(url: string): Promise<{ page: Page; messages: string[]; text: (selector: string) => () => Promise<string> }> {
+async function open(
+  url: string,
+): Promise<{ page: Page; messages: string[]; text: (selector: string) => () => Promise<string> }> {
   const page = await (await (browser ??= launchChromium())).newPage();
   onTestFinished(() => page.close());
   const messages: string[] = [];
@@ -48,30 +50,33 @@ it.each(['web/vite', 'react-18/vite', 'web/svelte', 'web/vue'])('%s', async (pla
 describe('Next', () => {
   const bundlers = process.env.CONSUMERS === 'all' ? ['turbopack', 'webpack'] : ['turbopack'];
 
-  it.each(bundlers)('by %s: rendered on the server, live before the last part has come, hydrated without an error', async (bundler) => {
-    let goOn: () => void = () => undefined;
-    const isTime = new Promise<void>((resolve) => (goOn = resolve));
-    const app = await makeApp(`web/next-${bundler}`, {
-      from: 'web/next',
-      other: async ({ url }, response) => {
-        if (url !== '/late') return false;
-        await isTime;
-        response.end();
-        return true;
-      },
-    });
-    onTestFinished(goOn);
-    await run(['next', 'build', `--${bundler}`], app.folder);
-    const served = start(['next', 'start', '--hostname', '127.0.0.1', '--port', '0'], app);
-    const [url] = await served.wrote(/http:\/\/127\.0\.0\.1:\d+/);
-    const { messages, text } = await open(url);
-    await expect.poll(text('main'), { timeout: PATIENCE_MS }).toMatch(/Completed\s+85/);
-    await expect.poll(text('#early'), { timeout: PATIENCE_MS }).toContain('"queued":12,"state":"live"');
-    goOn();
-    await expect.poll(text('#late'), { timeout: PATIENCE_MS }).toContain('"queued":12,"state":"live"');
-    expect(messages).toEqual([]);
-    expect(await (await fetch(url)).text()).toContain('Connecting…');
-  });
+  it.each(bundlers)(
+    'by %s: rendered on the server, live before the last part has come, hydrated without an error',
+    async (bundler) => {
+      let goOn: () => void = () => undefined;
+      const isTime = new Promise<void>((resolve) => (goOn = resolve));
+      const app = await makeApp(`web/next-${bundler}`, {
+        from: 'web/next',
+        other: async ({ url }, response) => {
+          if (url !== '/late') return false;
+          await isTime;
+          response.end();
+          return true;
+        },
+      });
+      onTestFinished(goOn);
+      await run(['next', 'build', `--${bundler}`], app.folder);
+      const served = start(['next', 'start', '--hostname', '127.0.0.1', '--port', '0'], app);
+      const [url] = await served.wrote(/http:\/\/127\.0\.0\.1:\d+/);
+      const { messages, text } = await open(url);
+      await expect.poll(text('main'), { timeout: PATIENCE_MS }).toMatch(/Completed\s+85/);
+      await expect.poll(text('#early'), { timeout: PATIENCE_MS }).toContain('"queued":12,"state":"live"');
+      goOn();
+      await expect.poll(text('#late'), { timeout: PATIENCE_MS }).toContain('"queued":12,"state":"live"');
+      expect(messages).toEqual([]);
+      expect(await (await fetch(url)).text()).toContain('Connecting…');
+    },
+  );
 });
 
 it.each(['import.mjs', 'require.cjs'])('Node: %s', async (file) => {

@@ -1,5 +1,6 @@
-/** What each failure does: back off, wait for a token, or stop with a clear error. */
+/** What each failure does: back off, or wait for a token. Nothing is for ever. */
 import { describe, expect, it, vi } from 'vitest';
+import { healthyHour } from '../support/healthy-hour.js';
 import type { Sent } from '../support/memory-fetch.js';
 import { createRig, type Rig } from '../support/rig.js';
 import { type Answer, problem } from '../support/status-service.js';
@@ -126,6 +127,22 @@ describe('answers', () => {
     expect(wire.sent.length).toBe(2);
   });
 
+  it.each([
+    ['by the answer’s own Date', 'Wed, 21 Oct 2015 07:28:00 GMT', 20_000],
+    ['by our clock where it has none', undefined, 5 * MINUTE],
+    ['by our clock where it has a broken one', 'yesterday', 5 * MINUTE],
+  ])('Retry-After as a date is read %s', async (_, date, expectedMs) => {
+    vi.spyOn(Date, 'now').mockReturnValue(Date.UTC(2001, 0, 1)); // a phone whose clock is years off
+    const { clock, wire, start } = createRig({ random: () => 0 });
+    const headers = { 'retry-after': 'Wed, 21 Oct 2015 07:28:20 GMT', ...(date && { date }) };
+    wire.fault = () => problem(503, 'Closed', headers);
+    await start();
+    await clock.advance(expectedMs - 1);
+    expect(wire.sent.length).toBe(1);
+    await clock.advance(1);
+    expect(wire.sent.length).toBe(2);
+  });
+
   it('counts that are not known yet are not zeros', async () => {
     const { clock, service, client, heard, start } = createRig();
     service.ready = false;
@@ -137,34 +154,52 @@ describe('answers', () => {
     expect(heard.length).toBe(1);
   });
 
-  it.each([400, 405])('%i stops with a clear error, until refresh()', async (status) => {
-    const onError = vi.fn();
-    const { clock, wire, client, start } = createRig({ onError });
+  it.each([400, 405])('%i of this API says what to check, and is retried as any failure', async (status) => {
+    const { clock, wire, client, start } = createRig();
     wire.fault = () => problem(status, 'No');
     await start();
-    await clock.advance(10 * MINUTE);
-    expect(wire.sent.length).toBe(1);
-    expect(client.getSnapshot()).toMatchObject({ state: 'stopped', reason: 'rejected', error: { code: 'rejected' } });
-    expect(client.getSnapshot().error?.message).toContain('baseUrl');
-    expect(onError).toHaveBeenCalledTimes(1);
+    const { state, error } = client.getSnapshot();
+    expect([state, error?.code, error?.httpStatus]).toEqual(['connecting', 'rejected', status]);
+    expect(error?.message).toContain('baseUrl');
     wire.fault = () => undefined;
-    client.refresh();
-    await clock.advance(10);
+    await clock.advance(1000);
     expect(client.state).toBe('live');
   });
 
-  it.each([401, 403])('%i stops sending until getToken yields another token', async (status) => {
+  it.each([401, 403])('%i: another token is sent at once, the same one every few minutes', async (status) => {
     let token = 'old';
-    const { clock, wire, client, start } = createRig({ getToken: async () => token });
+    const onError = vi.fn();
+    const { clock, wire, client, start } = createRig({ getToken: async () => token, onError });
     wire.fault = (sent) => (sent.headers.authorization === 'Bearer secret' ? undefined : problem(status, 'Refused'));
     await start();
-    await clock.advance(10 * MINUTE);
-    expect(wire.sent.length).toBe(1);
-    expect(client.getSnapshot()).toMatchObject({ state: 'stopped', reason: 'unauthorized' });
+    await clock.advance(60 * MINUTE);
+    const gaps = wire.times.slice(1).map((at, i) => at - (wire.times[i] ?? 0));
+    [1, 2, 4, 4, 4].forEach((minutes, i) => {
+      expect(gaps[i]).toBeGreaterThanOrEqual(minutes * MINUTE);
+      expect(gaps[i]).toBeLessThanOrEqual(minutes * MINUTE + 30_000);
+    });
+    expect(client.getSnapshot()).toMatchObject({
+      state: 'stopped',
+      reason: 'unauthorized',
+      error: { code: 'unauthorized', httpStatus: status },
+    });
+    expect(onError).toHaveBeenCalledTimes(wire.sent.length); // not when nothing was sent
     token = 'secret';
     await clock.advance(30_000);
-    expect(wire.sent.length).toBeGreaterThan(1);
     expect(client.state).toBe('live');
+  });
+
+  it('getToken that fails in between does not let a refusal be told again', async () => {
+    const onError = vi.fn();
+    const getToken = vi.fn(() => 'old');
+    const { clock, wire, start } = createRig({ getToken, onError });
+    await start();
+    getToken.mockImplementationOnce(() => {
+      throw new Error('keychain');
+    });
+    await clock.advance(MINUTE - 1);
+    expect(wire.sent.length).toBe(1);
+    expect(onError.mock.calls.map(([{ code }]) => code)).toEqual(['unauthorized', 'token']);
   });
 
   it('a token that expires under way is waited for too', async () => {
@@ -175,7 +210,7 @@ describe('answers', () => {
     await clock.advance(30_000);
     expect(client.getSnapshot()).toMatchObject({ state: 'stopped', reason: 'unauthorized', status: { queued: 0 } });
     const before = wire.sent.length;
-    await clock.advance(MINUTE);
+    await clock.advance(MINUTE / 2);
     expect(wire.sent.length).toBe(before);
     token = 'next';
     client.refresh();
@@ -228,4 +263,66 @@ describe('answers', () => {
     expect((wire.times.at(-1) ?? 0) - hung).toBeGreaterThanOrEqual(29_000);
     expect(client.state).toBe('live');
   });
+});
+
+describe('a refusal that passes', () => {
+  const html = { 'content-type': 'text/html' };
+  const REFUSALS: Record<string, Answer> = {
+    "this API's 401": problem(401, 'Token refused', { 'www-authenticate': 'Bearer' }),
+    "this API's 403": problem(403, 'Token refused'),
+    "this API's 400": problem(400, 'Bad request'),
+    "this API's 405": problem(405, 'Method not allowed'),
+    "the platform's 401, for its key": { status: 401, headers: {}, body: '' },
+    "a portal's 401": { status: 401, headers: html, body: 'Sign in to Wi-Fi' },
+    "a proxy's 401": { status: 401, headers: { 'www-authenticate': 'Basic' }, body: 'Who are you?' },
+    "a firewall's 403": { status: 403, headers: html, body: 'Blocked' },
+    "a firewall's empty 403": { status: 403, headers: {}, body: '' },
+    "a firewall's 400": { status: 400, headers: html, body: 'Bad request' },
+    "a gateway's 405": { status: 405, headers: {}, body: '' },
+    "a proxy's 407": { status: 407, headers: {}, body: '' },
+    "a blocked country's 451": { status: 451, headers: html, body: 'No' },
+  };
+  const table = (['long-poll', 'sse', 'poll'] as const).flatMap((transport) =>
+    Object.keys(REFUSALS).flatMap((name) => [0, 12 * MINUTE].map((lastsMs) => ({ transport, name, lastsMs }))),
+  );
+
+  it.each(table)('$transport, $name for $lastsMs ms: live within 5 minutes', async ({ transport, name, lastsMs }) => {
+    const { clock, wire, client, start } = createRig({ transport });
+    wire.fault = () => REFUSALS[name];
+    await start();
+    await clock.advance(lastsMs);
+    expect(client.getSnapshot().error?.httpStatus).toBe(REFUSALS[name]?.status);
+    wire.fault = () => undefined;
+    const before = wire.sent.length;
+    await clock.advance(5 * MINUTE);
+    expect(client.state).toBe('live');
+    await clock.advance(55 * MINUTE);
+    expect(client.state).toBe('live');
+    expect(wire.sent.length - before).toBeLessThanOrEqual(2 * (await healthyHour(transport)));
+    client.close();
+  });
+
+  it.each(['the foreground', 'being online again', 'another network', 'refresh()', 'a new listener'])(
+    '%s forgets it: asked at once',
+    async (what) => {
+      const { clock, wire, activity, network, client, start } = createRig();
+      network.set({ online: true, type: 'wifi' });
+      wire.fault = () => REFUSALS["this API's 401"];
+      const stop = await start();
+      await clock.advance(MINUTE / 2);
+      expect(wire.sent.length).toBe(1);
+      wire.fault = () => undefined;
+      if (what === 'the foreground') [false, true].forEach((active) => activity.set(active));
+      else if (what === 'being online again') [false, true].forEach((online) => network.set({ online, type: 'wifi' }));
+      else if (what === 'another network') network.set({ online: true, type: 'cellular' });
+      else if (what === 'refresh()') client.refresh();
+      else {
+        stop();
+        client.subscribe(() => undefined);
+      }
+      await clock.advance(0);
+      expect(client.state).toBe('live');
+      client.close();
+    },
+  );
 });

@@ -1,8 +1,23 @@
 /** The pure parts by themselves: parsing, pacing, and what the browser and the phone say. */
 import { describe, expect, it, vi } from 'vitest';
 import { appStateActivity, netInfoNetwork, pageActivity, pageNetwork } from '../../src/index.js';
-import { backoffMs, gapMs, networkIntervalMs, reconnectMs, createTokenBucket } from '../../src/pacing.js';
-import { httpError, opaqueTag, parseRetryAfter, parseStatus, parseStreamData } from '../../src/protocol.js';
+import {
+  backoffMs,
+  gapMs,
+  networkIntervalMs,
+  reconnectMs,
+  retrySameTokenMs,
+  createTokenBucket,
+} from '../../src/pacing.js';
+import type { StatusErrorCode } from '../../src/errors.js';
+import {
+  type ErrorAnswer,
+  httpError,
+  opaqueTag,
+  parseRetryAfter,
+  parseStatus,
+  parseStreamData,
+} from '../../src/protocol.js';
 import { seededRandom } from '../support/fake-clock.js';
 
 describe('protocol', () => {
@@ -43,16 +58,37 @@ describe('protocol', () => {
     expect(parseStreamData(JSON.stringify(frame), 'v')).toEqual(expected);
   });
 
-  it.each([
-    [401, 'unauthorized'],
-    [403, 'unauthorized'],
-    [400, 'rejected'],
-    [405, 'rejected'],
-    [404, 'http'],
-    [500, 'http'],
-    [204, 'http'],
-  ])('%i is %s', (status, code) => {
-    expect(httpError(status, null, 0).code).toBe(code);
+  const PROBLEM = 'application/problem+json';
+  const ours = (code?: string): string => JSON.stringify({ title: 'No', success: false, code });
+  /** What ASP.NET, Spring and others send. */
+  const theirs = JSON.stringify({ type: 'about:blank', title: 'Forbidden', status: 403 });
+  const answers: [string, number, Partial<ErrorAnswer>, StatusErrorCode, string | null][] = [
+    ['this API', 401, { contentType: PROBLEM, body: ours('unauthorized') }, 'unauthorized', 'unauthorized'],
+    ['this API', 403, { contentType: `${PROBLEM}; charset=utf-8`, body: ours() }, 'unauthorized', ''],
+    ['this API', 400, { contentType: PROBLEM, body: ours('bad-request') }, 'rejected', 'bad-request'],
+    ['this API', 405, { contentType: PROBLEM, body: ours('method-not-allowed') }, 'rejected', 'method-not-allowed'],
+    ['this API', 500, { contentType: PROBLEM, body: ours('internal-error') }, 'http', 'internal-error'],
+    ['this API', 503, { contentType: PROBLEM, body: ours('counts-not-ready') }, 'http', 'counts-not-ready'],
+    ['a gateway with a challenge', 401, { challenge: 'Bearer' }, 'unauthorized', null],
+    ['a gateway with a challenge', 403, { challenge: 'Bearer error="insufficient_scope"' }, 'unauthorized', null],
+    ['the platform, for its key', 401, { body: '' }, 'unauthorized', null],
+    ['a firewall', 403, { body: '' }, 'http', null],
+    ['a firewall', 403, { contentType: 'text/html', body: '<h1>Blocked</h1>' }, 'http', null],
+    ['a portal', 401, { contentType: 'text/html', body: '<h1>Sign in to Wi-Fi</h1>' }, 'http', null],
+    ['a portal', 401, { contentType: 'text/html', body: ours() }, 'http', null],
+    ["another API's problem", 401, { contentType: PROBLEM, body: theirs }, 'http', null],
+    ["another API's problem", 403, { contentType: PROBLEM, body: theirs }, 'http', null],
+    ['a problem cut in half', 403, { contentType: PROBLEM, body: ours().slice(0, 9) }, 'http', null],
+    ['a firewall', 400, {}, 'http', null],
+    ['a firewall', 405, {}, 'http', null],
+    ['a gateway that looks like this API', 504, { contentType: PROBLEM, body: ours() }, 'http', null],
+    ...[204, 206, 302, 404, 407, 408, 410, 421, 426, 429, 500, 502, 503, 504, 524].map(
+      (status): (typeof answers)[number] => ['anybody', status, {}, 'http', null],
+    ),
+  ];
+  it.each(answers)('%s: %i with %j is %s', (_, status, part, code, problem) => {
+    const answer = { status, contentType: null, challenge: null, retryAfter: '2', body: '-', ...part };
+    expect(httpError(answer, 0)).toMatchObject({ code, problem, httpStatus: status, retryAfterMs: 2000 });
   });
 });
 
@@ -72,6 +108,10 @@ describe('pacing', () => {
     expect(backoffMs(0, 0, 12_000)).toBe(12_000);
     expect(backoffMs(0, 0.5, 12_000)).toBe(18_000);
     expect(backoffMs(6, 0.5, 12_000)).toBe(backoffMs(6, 0.5, null));
+  });
+
+  it('a refused token rests for 1, 2, 4, 4 … minutes', () => {
+    expect([0, 1, 2, 3, 99].map(retrySameTokenMs)).toEqual([60_000, 120_000, 240_000, 240_000, 240_000]);
   });
 
   it('gaps', () => {

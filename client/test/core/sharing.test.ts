@@ -146,18 +146,46 @@ describe('listeners', () => {
     expect(client.state).toBe('live');
   });
 
-  it('close() lets go of everyone for good', async () => {
+  it('close() lets go of everyone', async () => {
     const { clock, service, wire, client, heard, start } = createRig();
     await start();
     client.close();
     await settle();
     const before = wire.sent.length;
-    client.subscribe(() => heard.push({ queued: -1, processing: 0, completed: 0, timestamp: '' }));
     service.set({ queued: 9 });
     await clock.advance(60_000);
     expect(heard.length).toBe(1);
     expect(wire.sent.length).toBe(before);
     expect(client.getSnapshot()).toMatchObject({ state: 'stopped', reason: 'closed' });
+  });
+
+  it.each([
+    ['at once, as in StrictMode', 0],
+    ['later, as a screen that was hidden', 60_000],
+  ])('who comes after close() opens it again: %s', async (_, afterMs) => {
+    const { clock, service, client, heard, start } = createRig();
+    const leave = await start();
+    client.close();
+    if (afterMs) await clock.advance(afterMs);
+    service.set({ queued: 9 });
+    const ways = [
+      () => client.watch(() => undefined),
+      () => client.subscribe((status) => heard.push({ ...status, completed: -1 })),
+    ];
+    for (const come of ways) {
+      const stop = come();
+      await clock.advance(1000);
+      leave(); // again, and late: ends nothing of anybody else's
+      expect(client.getSnapshot()).toMatchObject({ state: 'live', status: { queued: 9 } });
+      stop();
+      client.close();
+    }
+    expect(heard.map(({ queued, completed }) => [queued, completed])).toEqual([
+      [0, 0],
+      [9, -1],
+    ]);
+    await settle();
+    expect(clock.pending + service.waiters).toBe(0);
   });
 
   it('never two requests at a time, however it is switched', async () => {

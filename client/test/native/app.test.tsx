@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import NetInfo from '@react-native-community/netinfo';
 import { act, render, screen } from '@testing-library/react-native';
-import { StrictMode, useEffect } from 'react';
+import { StrictMode, useEffect, useMemo, useState } from 'react';
 import { AppState, Text } from 'react-native';
 import { systemClock } from '../../src/clock.js';
 import * as native from '../../src/native/index.js';
@@ -94,6 +94,38 @@ describe('useStorageStatus', () => {
     await pass(10);
     expect(screen.getByText('live 12')).toBeTruthy();
     expect(wire.sent).toHaveLength(1);
+  });
+
+  it.each([
+    ['useMemo', (make: () => StatusClient) => useMemo(make, [])],
+    ['useState', (make: () => StatusClient) => useState(make)[0]],
+  ])('a client of its own, made by %s and closed in a clean-up, survives StrictMode', async (_, useOwn) => {
+    const heard = jest.fn();
+    function Screen() {
+      const client = useOwn(() =>
+        native.createStatusClient({ baseUrl: 'https://status.test/api', getToken: () => 'secret' }),
+      );
+      useEffect(() => {
+        client.subscribe(heard);
+        return () => client.close();
+      }, [client]);
+      return <View source={client} />;
+    }
+    const { unmount } = render(
+      <StrictMode>
+        <Screen />
+      </StrictMode>,
+    );
+    await pass(1000);
+    expect(screen.getByText('live 12')).toBeTruthy();
+    service.set({ queued: 13 });
+    await pass(0);
+    expect(screen.getByText('live 13')).toBeTruthy();
+    expect(heard).toHaveBeenCalledTimes(2);
+    expect(wire.maxInFlight).toBe(1);
+    unmount();
+    await pass(0);
+    expect([appListeners.size, netListeners.size]).toEqual([0, 0]);
   });
 
   it('follows another source', async () => {

@@ -35,6 +35,7 @@ export function fakeSource(first: Partial<StatusSnapshot> = {}): FakeSource {
     },
     version: null,
     refresh: () => undefined,
+    reset: () => undefined,
     close: () => undefined,
     show(change) {
       snapshot = { ...snapshot, ...change };

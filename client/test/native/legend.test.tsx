@@ -104,7 +104,12 @@ const states: readonly [string, Partial<StatusSnapshot>, string, string][] = [
     'Sign in to continue',
     lightTheme.trouble,
   ],
-  ['rejected', { state: 'stopped', reason: 'rejected', error: network }, 'Updates unavailable', lightTheme.trouble],
+  [
+    'rejected',
+    { ...live, state: 'stale', error: new StatusError('rejected', 'no') },
+    'Updates unavailable',
+    lightTheme.trouble,
+  ],
 ];
 it.each(states)('%s: the indicator says so, green only when live', async (name, snapshot, label, color) => {
   await show(snapshot);
