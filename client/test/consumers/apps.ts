@@ -67,7 +67,8 @@ async function install(family: string): Promise<void> {
     await mkdir(folder, { recursive: true });
     await writeFile(join(folder, 'package.json'), JSON.stringify(manifest, null, 2));
     await copy(join(HERE, family), folder, (text) => text); // its .npmrc
-    await run(['npm', 'install', '--no-package-lock', '--prefer-offline', '--silent'], folder);
+    await rm(join(folder, 'package-lock.json'), { force: true }); // has the checksum of another tarball
+    await run(['npm', 'install', '--prefer-offline', '--silent'], folder);
     await writeFile(stampFile, stamp);
   }
   await rm(unpacked, { recursive: true, force: true });

@@ -31,20 +31,26 @@ async function open(
 }
 
 /** It shows the number, and the next one as soon as it changes, without a message. */
-async function isLive(app: App, url: string): Promise<void> {
+async function isLive(app: App, url: string, views: number): Promise<void> {
   const { messages, text } = await open(url);
-  await expect.poll(text('body'), { timeout: PATIENCE_MS }).toMatch(/\b12\b/);
+  const shown = async (): Promise<string[]> => (await text('body')()).match(/\b1[23]\b/g) ?? [];
+  await expect.poll(shown, { timeout: PATIENCE_MS }).toEqual(Array(views).fill('12'));
   app.service.set({ queued: 13 });
-  await expect.poll(text('body'), { timeout: PATIENCE_MS }).toMatch(/\b13\b/);
+  await expect.poll(shown, { timeout: PATIENCE_MS }).toEqual(Array(views).fill('13'));
   expect(messages).toEqual([]);
 }
 
-it.each(['web/vite', 'react-18/vite', 'web/svelte', 'web/vue'])('%s', async (place) => {
+it.each([
+  ['web/vite', 2],
+  ['react-18/vite', 2],
+  ['web/svelte', 1],
+  ['web/vue', 1],
+] as const)('%s', async (place, views) => {
   const app = await makeApp(place, { from: place.replace('react-18', 'web') });
   await run(['vite', 'build', '--logLevel', 'warn'], app.folder);
   const server = await preview({ root: app.folder, logLevel: 'silent', preview: { port: 0, host: '127.0.0.1' } });
   onTestFinished(() => server.close());
-  await isLive(app, server.resolvedUrls?.local[0] ?? '');
+  await isLive(app, server.resolvedUrls?.local[0] ?? '', views);
 });
 
 describe('Next', () => {
@@ -79,12 +85,32 @@ describe('Next', () => {
   );
 });
 
-it.each(['import.mjs', 'require.cjs'])('Node: %s', async (file) => {
-  const app = await makeApp('web/node');
-  const served = start(['node', file], app);
-  await served.wrote(/^12 3 85 /m);
-  app.service.set({ queued: 13 });
-  await served.wrote(/^13 3 85 /m);
+describe('Node', () => {
+  it.each(['import.mjs', 'require.cjs'])('%s', async (file) => {
+    const app = await makeApp('web/node');
+    const served = start(['node', file], app);
+    await served.wrote(/^12 3 85 /m);
+    app.service.set({ queued: 13 });
+    await served.wrote(/^13 3 85 /m);
+  });
+
+  it('sends the function key', async () => {
+    const keys: unknown[] = [];
+    const app = await makeApp('web/node', {
+      other: ({ headers }) => {
+        keys.push(headers['x-functions-key']);
+        return false;
+      },
+    });
+    await start(['node', 'key.mjs'], app).wrote(/^12$/m);
+    expect(keys[0]).toBe('the key of this kind of app');
+  });
+
+  it('signs in, and forgets the numbers when it signs out', async () => {
+    const app = await makeApp('web/node');
+    app.service.token = 'secret';
+    await start(['node', 'account.mjs'], app).wrote(/^live 12\n(.*\n)*stopped unknown$/m);
+  });
 });
 
 it('Jest, CommonJS without a transform', async () => {

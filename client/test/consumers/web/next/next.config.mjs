@@ -1,7 +1,7 @@
 const alias = { 'react-native': 'react-native-web' };
 
 export default {
-  turbopack: { resolveAlias: alias, root: new URL('..', import.meta.url).pathname },
+  turbopack: { resolveAlias: alias },
   webpack: (config) => {
     Object.assign(config.resolve.alias, alias);
     return config;

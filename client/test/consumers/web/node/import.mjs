@@ -3,5 +3,5 @@ import { createStatusClient } from 'blob-status-client';
 const client = createStatusClient({ baseUrl: 'https://example.com/api' });
 const stop = client.subscribe(({ queued, processing, completed, timestamp }) => {
   console.log(queued, processing, completed, timestamp);
-  if (queued === 13) stop();
 });
+process.on('SIGTERM', stop);
