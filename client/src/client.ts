@@ -11,7 +11,7 @@ import { runSession } from './session.js';
 import { pageActivity, pageNetwork } from './signals.js';
 import { checkOptions, toAddress } from './options.js';
 import { initialSnapshot, reduceSnapshot, type SnapshotEvent } from './snapshot.js';
-import type { Memory } from './transports/exchange.js';
+import { Memory } from './transports/exchange.js';
 import { Path } from './transports/path.js';
 import { takeHeldConnection } from './windows.js';
 import type {
@@ -47,16 +47,14 @@ class Client implements StatusClient {
   private readonly conditions: Conditions;
   private readonly listeners: Listeners;
   private readonly watchers = new Set<() => void>();
-  private readonly memory: Memory = { id: Math.random().toString(36).slice(2), reading: null, path: new Path() };
+  private readonly memory = new Memory();
   private readonly wanted: Transport;
-  private streamAgainAt = Number.NEGATIVE_INFINITY;
   /** Whether a connection may be held open; else this is one window of too many, and polls. */
   private mayHold = true;
   private snapshot: StatusSnapshot;
   /** The last refusal of a token. */
   private refusal: StatusError | null = null;
   private closed = false;
-  private confirmations = 0;
   private running: AbortController | null = null;
   /** Settles when the previous session is over: two never overlap. */
   private lastSession: Promise<void> = Promise.resolve();
@@ -110,7 +108,7 @@ class Client implements StatusClient {
   };
 
   readonly refresh = (): void => {
-    this.restartOnNewPath();
+    this.restart(true);
   };
 
   readonly reset = (): void => {
@@ -130,14 +128,15 @@ class Client implements StatusClient {
   };
 
   /** Brings what runs in line with what is wanted. Called after every change of either. */
-  private update(): void {
+  private update(looksNow = false): void {
     const wanted = !this.closed && this.listeners.size + this.watchers.size > 0;
     if (wanted) this.conditions.open();
     else this.conditions.close();
     const reason = this.stopReason(wanted);
-    if (reason) this.halt({ type: 'stopped', reason });
-    else if (!this.conditions.network.online) this.halt({ type: 'offline' });
-    else if (!this.running) this.start();
+    if (reason) {
+      this.abort();
+      this.dispatch({ type: 'stopped', reason });
+    } else if (!this.running) this.start(looksNow);
   }
 
   private stopReason(wanted: boolean): StopReason | null {
@@ -147,21 +146,15 @@ class Client implements StatusClient {
   }
 
   private onCondition(change: ConditionChange): void {
-    if (change === 'path') this.restartOnNewPath();
+    if (change === 'path') this.restart();
     else this.update();
   }
 
   /** What was learnt about the old path, and a socket on it, are worth nothing. */
-  private restartOnNewPath(): void {
+  private restart(looksNow = false): void {
     this.memory.path = new Path();
-    this.streamAgainAt = Number.NEGATIVE_INFINITY;
     this.abort();
-    this.update();
-  }
-
-  private halt(event: SnapshotEvent): void {
-    this.abort();
-    this.dispatch(event);
+    this.update(looksNow);
   }
 
   private abort(): void {
@@ -169,16 +162,18 @@ class Client implements StatusClient {
     this.running = null;
   }
 
-  private start(): void {
+  /** @param looksNow Also when the device says that it is offline. */
+  private start(looksNow: boolean): void {
     const controller = new AbortController();
     this.running = controller;
     this.http.forgetRefusal();
-    this.dispatch({ type: 'connecting', transport: this.transport() });
+    const { offline } = this.conditions;
+    this.dispatch(offline ? { type: 'offline' } : { type: 'connecting', transport: this.transport() });
     // Not before the next microtask: subscribing and unsubscribing in one go (React's StrictMode) sends nothing.
-    this.lastSession = this.lastSession.then(() => this.run(controller.signal));
+    this.lastSession = this.lastSession.then(() => this.run(controller.signal, offline, looksNow));
   }
 
-  private run(signal: AbortSignal): Promise<void> {
+  private run(signal: AbortSignal, isOffline: boolean, looksNow: boolean): Promise<void> {
     this.mayHold = this.wanted === 'poll';
     return runSession({
       exchange: {
@@ -191,22 +186,22 @@ class Client implements StatusClient {
       },
       takeToken: this.takeToken,
       random: this.options.random ?? Math.random,
-      transport: async () => {
+      getReady: async () => {
         this.mayHold ||= await takeHeldConnection(signal);
-        return this.transport();
       },
+      transport: () => this.transport(),
       intervalMs: () => this.intervalMs(),
-      confirmations: () => this.confirmations,
+      isOffline,
+      looksNow,
       fail: (error) => this.fail(error),
-      fallBack: (forMs) => {
-        this.streamAgainAt = this.clock.now() + forMs;
-      },
     });
   }
 
   private transport(): Transport {
     if (!this.mayHold) return 'poll';
-    return this.wanted === 'sse' && this.clock.now() < this.streamAgainAt ? 'long-poll' : this.wanted;
+    const { canStream, path } = this.memory;
+    const streams = canStream !== false && path.streams.isUsable(this.clock.now());
+    return this.wanted === 'sse' && !streams ? 'long-poll' : this.wanted;
   }
 
   /** A listener's wish, else what suits the network, else the client's default. */
@@ -220,7 +215,7 @@ class Client implements StatusClient {
     const current = reading && reading.version !== known?.version ? reading : known;
     if (!current) return false;
     this.memory.reading = current;
-    this.confirmations += 1;
+    this.conditions.reached = true;
     this.dispatch({ type: 'confirmed', status: current.status, transport: this.transport() });
     this.listeners.tell(current);
     return current !== known;
@@ -228,7 +223,9 @@ class Client implements StatusClient {
 
   private fail(error: StatusError): void {
     const isUnauthorized = error.code === 'unauthorized';
-    this.dispatch(isUnauthorized ? { type: 'stopped', reason: 'unauthorized', error } : { type: 'failed', error });
+    if (error.code === 'network' || error.code === 'timeout') this.conditions.reached = false;
+    if (this.conditions.offline) this.restart();
+    else this.dispatch(isUnauthorized ? { type: 'stopped', reason: 'unauthorized', error } : { type: 'failed', error });
     // The same one again: its token has not changed, and nothing was sent.
     if (this.options.onError && error !== this.refusal) this.report(error);
     if (isUnauthorized) this.refusal = error;

@@ -32,6 +32,7 @@ export class Deadline {
   private readonly controller = new AbortController();
   private readonly ended: Promise<never>;
   private cancelTimer: (() => void) | null = null;
+  private endsAtMs = 0;
   private readonly end = (): void => this.controller.abort();
   /** True once the time was up (and not when the parent aborted). */
   expired = false;
@@ -49,6 +50,10 @@ export class Deadline {
     else parent.addEventListener('abort', this.end);
   }
 
+  get leftMs(): number {
+    return this.endsAtMs - this.clock.now();
+  }
+
   get signal(): AbortSignal {
     return this.controller.signal;
   }
@@ -57,7 +62,7 @@ export class Deadline {
   arm(limitMs: number, code: StatusErrorCode = 'timeout'): void {
     this.code = code;
     this.cancelTimer?.();
-    if (this.signal.aborted) return;
+    this.endsAtMs = this.clock.now() + limitMs;
     this.cancelTimer = this.clock.schedule(() => {
       this.expired = true;
       this.end();

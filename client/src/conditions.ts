@@ -2,7 +2,7 @@
 import { guard } from './app-code.js';
 import type { ActivitySource, NetworkSource, NetworkState, Unsubscribe } from './types.js';
 
-/** `path`: the device is on another network now, and what runs on the old one is lost. */
+/** `path`: the device is on another network now, or on none, and what runs on the old one is lost. */
 export type ConditionChange = 'activity' | 'network' | 'path';
 
 interface Source<T> {
@@ -14,6 +14,8 @@ const UNKNOWN: NetworkState = { online: true, type: null };
 export class Conditions {
   active = true;
   network = UNKNOWN;
+  /** The server has answered since the device said last how it is connected. */
+  reached = false;
   private closers: (Unsubscribe | undefined)[] | null = null;
 
   constructor(
@@ -23,6 +25,11 @@ export class Conditions {
     /** Takes what a source throws. Such a source counts as none, whatever it said before. */
     private readonly report: (thrown: unknown) => void,
   ) {}
+
+  /** The device says so, and nothing has shown that it is wrong. */
+  get offline(): boolean {
+    return !this.network.online && !this.reached;
+  }
 
   /** Opens the sources; what they know at once is in `active` and `network` when this returns. */
   open(): void {
@@ -49,6 +56,7 @@ export class Conditions {
     for (const close of closers) guard(() => close?.(), this.report);
     this.active = true;
     this.network = UNKNOWN;
+    this.reached = false;
   }
 
   private setActive(active: boolean): void {
@@ -61,7 +69,8 @@ export class Conditions {
     const before = this.network;
     if (network.online === before.online && network.type === before.type) return;
     this.network = network;
-    const moved = network.online && before.online && before.type !== null;
+    this.reached = false;
+    const moved = network.online !== before.online || (network.online && before.type !== null);
     this.onChange(moved ? 'path' : 'network');
   }
 }

@@ -3,7 +3,7 @@ import { ask } from './app-code.js';
 import { Deadline } from './clock.js';
 import { StatusError, toStatusError } from './errors.js';
 import { toAddress, toHeaders } from './options.js';
-import { retrySameTokenMs } from './pacing.js';
+import { lookAgainMs } from './pacing.js';
 import { httpError } from './protocol.js';
 import type { Awaitable, Clock, RequestHeaders, ResponseLike, StatusClientOptions } from './types.js';
 
@@ -11,6 +11,8 @@ import type { Awaitable, Clock, RequestHeaders, ResponseLike, StatusClientOption
 const ASK_LIMIT_MS = 30_000;
 /** An answer that comes as soon as this after its token is for whoever has just been asked for. */
 const FRESH_MS = 100;
+/** What was refused may have been a key that was being replaced. With the time till `getToken` is asked below five. */
+const SAME_TOKEN_MINUTES = 4;
 
 export type HttpOptions = Pick<StatusClientOptions, 'baseUrl' | 'getToken' | 'headers' | 'fetch'>;
 
@@ -27,9 +29,9 @@ export interface Http {
   get<T>(call: Call, handle: (response: ResponseLike, deadline: Deadline) => Promise<T>): Promise<T>;
   /**
    * Asks for the token once more before something is made of what was held: whoever has signed out meanwhile is shown
-   * nothing. Starts the limit over.
+   * nothing. Takes none of the deadline's time.
    */
-  confirmToken(deadline: Deadline, limitMs: number): Promise<void>;
+  confirmToken(deadline: Deadline): Promise<void>;
   /** Lets a token that was refused be tried again. */
   forgetRefusal(): void;
   /** Whether the last request left the page's origin. */
@@ -91,11 +93,12 @@ export function createHttp(options: HttpOptions, clock: Clock, onSignOut: () => 
     if (before && !token) onSignOut();
   }
 
-  async function confirmToken(deadline: Deadline, limitMs: number): Promise<void> {
+  async function confirmToken(deadline: Deadline): Promise<void> {
     if (!token || clock.now() < askedAtMs + FRESH_MS) return;
+    const { leftMs } = deadline;
     deadline.arm(ASK_LIMIT_MS, 'token');
     await deadline.race(askToken());
-    deadline.arm(limitMs);
+    deadline.arm(leftMs);
   }
 
   async function askApp(): Promise<{ address: string; headers: RequestHeaders }> {
@@ -113,7 +116,8 @@ export function createHttp(options: HttpOptions, clock: Clock, onSignOut: () => 
     crossOrigin = isElsewhere(address);
     // `cache` stays unset: React Native's polyfill would add `_=timestamp` to the address.
     const response = await (options.fetch ?? globalThis.fetch)(address + call.path, init);
-    await confirmToken(deadline, call.limitMs);
+    if (deadline.signal.aborted) throw new Error('aborted');
+    await confirmToken(deadline);
     if (response.status === 200 || response.status === 304) {
       refusal = null;
       return response;
@@ -122,7 +126,7 @@ export function createHttp(options: HttpOptions, clock: Clock, onSignOut: () => 
     if (error.code === 'unauthorized') {
       const credentials = JSON.stringify(app);
       const count = refusal?.credentials === credentials ? refusal.count + 1 : 0;
-      refusal = { credentials, error, count, retryAtMs: clock.now() + retrySameTokenMs(count) };
+      refusal = { credentials, error, count, retryAtMs: clock.now() + lookAgainMs(count, SAME_TOKEN_MINUTES) };
     }
     throw error;
   }

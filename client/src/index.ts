@@ -8,6 +8,7 @@ export {
   type ApiService,
   type DropInOptions,
   type PolledStatus,
+  type StopPolling,
   type StorageStatusMethods,
   StorageStatusPoller,
   withStorageStatus,

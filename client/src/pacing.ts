@@ -26,11 +26,8 @@ export function backoffMs(attempt: number, jitter: number, retryAfterMs: number 
   return Math.max(1_000 * (attemptAt(n) - attemptAt(n - 1)), (retryAfterMs ?? 0) * (1 + jitter));
 }
 
-/**
- * How long a token that was refused is not sent again: 1, 2, 4 minutes, then every 4. It may have been the platform's
- * key that was being replaced, or the server's list of keys; and `getToken` is asked more often than that.
- */
-export const retrySameTokenMs = (refusals: number): number => 60_000 * Math.min(2 ** refusals, 4);
+/** 1, 2, 4 … minutes: when to look again whether what keeps a client from sending still holds. */
+export const lookAgainMs = (looks: number, mostMinutes: number): number => 60_000 * Math.min(2 ** looks, mostMinutes);
 
 /**
  * How long to wait after an answer.
@@ -45,9 +42,9 @@ export function gapMs(answer: { followUp: boolean; elapsedMs: number; intervalMs
   return Math.max(answer.intervalMs - answer.elapsedMs, 0);
 }
 
-/** Row 16: every 2 s on Wi-Fi, every 5 s on any other network. `null`: the network is not known. */
+/** Row 16: every 2 s on Wi-Fi, every 5 s on any other network. `null`: the network is not known, or said not to be. */
 export const networkIntervalMs = (type: string | null): number | null =>
-  type === null || type === 'unknown' ? null : type === 'wifi' ? 2_000 : 5_000;
+  type === null || type === 'unknown' || type === 'none' ? null : type === 'wifi' ? 2_000 : 5_000;
 
 /**
  * After a stream that ended by itself. The server bounds a stream's life, so a long one is followed at once (with

@@ -18,7 +18,7 @@ export interface StorageStatus {
  * - `connecting`: started, no answer yet.
  * - `live`: the last exchange succeeded and the next one is under way.
  * - `stale`: numbers are known, but the last attempt failed; retrying.
- * - `offline`: the device has no network; nothing is sent.
+ * - `offline`: the device says that it has no network; a plain request looks after 1, 2, 4 and every 5 minutes.
  * - `stopped`: nothing is sent; {@link StatusSnapshot.reason} says why.
  */
 export type ConnectionState = 'connecting' | 'live' | 'stale' | 'offline' | 'stopped';
@@ -85,12 +85,17 @@ export type FetchLike = (
   init: { readonly headers: Record<string, string>; readonly signal: AbortSignal },
 ) => Promise<ResponseLike>;
 
+export interface StreamChunk {
+  readonly done: boolean;
+  readonly value?: Uint8Array | undefined;
+}
+
 /** The part of a `Response` that is used. */
 export interface ResponseLike {
   readonly status: number;
   readonly headers: { get(name: string): string | null };
-  /** A stream of bytes; without one there is no SSE, and long poll serves. */
-  readonly body?: unknown;
+  /** Without a stream of bytes there is no SSE, and long poll serves. */
+  readonly body?: { getReader?(): { read(): Promise<StreamChunk> } } | null | undefined;
   text(): Promise<string>;
 }
 
@@ -148,7 +153,7 @@ export interface StatusClient {
   readonly state: ConnectionState;
   /** The version of the last known status; what the ETag quotes. */
   readonly version: string | null;
-  /** Tries again now: forgets backoff, a refused token and a transport fallback. */
+  /** Tries again now: forgets backoff, a refused token and what was learnt about the path; looks also when `offline`. */
   refresh(this: void): void;
   /** Another account: drops what is held, clears the numbers, and asks again. */
   reset(this: void): void;

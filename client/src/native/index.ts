@@ -46,7 +46,7 @@ export class StorageStatusPoller extends CorePoller {
   }
 }
 
-export type { ApiService, DropInOptions, PolledStatus, StorageStatusMethods } from '../drop-in.js';
+export type { ApiService, DropInOptions, PolledStatus, StopPolling, StorageStatusMethods } from '../drop-in.js';
 export { StatusError, type StatusErrorCode } from '../errors.js';
 export * from '../react/index.js';
 export { appStateActivity, netInfoNetwork } from '../signals.js';

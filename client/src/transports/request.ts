@@ -42,9 +42,11 @@ export async function requestStatus(exchange: Exchange, waitSeconds: number): Pr
   const startedAt = clock.now();
   const limitMs = Math.max(waitSeconds * 1000 + HOLD_SLACK_MS, ANSWER_LIMIT_MS);
   const call = { ...question(exchange, waitSeconds), limitMs, signal };
-  const reading = await exchange.http.get(call, async (response) =>
-    response.status === 304 ? null : parseStatus(await response.text(), response.headers.get('ETag')),
-  );
+  const reading = await exchange.http.get(call, async (response) => {
+    if (response.status === 304) return null;
+    if (memory.canStream !== false) memory.canStream = typeof response.body?.getReader === 'function';
+    return parseStatus(await response.text(), response.headers.get('ETag'));
+  });
   if (signal.aborted) return { kind: 'answered', changed: false };
   if (!reading && !memory.reading) throw new StatusError('protocol', '304 without a validator.');
   noticeLostValidator(memory, reading?.version, clock.now() - startedAt, waitSeconds);

@@ -1,55 +1,79 @@
 /** Server-Sent Events over `fetch`: the browser's own EventSource cannot send a bearer token. */
 import { createParser } from 'eventsource-parser';
 import type { Deadline } from '../clock.js';
-import { StatusError } from '../errors.js';
+import { StatusError, toStatusError } from '../errors.js';
 import { parseStreamData, type Reading, STATUS_EVENT, STREAM_PATH, STREAM_SILENCE_MS } from '../protocol.js';
 import type { ResponseLike } from '../types.js';
 import type { Exchange, Outcome } from './exchange.js';
 
 /** Headers and the first frame or comment come at once; later than this, something is buffering. */
 const FIRST_FRAME_MS = 5_000;
+/** While there are no numbers to show, nobody waits that long for them. */
+const FIRST_NUMBERS_MS = 2_000;
 const DEFAULT_RETRY_MS = 3_000;
 /** `retry:` is a hint from the wire; the bounds keep it one. */
 const RETRY_BOUNDS_MS = [100, 30_000] as const;
+/** Without a frame or a comment in between: a hundred times the longest of either. */
+const MAX_UNHEARD_BYTES = 65_536;
 
-/** Follows one stream until it ends. Throws StatusError when it fails. */
+/** What a stream has said so far. */
+interface Heard {
+  /** When the last frame or comment came; `null` before the first. */
+  lastAtMs: number | null;
+  retryMs: number;
+}
+
+/** Follows one stream until it ends. Throws StatusError when it fails before it said anything. */
 export async function followStream(exchange: Exchange): Promise<Outcome> {
-  if (typeof TextDecoder === 'undefined') return { kind: 'unstreamable' };
-  const known = exchange.memory.reading?.validator;
+  const { clock, memory, signal } = exchange;
+  const { path } = memory;
+  const known = memory.reading?.validator;
   // Without the second type the server takes us for an EventSource, which does not see a 503 and its Retry-After.
   const headers: Record<string, string> = { Accept: 'text/event-stream, application/problem+json' };
   if (known) headers['Last-Event-ID'] = known;
-  const progress = { frames: 0 };
+  const limitMs = memory.reading ? FIRST_FRAME_MS : FIRST_NUMBERS_MS;
+  const startedAt = clock.now();
+  const heard: Heard = { lastAtMs: null, retryMs: DEFAULT_RETRY_MS };
+  let error: StatusError | null = null;
   try {
-    return await exchange.http.get(
-      { path: STREAM_PATH, headers, limitMs: FIRST_FRAME_MS, signal: exchange.signal },
-      (response, deadline) => readFrames(response, deadline, exchange, progress),
+    await exchange.http.get({ path: STREAM_PATH, headers, limitMs, signal }, (response, deadline) =>
+      readFrames(response, deadline, exchange, heard),
     );
   } catch (thrown) {
-    const buffered = thrown instanceof StatusError && thrown.code === 'timeout' && progress.frames === 0;
-    if (buffered) return { kind: 'unstreamable' };
-    throw thrown;
+    error = toStatusError(thrown);
   }
+  if (signal.aborted) return { kind: 'silent' };
+  const now = clock.now();
+  if (heard.lastAtMs === null) {
+    if (!error || error.code === 'timeout') return { kind: 'silent' };
+    path.streams.failed(error, now);
+    throw error;
+  }
+  path.streams.heardFor(heard.lastAtMs - startedAt, error !== null, now);
+  // A connection that breaks is how gateways, and servers that go, end a stream.
+  if (error?.code === 'network') error = null;
+  return { kind: 'ended', retryMs: heard.retryMs, livedMs: now - startedAt, error };
 }
 
-async function readFrames(
-  response: ResponseLike,
-  deadline: Deadline,
-  exchange: Exchange,
-  progress: { frames: number },
-): Promise<Outcome> {
+/** Reads until the stream ends, and notes in `heard` what came. */
+async function readFrames(response: ResponseLike, deadline: Deadline, exchange: Exchange, heard: Heard): Promise<void> {
+  const { clock, memory, signal } = exchange;
   if (!/^text\/event-stream\b/i.test(response.headers.get('Content-Type') ?? '')) {
     throw new StatusError('protocol', 'Not a stream.');
   }
-  const reader = (response.body as ReadableStream<Uint8Array> | null | undefined)?.getReader?.();
-  if (!reader) return { kind: 'unstreamable' };
-  const { clock, signal } = exchange;
-  const startedAt = clock.now();
-  let retryMs = DEFAULT_RETRY_MS;
+  const reader = response.body?.getReader?.();
+  if (!reader) {
+    memory.canStream = false;
+    return;
+  }
+  let unheardBytes = 0;
   const hear = (reading: Reading | null): void => {
-    if (signal.aborted) return;
+    unheardBytes = 0;
+    // A comment alone confirms numbers, but does not make any.
+    if (signal.aborted || !(reading ?? memory.reading)) return;
+    heard.lastAtMs = clock.now();
+    deadline.arm(STREAM_SILENCE_MS);
     exchange.confirm(reading);
-    progress.frames += 1;
   };
   const parser = createParser({
     onEvent(event) {
@@ -59,17 +83,17 @@ async function readFrames(
       hear(null);
     },
     onRetry(ms) {
-      retryMs = Math.min(Math.max(ms, RETRY_BOUNDS_MS[0]), RETRY_BOUNDS_MS[1]);
+      heard.retryMs = Math.min(Math.max(ms, RETRY_BOUNDS_MS[0]), RETRY_BOUNDS_MS[1]);
     },
   });
   const decoder = new TextDecoder();
   for (;;) {
     const { done, value } = await deadline.race(reader.read());
-    if (done) break;
-    await exchange.http.confirmToken(deadline, STREAM_SILENCE_MS);
+    if (done || !value) break;
+    await exchange.http.confirmToken(deadline);
+    unheardBytes += value.length;
     parser.feed(decoder.decode(value, { stream: true }));
-    if (progress.frames) deadline.arm(STREAM_SILENCE_MS);
+    if (unheardBytes > MAX_UNHEARD_BYTES) throw new StatusError('protocol', 'Not a stream of frames.');
   }
-  if (!progress.frames) throw new StatusError('protocol', 'Empty stream.');
-  return { kind: 'ended', retryMs, livedMs: clock.now() - startedAt };
+  if (heard.lastAtMs === null) throw new StatusError('protocol', 'Empty stream.');
 }

@@ -128,6 +128,19 @@ describe.each(TRANSPORTS)('%s', (transport) => {
   });
 });
 
+it('an answer after everybody has left leaves nothing behind, also where fetch ignores its signal', async () => {
+  const rig: Rig = createRig({
+    fetch: (url, init) => rig.wire.fetch(url, { ...init, signal: new AbortController().signal }),
+  });
+  await rig.start();
+  await rig.clock.advance(1000);
+  expect(rig.service.waiters).toBe(1);
+  rig.client.close();
+  rig.service.set({ queued: 1 });
+  await settle();
+  expect(rig.clock.pending).toBe(0);
+});
+
 it('reset() of a client that nobody listens to clears it, and sends nothing', async () => {
   const { clock, wire, client, start } = createRig();
   (await start())();

@@ -218,6 +218,21 @@ describe('answers', () => {
     expect(client.state).toBe('live');
   });
 
+  it('a refusal that arrives late, of a request that was left, is not remembered', async () => {
+    let refuse = (): void => undefined;
+    const { clock, wire, client, start } = createRig();
+    wire.fault = () => () =>
+      new Promise((resolve) => {
+        refuse = () => resolve(problem(401, 'Refused'));
+      });
+    await start();
+    client.refresh();
+    wire.fault = () => undefined;
+    refuse();
+    await clock.advance(10);
+    expect(client.state).toBe('live');
+  });
+
   it('getToken that throws is retried', async () => {
     const getToken = vi
       .fn(() => 'secret')
@@ -282,8 +297,8 @@ describe('a refusal that passes', () => {
     "a proxy's 407": { status: 407, headers: {}, body: '' },
     "a blocked country's 451": { status: 451, headers: html, body: 'No' },
   };
-  const table = (['long-poll', 'sse', 'poll'] as const).flatMap((transport) =>
-    Object.keys(REFUSALS).flatMap((name) => [0, 12 * MINUTE].map((lastsMs) => ({ transport, name, lastsMs }))),
+  const table = (['long-poll', 'sse', 'poll'] as const).flatMap((transport, i) =>
+    Object.keys(REFUSALS).map((name, j) => ({ transport, name, lastsMs: (i + j) % 2 ? 12 * MINUTE : 0 })),
   );
 
   it.each(table)('$transport, $name for $lastsMs ms: live within 5 minutes', async ({ transport, name, lastsMs }) => {

@@ -42,18 +42,34 @@ describe('requests', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('offline: none, and the one in flight is aborted', async () => {
+  it('offline: the one in flight is aborted; then a look after a minute, 2, 4, and every 5', async () => {
     const { clock, wire, service, network, client, start } = createRig();
     await start();
     await clock.advance(MINUTE);
+    wire.fault = () => 'refuse';
     network.set({ online: false, type: 'none' });
     await settle();
-    const before = wire.sent.length;
+    const [before, offlineAt] = [wire.sent.length, clock.now()];
     expect(wire.inFlight + service.waiters).toBe(0);
     expect(client.state).toBe('offline');
-    await clock.advance(10 * MINUTE);
+    await clock.advance(60 * MINUTE);
+    const looks = wire.sent.slice(before);
+    const minutes = looks.map(({ at }) => (at - offlineAt) / MINUTE);
+    expect(minutes).toEqual([1, 3, 7, 12, 17, 22, 27, 32, 37, 42, 47, 52, 57]);
+    expect(looks.filter(({ headers }) => 'prefer' in headers)).toEqual([]);
+    expect(client.state).toBe('offline');
+  });
+
+  it('offline in the background: none', async () => {
+    const { clock, wire, network, activity, client, start } = createRig();
+    await start();
+    network.set({ online: false, type: 'none' });
+    activity.set(false);
+    await settle();
+    const before = wire.sent.length;
+    await clock.advance(60 * MINUTE);
     expect(wire.sent.length - before).toBe(0);
-    expect(clock.pending).toBe(0);
+    expect([clock.pending, client.state]).toEqual([0, 'stopped']);
   });
 
   it('foreground again: asks at once, and says what it knows to be unconfirmed until then', async () => {
@@ -83,7 +99,7 @@ describe('requests', () => {
     expect(client.state).toBe('live');
   });
 
-  it('starting in the background or offline: none at all', async () => {
+  it('starting in the background: none at all; offline: none in the first minute', async () => {
     const hidden = createRig();
     hidden.activity.set(false);
     await hidden.start();
@@ -91,7 +107,7 @@ describe('requests', () => {
     offline.network.set({ online: false, type: 'none' });
     await offline.start();
     await hidden.clock.advance(MINUTE);
-    await offline.clock.advance(MINUTE);
+    await offline.clock.advance(MINUTE - 1);
     expect(hidden.wire.sent).toEqual([]);
     expect(offline.wire.sent).toEqual([]);
   });

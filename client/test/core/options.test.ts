@@ -288,7 +288,9 @@ describe('headers', () => {
     wire.fault = (sent) =>
       sent.headers['x-functions-key'] === 'new' ? undefined : { status: 401, headers: {}, body: '' };
     await start();
+    await clock.advance(40_000);
     expect(client.getSnapshot().reason).toBe('unauthorized');
+    expect(wire.sent).toHaveLength(1); // the same one is not tried again at once
     key = 'new';
     await clock.advance(31_000);
     expect(client.state).toBe('live');

@@ -1,14 +1,7 @@
 /** The pure parts by themselves: parsing, pacing, and what the browser and the phone say. */
 import { describe, expect, it, vi } from 'vitest';
 import { appStateActivity, netInfoNetwork, pageActivity, pageNetwork } from '../../src/index.js';
-import {
-  backoffMs,
-  gapMs,
-  networkIntervalMs,
-  reconnectMs,
-  retrySameTokenMs,
-  createTokenBucket,
-} from '../../src/pacing.js';
+import { backoffMs, gapMs, lookAgainMs, networkIntervalMs, reconnectMs, createTokenBucket } from '../../src/pacing.js';
 import type { StatusErrorCode } from '../../src/errors.js';
 import {
   type ErrorAnswer,
@@ -110,8 +103,8 @@ describe('pacing', () => {
     expect(backoffMs(6, 0.5, 12_000)).toBe(backoffMs(6, 0.5, null));
   });
 
-  it('a refused token rests for 1, 2, 4, 4 … minutes', () => {
-    expect([0, 1, 2, 3, 99].map(retrySameTokenMs)).toEqual([60_000, 120_000, 240_000, 240_000, 240_000]);
+  it('looks again after 1, 2, 4 … minutes', () => {
+    expect([0, 1, 2, 3, 99].map((looks) => lookAgainMs(looks, 5) / 60_000)).toEqual([1, 2, 4, 5, 5]);
   });
 
   it('gaps', () => {
@@ -120,7 +113,8 @@ describe('pacing', () => {
     expect(gapMs({ followUp: false, elapsedMs: 25_000, intervalMs: 3000 })).toBe(0);
     expect(reconnectMs({ livedMs: 10, retryMs: 3000 }, () => 0.5)).toBe(3000);
     expect(reconnectMs({ livedMs: 180_000, retryMs: 3000 }, () => 0.5)).toBe(100);
-    expect([null, 'unknown', 'wifi', 'cellular', 'ethernet'].map(networkIntervalMs)).toEqual([
+    expect([null, 'unknown', 'none', 'wifi', 'cellular', 'ethernet'].map(networkIntervalMs)).toEqual([
+      null,
       null,
       null,
       2000,

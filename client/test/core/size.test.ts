@@ -7,9 +7,11 @@ const FIRST_FORM = 6 * 1024;
 /** What was worth more than 100 bytes since. */
 const ADDED = {
   'nonsense is refused by its option, and no joined address leads to another host': 460,
-  'headers, which may replace nothing; sign-out, also while a request is held; reset(); Retry-After by the answer’s Date': 460,
+  'headers, which may replace nothing; sign-out, also while a request is held; reset(); Retry-After by the answer’s Date': 500,
   'the drop-in’s results are as the app’s own: a promise that is a function, lastETag as a field, resetStorageStatus()': 270,
   'windows of an origin share four held connections; no preflights that can be spared': 190,
+  'a false "offline" is found out': 150,
+  'streams that do not last become a long poll; no stream where fetch cannot': 210,
   'gateways that cut held requests are learnt': 310,
   'no refusal is for ever: whose answer it is, and the same token again every few minutes': 250,
   'whatever a callback of the app does, the connection lives; getToken and baseUrl have a time limit': 220,

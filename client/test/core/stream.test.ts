@@ -2,7 +2,11 @@
 import { describe, expect, it, vi } from 'vitest';
 import { createStatusClient } from '../../src/index.js';
 import { settle } from '../support/fake-clock.js';
-import { createRig } from '../support/rig.js';
+import type { FetchLike } from '../../src/types.js';
+import { cutAfter } from '../support/gateway.js';
+import { healthyHour } from '../support/healthy-hour.js';
+import type { Fault } from '../support/memory-fetch.js';
+import { createRig, type Rig } from '../support/rig.js';
 import { problem } from '../support/status-service.js';
 
 const STREAM = '/api/cases/storage/status/stream';
@@ -36,6 +40,8 @@ describe('the stream', () => {
     await clock.advance(60_000);
     expect(wire.sent.length).toBeGreaterThan(8);
     expect(wire.sent.length).toBeLessThanOrEqual(31);
+    const gaps = wire.times.slice(1, 8).map((at, i) => at - (wire.times[i] ?? 0));
+    for (const gap of gaps) expect(gap).toBeGreaterThanOrEqual(2000);
   });
 
   it('falls silent: is given up after two missed heartbeats, says stale, and comes back', async () => {
@@ -82,7 +88,7 @@ describe('the stream', () => {
     stop();
   });
 
-  it.each(['headers', 'body'] as const)('an intermediary that buffers (%s): long poll within 5 s', async (what) => {
+  it.each(['headers', 'body'] as const)('an intermediary that buffers (%s): long poll within 2 s', async (what) => {
     const { clock, wire, service, client, heard, start } = createRig({ transport: 'sse' });
     const silent = {
       status: 200,
@@ -94,7 +100,7 @@ describe('the stream', () => {
     };
     wire.fault = ({ target }) => (target === STREAM ? (what === 'headers' ? 'hang' : silent) : undefined);
     await start();
-    await clock.advance(5_100);
+    await clock.advance(2_100);
     expect(client.getSnapshot()).toMatchObject({ state: 'live', transport: 'long-poll' });
     service.set({ output: 4 });
     await clock.advance(500);
@@ -103,7 +109,7 @@ describe('the stream', () => {
     expect(streams(wire.sent)).toBe(1);
     // Not for ever: a path may heal.
     wire.fault = () => undefined;
-    await clock.advance(6 * 60_000);
+    await clock.advance(90_000);
     expect(client.getSnapshot().transport).toBe('sse');
   });
 
@@ -172,6 +178,255 @@ describe('the stream', () => {
     stop();
     await settle();
     expect(service.waiters + wire.inFlight).toBe(0);
+  });
+});
+
+describe('streams that do not last', () => {
+  const MINUTE = 60_000;
+  const FRAME = `id: g1.1\nevent: status_update\ndata: ${JSON.stringify({ queued: 0, processing: 0, completed: 0, timestamp: 't', version: 'g1.1' })}\n\n`;
+  const other = FRAME.replaceAll('g1.1', 'g1.0');
+  const silence = (): Promise<never> => new Promise(() => undefined);
+  const later = ({ clock }: Rig, ms: number): Promise<void> =>
+    new Promise((resolve) => void clock.schedule(resolve, ms));
+
+  /** What a stream says before it is of no more use. */
+  const STREAMS: Record<string, (rig: Rig) => AsyncGenerator<string>> = {
+    async *'cut after its first frame'() {
+      yield FRAME;
+      throw new TypeError('terminated');
+    },
+    async *'cut after a comment'() {
+      yield FRAME;
+      yield ': keep-alive\n\n';
+      throw new TypeError('terminated');
+    },
+    async *'cut after two changes'() {
+      yield other;
+      yield FRAME;
+      throw new TypeError('terminated');
+    },
+    async *'ended after its first frame'() {
+      yield FRAME;
+    },
+    async *'ended after its first frame, with a long retry:'() {
+      yield `retry: 10000\n${FRAME}`;
+    },
+    async *'cut after 5 s'(rig) {
+      yield FRAME;
+      await later(rig, 5000);
+      throw new TypeError('terminated');
+    },
+    async *'silent after its first frame'() {
+      yield FRAME;
+      await silence();
+    },
+    async *'full of bytes that are no frames'(rig) {
+      yield FRAME;
+      for (;;) {
+        await later(rig, 5000);
+        yield 'nothing\n';
+      }
+    },
+    async *'full of frames of another kind'(rig) {
+      yield FRAME;
+      for (;;) {
+        await later(rig, 5000);
+        yield 'event: advertisement\ndata: 1\n\n';
+      }
+    },
+    async *'one line without an end'() {
+      yield FRAME;
+      for (let n = 0; n < 50; n += 1) yield 'x'.repeat(10_000);
+      await silence();
+    },
+    async *'one frame without an end'() {
+      yield `${FRAME}event: status_update\n`;
+      for (let n = 0; n < 50; n += 1) yield `data: ${'x'.repeat(10_000)}\n`;
+      await silence();
+    },
+    async *'broken in its second frame'() {
+      yield FRAME;
+      yield 'event: status_update\ndata: {"queued": "?"}\n\n';
+    },
+    async *'no stream at all, but comments'(rig) {
+      for (;;) {
+        yield ': processing\n\n';
+        await later(rig, 1000);
+      }
+    },
+    async *'one line without an end, from the start'() {
+      for (let n = 0; n < 50; n += 1) yield 'x'.repeat(10_000);
+      await silence();
+    },
+  };
+
+  const faulty = (rig: Rig, name: string): Fault => {
+    const body = (STREAMS[name] as (rig: Rig) => AsyncGenerator<string>)(rig);
+    return { status: 200, headers: { 'content-type': 'text/event-stream' }, body };
+  };
+
+  it.each(Object.keys(STREAMS))('%s: becomes a long poll that lives, and a stream again after it', async (name) => {
+    const onError = vi.fn();
+    const rig = createRig({ transport: 'sse', onError });
+    const { clock, wire, service, client, heard, start } = rig;
+    wire.fault = ({ target }) => (target === STREAM ? faulty(rig, name) : undefined);
+    await start();
+    await clock.advance(3 * MINUTE);
+    expect(client.getSnapshot()).toMatchObject({ state: 'live', transport: 'long-poll' });
+    service.set({ queued: 1 });
+    await clock.advance(3000);
+    expect(heard.at(-1)?.queued).toBe(1);
+    service.goTo(1, { queued: 0 });
+
+    const [before, told] = [streams(wire.sent), onError.mock.calls.length];
+    await clock.advance(60 * MINUTE);
+    expect(streams(wire.sent) - before).toBeLessThanOrEqual(11);
+    expect(onError.mock.calls.length - told).toBeLessThanOrEqual(11);
+    expect(wire.sent.length).toBeLessThanOrEqual(200);
+
+    wire.fault = () => undefined;
+    const mended = wire.sent.length;
+    await clock.advance(5 * MINUTE);
+    expect(client.state).toBe('live');
+    await clock.advance(5 * MINUTE);
+    expect(client.getSnapshot()).toMatchObject({ state: 'live', transport: 'sse' });
+    await clock.advance(50 * MINUTE);
+    expect(wire.sent.length - mended).toBeLessThanOrEqual(2 * (await healthyHour('sse')));
+    client.close();
+  });
+
+  it.each(['cut after its first frame', 'cut after 5 s', 'ended after its first frame'])(
+    '%s: nobody is told, because the next answer comes',
+    async (name) => {
+      const onError = vi.fn();
+      const rig = createRig({ transport: 'sse', onError });
+      rig.wire.fault = ({ target }) => (target === STREAM ? faulty(rig, name) : undefined);
+      await rig.start();
+      await rig.clock.advance(20 * MINUTE);
+      expect(rig.states).toEqual(['connecting', 'live']);
+      expect(onError).not.toHaveBeenCalled();
+      rig.client.close();
+    },
+  );
+
+  it.each([8, 15, 20, 30])('a gateway that cuts streams and held requests at %i s', async (seconds) => {
+    const onError = vi.fn();
+    const rig = createRig({ transport: 'sse', onError });
+    rig.wire.fault = cutAfter(rig, seconds * 1000, 504);
+    await rig.start();
+    await rig.clock.advance(60 * MINUTE);
+    expect(rig.states).toEqual(['connecting', 'live']);
+    expect(onError).not.toHaveBeenCalled();
+    expect(rig.wire.sent.length).toBeLessThanOrEqual(seconds === 8 ? 600 : 300);
+    rig.client.close();
+  });
+});
+
+it('leaving before a stream has said anything says nothing about streams', async () => {
+  const { clock, wire, activity, client, start } = createRig({ transport: 'sse' });
+  wire.fault = () => 'hang';
+  await start();
+  for (let i = 0; i < 10; i += 1) {
+    activity.set(false);
+    await clock.advance(100);
+    activity.set(true);
+    await clock.advance(100);
+  }
+  wire.fault = () => undefined;
+  client.refresh();
+  await clock.advance(2000);
+  for (let i = 0; i < 10; i += 1) {
+    for (const active of [false, true]) activity.set(active);
+    await clock.advance(1000);
+  }
+  expect(client.getSnapshot()).toMatchObject({ state: 'live', transport: 'sse' });
+});
+
+describe('where fetch cannot stream', () => {
+  /** As React Native's: resolves with the whole body only, and has no stream of it. */
+  function withoutBodies({ wire }: Rig): FetchLike {
+    return async (url, init) => {
+      const response = await wire.fetch(url, init);
+      const { status, headers } = response;
+      const body = await response.text();
+      return { status, headers, text: async () => body } as Response;
+    };
+  }
+  const HOUR = 3_600_000;
+
+  async function observe(isPolyfilled: boolean, bodies: boolean): Promise<Rig> {
+    if (isPolyfilled) vi.stubGlobal('Response', function Response() {}); // as React Native's, without `body`
+    const options = bodies ? {} : { fetch: (...call: Parameters<FetchLike>) => withoutBodies(rig)(...call) };
+    const rig: Rig = createRig({ transport: 'sse', ...options });
+    vi.unstubAllGlobals(); // the test's own wire needs it
+    await rig.start();
+    return rig;
+  }
+
+  it('React Native: the numbers are there at once, no stream is ever tried', async () => {
+    const { clock, wire, network, client, heard } = await observe(true, false);
+    expect(heard).toHaveLength(1);
+    expect(client.getSnapshot()).toMatchObject({ state: 'live', transport: 'long-poll' });
+    await clock.advance(HOUR);
+    client.refresh();
+    network.set({ online: false, type: 'none' });
+    network.set({ online: true, type: 'wifi' });
+    await clock.advance(HOUR);
+    expect(streams(wire.sent)).toBe(0);
+    expect(client.state).toBe('live');
+    client.close();
+  });
+
+  it('React Native with a fetch that streams (expo/fetch): the numbers at once, and then the stream', async () => {
+    const { clock, wire, service, client, heard } = await observe(true, true);
+    expect(heard).toHaveLength(1);
+    await clock.advance(1000);
+    expect(client.getSnapshot()).toMatchObject({ state: 'live', transport: 'sse' });
+    service.set({ queued: 1 });
+    await clock.advance(10);
+    expect(heard.at(-1)?.queued).toBe(1);
+    expect(wire.sent.map(({ target }) => target === STREAM)).toEqual([false, true]);
+    client.close();
+  });
+
+  it('a fetch of the app that hides it: one stream is tried, for 2 s, and never again', async () => {
+    const { clock, wire, network, client, heard } = await observe(false, false);
+    await clock.advance(2100);
+    expect(heard).toHaveLength(1);
+    expect(client.getSnapshot()).toMatchObject({ state: 'live', transport: 'long-poll' });
+    await clock.advance(HOUR);
+    client.refresh();
+    network.set({ online: false, type: 'none' });
+    network.set({ online: true, type: 'wifi' });
+    await clock.advance(HOUR);
+    expect(streams(wire.sent)).toBe(1);
+    client.close();
+  });
+});
+
+describe('a server that takes its time', () => {
+  it('a cold start is no reason for long poll', async () => {
+    const rig = createRig({ transport: 'sse' });
+    const warmAt = 6000;
+    rig.wire.fault = () => async (request) => {
+      await new Promise<void>((resolve) => void rig.clock.schedule(resolve, warmAt - rig.clock.now()));
+      return rig.service.handle(request);
+    };
+    await rig.start();
+    await rig.clock.advance(7000);
+    expect(rig.client.getSnapshot()).toMatchObject({ state: 'live', transport: 'sse' });
+  });
+
+  it('a stream that is silent because the server hangs is a failure, and no verdict', async () => {
+    const { clock, wire, client, start } = createRig({ transport: 'sse' });
+    await start();
+    wire.fault = () => 'hang';
+    client.refresh();
+    await clock.advance(60_000);
+    expect(client.getSnapshot()).toMatchObject({ state: 'stale', transport: 'sse', error: { code: 'timeout' } });
+    wire.fault = () => undefined;
+    await clock.advance(31_000);
+    expect(client.getSnapshot()).toMatchObject({ state: 'live', transport: 'sse' });
   });
 });
 

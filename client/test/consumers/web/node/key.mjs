@@ -1,8 +1,12 @@
-import { createStatusClient } from 'blob-status-client';
+import { createStatusClient, withStorageStatus } from 'blob-status-client';
 
-const client = createStatusClient({
-  baseUrl: 'https://example.com/api',
-  headers: { 'x-functions-key': 'the key of this kind of app' },
-});
+const baseUrl = 'https://example.com/api';
+const key = 'of this kind of app';
+const settings = { key };
+const apiService = { baseUrl: 'https://example.com', basePath: '/api', accessToken: null };
 
-client.subscribe(({ queued }) => console.log(queued));
+const client = createStatusClient({ baseUrl, headers: { 'x-functions-key': key } });
+withStorageStatus(apiService, { headers: () => ({ 'x-functions-key': settings.key }) }); // one that can be replaced
+
+client.subscribe(({ queued }) => console.log('client', queued));
+apiService.startLongPolling(({ queued }) => console.log('drop-in', queued));
