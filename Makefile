@@ -11,7 +11,7 @@ TESTS := $(UNIT) $(filter-out $(UNIT) %/__pycache__,$(patsubst %/,%,$(sort $(wil
 WITH_CHROMIUM := CHROMIUM_PATH=$$(./localdev/chromium.sh) && export CHROMIUM_PATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-python client dev demo ops test quick simulate mutants mutate test-client chaos fuzz check check-infra infra-schemas format lock clean
+.PHONY: help setup setup-python client dev demo ops test quick simulate mutants mutate test-client test-consumers chaos fuzz check check-infra infra-schemas format lock clean
 .PHONY: bench-latency bench-start bench-readme bench-page bench-idle bench-intermediaries bench-write bench-quarantine bench-reconcile bench-serve bench-compare soak
 
 help: ## show this list
@@ -57,6 +57,9 @@ test-client: setup client ## run the client's checks and tests with their own ou
 	@cd client && npm run --silent test:core
 	@cd client && npm run --silent test:native
 	@$(WITH_CHROMIUM) && cd client && npm run --silent test:stack
+
+test-consumers: setup client ## pack the client, make apps of nine kinds with it, build them and see the number (4 minutes)
+	@$(WITH_CHROMIUM) && cd client && CONSUMERS=all npm run --silent test:consumers
 
 chaos: setup ## run the chaos, outage and recount tests in full size: 2,000 images, a minute without storage (CHAOS_SEED=n)
 	@CHAOS=full OUTAGE_SECONDS=60 $(PYTHON) -m pytest -q -s tests/e2e/test_chaos.py tests/e2e/test_outage.py tests/e2e/test_recount.py $(ARGS)

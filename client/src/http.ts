@@ -5,7 +5,7 @@ import { StatusError, toStatusError } from './errors.js';
 import { toAddress, toHeaders } from './options.js';
 import { lookAgainMs } from './pacing.js';
 import { httpError } from './protocol.js';
-import type { Awaitable, Clock, RequestHeaders, StatusClientOptions } from './types.js';
+import type { Awaitable, Clock, RequestHeaders, ResponseLike, StatusClientOptions } from './types.js';
 
 /** For `getToken`, `baseUrl` and `headers`: a token that has to be fetched itself takes its time. */
 const ASK_LIMIT_MS = 30_000;
@@ -26,7 +26,7 @@ export interface Call {
 
 export interface Http {
   /** Sends a GET and hands the response to `handle`. Throws nothing but StatusError. */
-  get<T>(call: Call, handle: (response: Response, deadline: Deadline) => Promise<T>): Promise<T>;
+  get<T>(call: Call, handle: (response: ResponseLike, deadline: Deadline) => Promise<T>): Promise<T>;
   /**
    * Asks for the token once more before something is made of what was held: whoever has signed out meanwhile is shown
    * nothing. Takes none of the deadline's time.
@@ -52,7 +52,7 @@ const isElsewhere = (address: string): boolean =>
   !`${address}/`.toLowerCase().startsWith(`${globalThis.location?.origin}/`);
 
 /** By the server's own clock where it says the time: a phone's may be hours off. */
-const wallNowMs = ({ headers }: Response): number => Date.parse(headers.get('Date') ?? '') || Date.now();
+const wallNowMs = ({ headers }: ResponseLike): number => Date.parse(headers.get('Date') ?? '') || Date.now();
 
 /** An option, or what its function says now. */
 const valueOf = <T>(option: T | (() => Awaitable<T>)): Awaitable<T> =>
@@ -70,7 +70,7 @@ interface Refusal {
 }
 
 /** The body is read only where it tells something: a portal's can be long. */
-async function readError(response: Response): Promise<StatusError> {
+async function readError(response: ResponseLike): Promise<StatusError> {
   const { status, headers } = response;
   const contentType = headers.get('Content-Type');
   const tells = status === 401 || contentType?.includes('problem');
@@ -111,7 +111,7 @@ export function createHttp(options: HttpOptions, clock: Clock, onSignOut: () => 
     return { address, headers: await ask(askHeaders, 'config', 'headers') };
   }
 
-  async function send(call: Call, address: string, app: RequestHeaders, deadline: Deadline): Promise<Response> {
+  async function send(call: Call, address: string, app: RequestHeaders, deadline: Deadline): Promise<ResponseLike> {
     const init = { headers: merge(app, call.headers), signal: deadline.signal };
     crossOrigin = isElsewhere(address);
     // `cache` stays unset: React Native's polyfill would add `_=timestamp` to the address.

@@ -79,8 +79,25 @@ export interface NetworkSource {
   subscribe(onChange: (network: NetworkState) => void): Unsubscribe;
 }
 
-/** The part of `fetch` that is used. `expo/fetch`, `undici` and every browser's fit. */
-export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
+/** The part of `fetch` that is used. Every browser's, Node's, React Native's, `expo/fetch` and `undici` fit. */
+export type FetchLike = (
+  url: string,
+  init: { readonly headers: Record<string, string>; readonly signal: AbortSignal },
+) => Promise<ResponseLike>;
+
+export interface StreamChunk {
+  readonly done: boolean;
+  readonly value?: Uint8Array | undefined;
+}
+
+/** The part of a `Response` that is used. */
+export interface ResponseLike {
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  /** Without a stream of bytes there is no SSE, and long poll serves. */
+  readonly body?: { getReader?(): { read(): Promise<StreamChunk> } } | null | undefined;
+  text(): Promise<string>;
+}
 
 export type Awaitable<T> = T | Promise<T>;
 

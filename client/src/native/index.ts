@@ -18,8 +18,6 @@ import {
 } from '../drop-in.js';
 import { appStateActivity, netInfoNetwork } from '../signals.js';
 import type { StatusClient, StatusClientOptions } from '../types.js';
-import { createLegend } from '../ui/legend.js';
-import { ExpoSurface } from './surface.js';
 
 /** AppState and NetInfo: stops in the background and offline, every 2 s on Wi-Fi and 5 s elsewhere. */
 export const nativeConditions = {
@@ -48,12 +46,10 @@ export class StorageStatusPoller extends CorePoller {
   }
 }
 
-/** The live legend on frosted glass. */
-export const RealtimeStorageStatus = createLegend(ExpoSurface);
-
 export type { ApiService, DropInOptions, PolledStatus, StopPolling, StorageStatusMethods } from '../drop-in.js';
 export { StatusError, type StatusErrorCode } from '../errors.js';
 export * from '../react/index.js';
 export { appStateActivity, netInfoNetwork } from '../signals.js';
 export type * from '../types.js';
 export * from '../ui/index.js';
+export * from './legend.js';

@@ -1,6 +1,16 @@
+'use client';
 import { useSyncExternalStore } from 'react';
+import { initialSnapshot } from '../snapshot.js';
 import type { StatusSnapshot } from '../types.js';
 import { clientOf, type StatusSource } from './source.js';
+
+/** What a server renders and a browser hydrates, whatever has arrived meanwhile: the same on both sides. */
+const serverSnapshot: StatusSnapshot = {
+  ...initialSnapshot('long-poll'),
+  state: 'connecting',
+  reason: null,
+};
+const getServerSnapshot = (): StatusSnapshot => serverSnapshot;
 
 /**
  * The live status in a component. Any number of components share the source's one connection, which is up while at
@@ -12,5 +22,5 @@ import { clientOf, type StatusSource } from './source.js';
  */
 export function useStorageStatus(source: StatusSource): StatusSnapshot {
   const client = clientOf(source);
-  return useSyncExternalStore(client.watch, client.getSnapshot, client.getSnapshot);
+  return useSyncExternalStore(client.watch, client.getSnapshot, getServerSnapshot);
 }

@@ -3,6 +3,7 @@ import { createParser } from 'eventsource-parser';
 import type { Deadline } from '../clock.js';
 import { StatusError, toStatusError } from '../errors.js';
 import { parseStreamData, type Reading, STATUS_EVENT, STREAM_PATH, STREAM_SILENCE_MS } from '../protocol.js';
+import type { ResponseLike } from '../types.js';
 import type { Exchange, Outcome } from './exchange.js';
 
 /** Headers and the first frame or comment come at once; later than this, something is buffering. */
@@ -55,7 +56,7 @@ export async function followStream(exchange: Exchange): Promise<Outcome> {
 }
 
 /** Reads until the stream ends, and notes in `heard` what came. */
-async function readFrames(response: Response, deadline: Deadline, exchange: Exchange, heard: Heard): Promise<void> {
+async function readFrames(response: ResponseLike, deadline: Deadline, exchange: Exchange, heard: Heard): Promise<void> {
   const { clock, memory, signal } = exchange;
   if (!/^text\/event-stream\b/i.test(response.headers.get('Content-Type') ?? '')) {
     throw new StatusError('protocol', 'Not a stream.');
@@ -88,7 +89,7 @@ async function readFrames(response: Response, deadline: Deadline, exchange: Exch
   const decoder = new TextDecoder();
   for (;;) {
     const { done, value } = await deadline.race(reader.read());
-    if (done) break;
+    if (done || !value) break;
     await exchange.http.confirmToken(deadline);
     unheardBytes += value.length;
     parser.feed(decoder.decode(value, { stream: true }));

@@ -1,16 +1,17 @@
 /** The legend, without what it stands on: a surface is given, so that the web needs no Expo. */
 import { type ComponentType, Fragment, type ReactNode, useMemo } from 'react';
 import { Platform, type StyleProp, Text, type TextProps, View, type ViewStyle } from 'react-native';
-import { clientOf, type StatusSource } from '../react/source.js';
+import { clientOf } from '../react/source.js';
 import type { StatusClient } from '../types.js';
 import { IndicatorLine, WayOut } from './indicator.js';
 import { Item } from './item.js';
 import { type Labels, withOwnWords } from './labels.js';
 import { wordingOf } from './locale.js';
 import type { Indicator } from './observation.js';
+import type { LegendProps } from './props.js';
 import { stacked, styles } from './styles.js';
-import type { Theme, ThemeChoice } from './theme.js';
-import { COUNTS, type PulseMode, usePulse } from './use-pulse.js';
+import type { Theme } from './theme.js';
+import { COUNTS, usePulse } from './use-pulse.js';
 import { useReducedMotion } from './use-reduced-motion.js';
 import { useShown } from './use-shown.js';
 import { useStacking } from './use-stacking.js';
@@ -24,31 +25,6 @@ export interface SurfaceProps {
   readonly children: ReactNode;
 }
 
-export interface LegendProps {
-  /** A client, or the app's own `apiService`. */
-  readonly source: StatusSource;
-  /** A language tag as the system gives it, such as `id-ID`. Default `en`, also for languages that are not known. */
-  readonly locale?: string | null | undefined;
-  /** Words of your own, over the locale's. */
-  readonly labels?: Partial<Labels> | null | undefined;
-  /** Default `light`. `auto` follows the system; colours of your own go over the light ones. */
-  readonly theme?: ThemeChoice;
-  /** Default `changed`: only the items whose number changed. */
-  readonly pulse?: PulseMode | undefined;
-  /** Called by the button of "Sign in to continue". Without it that button tries again. */
-  readonly onSignIn?: (() => unknown) | undefined;
-  /**
-   * In milliseconds; default 10 minutes. When no count has changed for so long though images are in process, the
-   * legend says so and is not green. `null`: never.
-   */
-  readonly stuckAfterMs?: number | null | undefined;
-  /** Of the title, on the web, where a page has its own; default 1. */
-  readonly headingLevel?: 1 | 2 | 3 | 4 | 5 | 6 | undefined;
-  /** Over the container's style. */
-  readonly style?: StyleProp<ViewStyle>;
-  readonly testID?: string | undefined;
-}
-
 const STUCK_AFTER_MS = 10 * 60_000;
 
 /** React Native's types do not know the level. */
@@ -56,7 +32,12 @@ const heading = (level: number) =>
   ({ accessibilityRole: 'header', ...(Platform.OS === 'web' && { 'aria-level': level }) }) as TextProps;
 
 /** The button of a state that does not end by itself. After signing in there is no need to wait for the next look. */
-function wayOutOf(indicator: Indicator, labels: Labels, { refresh }: StatusClient, onSignIn: LegendProps['onSignIn']) {
+function wayOutOf(
+  indicator: Indicator,
+  labels: Labels,
+  { refresh }: StatusClient,
+  onSignIn: LegendProps<unknown>['onSignIn'],
+) {
   if (indicator === 'unauthorized' && onSignIn) {
     return { label: labels.signIn, onPress: () => void Promise.resolve(onSignIn()).then(refresh, refresh) };
   }
@@ -65,7 +46,7 @@ function wayOutOf(indicator: Indicator, labels: Labels, { refresh }: StatusClien
 
 /** Makes the component for one kind of surface. */
 export function createLegend(Surface: ComponentType<SurfaceProps>) {
-  return function RealtimeStorageStatus(props: LegendProps): ReactNode {
+  return function RealtimeStorageStatus(props: LegendProps<StyleProp<ViewStyle>>): ReactNode {
     const { source, locale, pulse = 'changed', onSignIn, stuckAfterMs = STUCK_AFTER_MS } = props;
     const { headingLevel = 1, style, testID } = props;
     const { labels: words, formatCount } = useMemo(() => wordingOf(locale), [locale]);

@@ -1,9 +1,7 @@
 import { useEffect, useRef, useState } from 'react';
 import { Animated, Platform } from 'react-native';
 import type { StorageStatus } from '../types.js';
-
-/** Which items pulse on an update: those whose number changed, or all of them. */
-export type PulseMode = 'changed' | 'all';
+import type { PulseMode } from './props.js';
 
 export const COUNTS = ['queued', 'processing', 'completed'] as const;
 export type Count = (typeof COUNTS)[number];

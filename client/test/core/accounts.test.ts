@@ -129,7 +129,9 @@ describe.each(TRANSPORTS)('%s', (transport) => {
 });
 
 it('an answer after everybody has left leaves nothing behind, also where fetch ignores its signal', async () => {
-  const rig: Rig = createRig({ fetch: (url, init) => rig.wire.fetch(url, { ...init, signal: null }) });
+  const rig: Rig = createRig({
+    fetch: (url, init) => rig.wire.fetch(url, { ...init, signal: new AbortController().signal }),
+  });
   await rig.start();
   await rig.clock.advance(1000);
   expect(rig.service.waiters).toBe(1);

@@ -373,7 +373,7 @@ describe('where fetch cannot stream', () => {
 
   async function observe(isPolyfilled: boolean, bodies: boolean): Promise<Rig> {
     if (isPolyfilled) vi.stubGlobal('Response', function Response() {}); // as React Native's, without `body`
-    const options = bodies ? {} : { fetch: (url: string, init: RequestInit) => withoutBodies(rig)(url, init) };
+    const options = bodies ? {} : { fetch: (...call: Parameters<FetchLike>) => withoutBodies(rig)(...call) };
     const rig: Rig = createRig({ transport: 'sse', ...options });
     vi.unstubAllGlobals(); // the test's own wire needs it
     await rig.start();

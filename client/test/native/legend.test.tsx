@@ -7,7 +7,7 @@ import { StatusError } from '../../src/errors.js';
 import { english, indonesian, RealtimeStorageStatus } from '../../src/native/index.js';
 import type { StatusSnapshot } from '../../src/types.js';
 import { lightTheme } from '../../src/ui/theme.js';
-import type { LegendProps } from '../../src/ui/legend.js';
+import type { LegendProps } from '../../src/native/index.js';
 import { counts, type FakeSource, fakeSource } from '../support/fake-source.js';
 
 const live = { status: counts(12, 3, 85), state: 'live' } as const;

@@ -44,7 +44,7 @@ export class MemoryFetch {
     };
     signal.addEventListener('abort', done);
     try {
-      const request: Request = { method: init.method ?? 'GET', target: sent.target, headers, signal };
+      const request: Request = { method: 'GET', target: sent.target, headers, signal };
       const answer = await this.answer(this.fault(sent), request);
       if (signal.aborted) throw new DOMException('aborted', 'AbortError');
       if (typeof answer.body === 'string') done();

@@ -1,0 +1,1 @@
+export default { baseUrl: 'https://example.com', basePath: '/api', accessToken: null };

@@ -1,0 +1,10 @@
+import { useStorageStatus } from 'blob-status-client/react';
+import { createStatusClient, type LegendProps, RealtimeStorageStatus } from 'blob-status-client/web';
+
+const client = createStatusClient({ baseUrl: 'https://example.com/api', fetch: (url, init) => fetch(url, init) });
+const props: LegendProps = { source: client, style: [{ marginVertical: 0 }, null] };
+
+export function App() {
+  const { status } = useStorageStatus(client);
+  return <RealtimeStorageStatus {...props} testID={status?.queued.toFixed() ?? 'none'} />;
+}
