@@ -121,7 +121,7 @@ class Project:
 
     def calls(self) -> Iterator[tuple[str, Calls]]:
         """Iterate over the app's own modules: name, and what each calls."""
-        for path in [self.root / "function_app.py", *sorted((self.root / "shared").glob("*.py"))]:
+        for path in [self.root / "function_app.py", *sorted((self.root / "shared").rglob("*.py"))]:
             yield str(path.relative_to(self.root)), _calls(path.read_text())
 
     def functions(self) -> dict[str, str]:

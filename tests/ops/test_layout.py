@@ -15,7 +15,7 @@ MAX_MODULE_LINES = 250
 
 
 @pytest.mark.parametrize(
-    "path", [ROOT / "function_app.py", *sorted((ROOT / "shared").glob("*.py"))], ids=lambda p: p.stem
+    "path", [ROOT / "function_app.py", *sorted((ROOT / "shared").rglob("*.py"))], ids=lambda p: p.stem
 )
 def test_the_app_does_not_need_the_tool(path: Path) -> None:
     """Nothing that is deployed imports ops."""

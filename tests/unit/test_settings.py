@@ -115,7 +115,7 @@ def test_the_example_file_is_valid():
 
 def test_the_environment_is_read_in_one_place():
     """function_app.py hands the environment over; nothing else in the app looks at it."""
-    sources = [ROOT / "function_app.py", *(ROOT / "shared").glob("*.py")]
+    sources = [ROOT / "function_app.py", *(ROOT / "shared").rglob("*.py")]
     found = [path.name for path in sources if re.search(r"os\.environ|getenv|import environ", path.read_text())]
     assert found == ["function_app.py"]
 
