@@ -102,7 +102,8 @@ export function observe(
 /** Coming back from a moment away changes nothing to look at; from a longer one, the pause ends with the answer. */
 function standIn(before: Observation | null, after: Omit<Observation, 'standIn'>, now: Moment): Indicator | null {
   if (after.snapshot.error) return null;
-  if (after.isCalm && after.answeredAt && elapsedMs(after.answeredAt, now) < FRESH_MS) return 'live';
+  const isKnown = after.snapshot.status !== null;
+  if (isKnown && after.isCalm && after.answeredAt && elapsedMs(after.answeredAt, now) < FRESH_MS) return 'live';
   return before?.indicator === 'paused' ? 'paused' : null;
 }
 
