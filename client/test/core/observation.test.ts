@@ -232,7 +232,10 @@ describe('coming back does not blink', () => {
   it('numbers of another account, which are gone, are not live either', () => {
     const device = new Device();
     device.show(live());
-    expect(device.show({ state: 'connecting', status: null }, 0)).toMatchObject({ indicator: 'connecting', asOf: null });
+    expect(device.show({ state: 'connecting', status: null }, 0)).toMatchObject({
+      indicator: 'connecting',
+      asOf: null,
+    });
   });
 
   it('a failure is shown at once', () => {
