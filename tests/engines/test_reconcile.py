@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator, Sequence
+from types import SimpleNamespace
 
 import pytest
 
+from shared.azure.heads import answer_date
 from shared.errors import CountsNotReady, OutcomeUnknown, Refused, Rejected
 from shared.model.ledger import row_key
 from shared.model.ports import Page, Write
-from shared.reconciling.report import Progress
+from shared.reconciling.publish import publish
+from shared.reconciling.report import Progress, Report
+from shared.reconciling.run import Lease
 from shared.writing.cache import Remembered
 from shared.writing.tally_row import PARTITION
 from tests.fakes.world import World
@@ -367,3 +372,49 @@ async def test_i4_exact_is_never_said_while_listing_and_ledger_hold_other_names(
     world.blobs.list_page = list_page  # type: ignore[method-assign]
     assert (await world.process.reconciler.verify()).clean
     assert world.stored_tally().sums == world.truth()
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        (Report("now"), [(logging.INFO, "reconciled: ")]),
+        (Report("now", added={"queued": 1}), [(logging.WARNING, "reconciled: ")]),
+        (Report("now", added={"queued": 1}, bootstrap=True), [(logging.INFO, "reconciled: ")]),
+        (
+            Report("now", vanished=["input", "output"]),
+            [(logging.INFO, "reconciled: "), (logging.ERROR, "nothing is left of input, output: ")],
+        ),
+        (
+            Report("now", disputed=3),
+            [(logging.INFO, "reconciled: "), (logging.ERROR, "listing and ledger differ by 3 names")],
+        ),
+    ],
+)
+def test_what_the_log_says_of_a_report(
+    caplog: pytest.LogCaptureFixture, report: Report, said: list[tuple[int, str]]
+) -> None:
+    """Alerts and operators read these lines: drift is a warning, what nobody can repair an error."""
+    caplog.set_level(logging.INFO)
+    publish(report)
+    assert [record.levelno for record in caplog.records] == [level for level, _ in said]
+    for record, (_, start) in zip(caplog.records, said, strict=True):
+        assert record.getMessage().startswith(start)
+
+
+async def test_a_lease_is_renewed_when_half_of_it_is_over(world: World) -> None:
+    """Not at each step, which would be a write each, and before somebody else may take it."""
+    lease = Lease(world.table, world.clock, 60.0, {})
+    await lease.take()
+    run = world.process.reconciler._new_run(await world.process.counts.open(), full=True)
+    before = world.table.commits
+    for seconds, commits in ((0, 0), (29, 0), (2, 1), (29, 1), (2, 2)):
+        world.clock.advance(seconds)
+        await lease.keep(run)
+        assert world.table.commits - before == commits
+
+
+@pytest.mark.parametrize("headers", [{}, {"Date": ""}, {"Date": "yesterday"}])
+def test_i4_an_answer_without_a_date_places_nothing_in_time(headers: dict[str, str]) -> None:
+    """Our own clock does not stand in for the service's: the outcome is unknown."""
+    with pytest.raises(OutcomeUnknown, match="Date"):
+        answer_date(SimpleNamespace(headers=headers))

@@ -12,6 +12,7 @@ from shared.errors import OutcomeUnknown, Refused
 from shared.model.ledger import row_key
 from shared.model.ports import Head
 from shared.writing.tally_row import TRUSTED_SECONDS
+from shared.writing.writer import WriterStats
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import World
 
@@ -39,6 +40,15 @@ async def test_a_burst_is_one_transaction_without_a_read_per_blob(world: World) 
     assert counts(world) == (99, 0, 0)
     assert world.table.commits - commits == 1
     assert world.table.reads - reads == 1  # the tally, once
+
+
+async def test_it_counts_what_it_does(world: World) -> None:
+    """From nothing: what operators and benchmarks read."""
+    writer = world.new_process().writer
+    assert writer.stats == WriterStats({}, transactions=0, conflicts=0, reads=0, looks=0)
+    await world.process.delivery.take(world.blobs.put("queued/a.jpg"))
+    found = world.process.writer.stats
+    assert (found.events, found.transactions, found.conflicts, found.looks) == ({"applied": 1}, 1, 0, 0)
 
 
 async def test_a_burst_larger_than_a_transaction_is_split(world: World) -> None:
