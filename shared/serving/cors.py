@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from shared.serving.responses import Header
 
-EXPOSED: Final = "ETag, Last-Modified, Preference-Applied, Retry-After"
+EXPOSED: Final = "Date, ETag, Last-Modified, Preference-Applied, Retry-After"
 ALLOWED: Final = (
     "Authorization, Cache-Control, If-Modified-Since, If-None-Match, Last-Event-ID, Prefer, X-Functions-Key"
 )

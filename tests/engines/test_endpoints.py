@@ -427,6 +427,7 @@ async def test_origins(app: App) -> None:
     allowed = await app.ask(origin=ORIGIN)
     assert allowed.headers["Access-Control-Allow-Origin"] == ORIGIN
     assert allowed.headers["Access-Control-Expose-Headers"] == cors.EXPOSED
+    assert "Date" in cors.EXPOSED  # a `Retry-After` that is a date is read against it
     assert allowed.headers.getlist("Vary") == ["Authorization, Prefer", "Origin"]
     assert "Access-Control-Max-Age" not in allowed.headers
     for headers in ({}, {"origin": "https://evil.example.com"}, {"origin": ""}, {"origin": "*"}):
