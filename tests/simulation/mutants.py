@@ -367,7 +367,10 @@ MUTANTS: dict[str, Mutant] = {
         "            self._confirmed_at = self._clock.monotonic()\n",
     ),
     "rows written alone on a tally of any age": _edit(
-        "writing.writer", "if plan.writes_rows_only and not self._tally.is_fresh(self._clock.monotonic()):", "if False:"
+        "writing.writer",
+        "if plan.writes_rows_only and not self._tally.is_fresh(self._clock.monotonic()):",
+        "if False:",
+        test="tests/engines/test_recount.py::test_an_old_process_cannot_take_an_event",
     ),
     "event of no concern acknowledged unseen": _edit(
         "intake.delivery", "            await self._counts.confirm()\n", "            await asyncio.sleep(0)\n"
