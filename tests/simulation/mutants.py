@@ -376,7 +376,10 @@ MUTANTS: dict[str, Mutant] = {
         "intake.delivery", "            await self._counts.confirm()\n", "            await asyncio.sleep(0)\n"
     ),
     "directory of no concern acknowledged unseen": _edit(
-        "reconciling.reconciler", "            await self._counts.confirm()\n", "            await asyncio.sleep(0)\n"
+        "reconciling.reconciler",
+        "            await self._counts.confirm()\n",
+        "            await asyncio.sleep(0)\n",
+        test="tests/engines/test_directories.py::test_i5_a_directory_of_new_folders_is_not_taken_by_an_old_process",
     ),
     "new generation listed while old processes write": Mutant(
         constants={("shared.reconciling.reconciler", "OLD_WRITERS_SECONDS"): 0.0}
