@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +68,15 @@ class AnswerDate:
         self.resource_type: str | None = None
 
     def note(self, response: Any) -> None:
-        """Note the answer's date."""
-        self._date = answer_date(response.http_response)
+        """Note the answer's date, if it has one."""
+        with suppress(OutcomeUnknown):
+            self._date = answer_date(response.http_response)
         self.resource_type = response.http_response.headers.get("x-ms-resource-type")
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether there was an answer with a date."""
+        return self._date is not None
 
     @property
     def date(self) -> datetime:

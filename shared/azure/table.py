@@ -22,11 +22,13 @@ from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.data.tables import EdmType, EntityProperty, TableTransactionError, UpdateMode
 
+from shared.azure.heads import AnswerDate
 from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected, StorageError, TableAbsent
 from shared.model.ports import Entity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+    from datetime import datetime
 
     from azure.data.tables.aio import TableClient
 
@@ -70,7 +72,7 @@ class AzureTable:
         self._is_ours = True
 
     async def _create(self) -> bool:
-        async with _translated():
+        async with translated():
             try:
                 await self._client.create_table()
             except HttpResponseError as error:
@@ -86,7 +88,7 @@ class AzureTable:
             log.error("the table %s was gone: it is made anew, and has to be reconciled", self._client.table_name)
 
     @asynccontextmanager
-    async def _there(self) -> AsyncIterator[None]:
+    async def there(self) -> AsyncIterator[None]:
         """Make a table anew that is gone; then nothing that anybody remembers of it holds any more."""
         try:
             yield
@@ -106,9 +108,11 @@ class AzureTable:
         return found
 
     async def _find(self, partition: str, row_key: str) -> Entity | None:
-        async with _translated():
+        answer = AnswerDate()
+        async with translated():
             try:
-                return _entity(await self._client.get_entity(partition, row_key))
+                found = await self._client.get_entity(partition, row_key, raw_response_hook=answer.note)
+                return entity_of(found, answer.date if answer.is_dated else None)
             except ResourceNotFoundError as error:
                 if _code(error) == "TableNotFound":
                     raise
@@ -120,7 +124,7 @@ class AzureTable:
         if len(writes) == 1 and writes[0].properties is not None:
             with suppress(Rejected):  # by storage, or by something in between: inside a batch that can be told apart
                 return [_etag(await self._commit_alone(*operations[0]))]
-        async with self._there(), _translated():
+        async with self.there(), translated():
             results = await self._transactions.submit_transaction(
                 operations, retry_total=0, read_timeout=_TIMEOUT_SECONDS
             )
@@ -130,7 +134,7 @@ class AzureTable:
 
     async def _commit_alone(self, kind: str, entity: dict[str, Any], condition: Mapping[str, Any] = _NONE) -> Any:
         write = self._client.create_entity if kind == "create" else self._client.update_entity
-        async with self._there(), _translated(is_one_write=True):
+        async with self.there(), translated(is_one_write=True):
             return await write(entity, **condition, retry_total=0, read_timeout=_TIMEOUT_SECONDS)
 
     async def scan(
@@ -148,10 +152,10 @@ class AzureTable:
         if within is not None:
             condition += f" and {within.name} ge @low and {within.name} lt @high"
             values |= {"low": within.low, "high": within.high}
-        async with self._there(), _translated():
+        async with self.there(), translated():
             pages = self._client.query_entities(condition, parameters=values, select=columns).by_page()
             async for page in pages:
-                yield [_entity(entity) async for entity in page]
+                yield [entity_of(entity) async for entity in page]
 
 
 def _operation(partition: str, write: Write) -> tuple[Any, ...]:
@@ -177,18 +181,20 @@ def _typed(properties: Properties) -> dict[str, Any]:
     }
 
 
-def _entity(found: Mapping[str, Any]) -> Entity:
+def entity_of(found: Mapping[str, Any], read_at: datetime | None = None) -> Entity:
+    """Return an entity as the SDK has read it."""
     properties: Properties = {
         name: value.value if isinstance(value, EntityProperty) else value
         for name, value in found.items()
         if name not in {"PartitionKey", "RowKey"}
     }
     metadata: Mapping[str, Any] = getattr(found, "metadata", {})
-    return Entity(str(found["RowKey"]), properties, str(metadata.get("etag", "")), metadata.get("timestamp"))
+    etag, written_at = str(metadata.get("etag", "")), metadata.get("timestamp")
+    return Entity(str(found["RowKey"]), properties, etag, written_at, read_at, str(found["PartitionKey"]))
 
 
 @asynccontextmanager
-async def _translated(*, is_one_write: bool = False) -> AsyncIterator[None]:
+async def translated(*, is_one_write: bool = False) -> AsyncIterator[None]:
     """Turn the SDK's exceptions into the app's."""
     try:
         yield

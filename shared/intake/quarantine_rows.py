@@ -20,8 +20,8 @@ from shared.clock import to_iso
 from shared.errors import Conflict, OutcomeUnknown, Rejected, StorageError
 from shared.model.ports import PropertyRange, Write
 from shared.reconciling.tombstones import drop
-from shared.writing.contention import Turns
-from shared.writing.writer import BUDGET_SECONDS
+from shared.writing.contention import Pauses
+from shared.writing.plan import BUDGET_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -83,7 +83,7 @@ class Rows:
     def __init__(self, table: Table, clock: Clock, random: Random) -> None:
         self._table = table
         self._clock = clock
-        self._turns = Turns(random)
+        self._pauses = Pauses(random)
         self._waiting: dict[str, _Waiting] = {}
         self._queues: dict[str, list[str]] = {}
         self._flushing: asyncio.Task[None] | None = None
@@ -208,11 +208,11 @@ class Rows:
                 error: StorageError = conflict
                 left = await self._missing(partition, left)
             except OutcomeUnknown as unknown:
-                error, pause = unknown, self._turns.unanswered(unknown.retry_after_seconds)
+                error, pause = unknown, self._pauses.unanswered(unknown.retry_after_seconds)
             if left and self._clock.monotonic() + pause > deadline:
                 raise error
             await self._clock.sleep(pause)
-        self._turns.answered()
+        self._pauses.answered()
         self._end(left, len(left))
         self._end([key for key in keys if key in self._waiting], 0)
 

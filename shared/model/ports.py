@@ -25,12 +25,16 @@ class Entity:
         properties: Its own properties, without keys and metadata.
         etag: Its ETag: changes with every write.
         written_at: When it was last written, by the service's clock, where the service says so.
+        read_at: The ``Date`` of the answer to a point read (the service's clock, whole seconds).
+        partition: Its PartitionKey, where it was read without one.
     """
 
     row_key: str
     properties: Properties
     etag: str
     written_at: datetime | None = None
+    read_at: datetime | None = None
+    partition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,33 @@ class Table(Protocol):
             select: Names of the properties to read, or None for all.
             after: Only entities whose RowKey is greater.
             within: Only entities whose property lies in this range; the service compares, but visits all.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EntityPage:
+    """One page of a query over all partitions.
+
+    Attributes:
+        entities: What the service put into it, perhaps nothing; each says its partition.
+        date: The ``Date`` of the answer (the service's clock, whole seconds).
+        next_token: Where the query goes on; "" when this is the last page.
+    """
+
+    entities: Sequence[Entity]
+    date: datetime
+    next_token: str = ""
+
+
+class InboxTable(Table, Protocol):
+    """A table that is also read as a whole."""
+
+    async def page(self, token: str = "") -> EntityPage:
+        """Read the next page of all that is in the table, by partition and row key.
+
+        Args:
+            token: The ``next_token`` of the page before.
         """
         ...
 

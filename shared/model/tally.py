@@ -41,6 +41,21 @@ class Change(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class NamedWriter:
+    """The process that commits for the others, for a while. A hint: nothing but the ETags protects the ledger.
+
+    Attributes:
+        process: The id of this start of the process.
+        format: The format of handed-over intents that it reads.
+        until: When its time is over, by the table's clock.
+    """
+
+    process: str
+    format: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """The counts of all folders, as of one commit.
 
@@ -57,6 +72,7 @@ class Tally:
         doubt: Another one whenever something may have come or gone without leaving a row: a look at a blob that began
             under the one before is made anew.
         moved_to: The partition in which the counts were started anew; "" while this tally is the current one.
+        writer: The process that is named to commit for the others, or None.
     """
 
     epoch: str
@@ -69,6 +85,7 @@ class Tally:
     sums: Mapping[str, Sum] = field(default_factory=lambda: dict.fromkeys(FOLDERS, Sum()))
     doubt: str = ""
     moved_to: str = ""
+    writer: NamedWriter | None = None
 
     @property
     def version(self) -> str:
@@ -142,6 +159,10 @@ def to_properties(tally: Tally) -> Properties:
         properties["doubt"] = tally.doubt
     if tally.moved_to:
         properties["moved_to"] = tally.moved_to
+    if tally.writer is not None:
+        properties["writer"] = tally.writer.process
+        properties["writer_format"] = tally.writer.format
+        properties["writer_until"] = to_iso(tally.writer.until)
     for folder, total in tally.sums.items():
         properties[f"{folder}_count"] = total.count
         properties[f"{folder}_digest"] = f"{total.digest:032x}"
@@ -164,4 +185,17 @@ def from_properties(properties: Mapping[str, object]) -> Tally:
         },
         doubt=str(properties.get("doubt", "")),
         moved_to=str(properties.get("moved_to", "")),
+        writer=_named_writer(properties),
     )
+
+
+def _named_writer(properties: Mapping[str, object]) -> NamedWriter | None:
+    """Read who is named; what makes no sense names nobody, as it does where an older release has written the tally."""
+    try:
+        return NamedWriter(
+            process=str(properties["writer"]),
+            format=int(str(properties["writer_format"])),
+            until=from_iso(str(properties["writer_until"])),
+        )
+    except (KeyError, ValueError):
+        return None

@@ -31,8 +31,8 @@ from shared.reconciling.marked_directories import Marks
 from shared.reconciling.report import Progress, Report
 from shared.reconciling.run import LEASE_SECONDS, OLDEST_RESUMED, AlreadyRunning, Lease, Run, Stage, last_report
 from shared.reconciling.stages import Pass, TimeIsUp
+from shared.writing.plan import BUDGET_SECONDS
 from shared.writing.tally_row import PARTITION, TRUSTED_SECONDS, StoredTally
-from shared.writing.writer import BUDGET_SECONDS
 
 if TYPE_CHECKING:
     from datetime import datetime

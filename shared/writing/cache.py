@@ -100,11 +100,15 @@ class Guesses:
 
 
 class TallyMemory:
-    """The tally as last read or written."""
+    """The tally as last read or written.
+
+    Attributes:
+        asked_at: Before it was asked for, by the monotonic clock.
+    """
 
     def __init__(self) -> None:
         self._stored: StoredTally | None = None
-        self._at = float("-inf")
+        self.asked_at = float("-inf")
 
     def get(self) -> StoredTally | None:
         """Return the tally, however old."""
@@ -112,11 +116,11 @@ class TallyMemory:
 
     def is_fresh(self, now: float) -> bool:
         """Tell whether the tally was read or written lately: a new generation may have begun since."""
-        return self._stored is not None and now - self._at <= TRUSTED_SECONDS
+        return self._stored is not None and now - self.asked_at <= TRUSTED_SECONDS
 
     def remember(self, stored: StoredTally, asked_at: float) -> None:
         """Remember the tally as read or written; it is as old as the question, however late the answer came."""
-        self._stored, self._at = stored, asked_at
+        self._stored, self.asked_at = stored, asked_at
 
     def forget(self) -> StoredTally | None:
         """Forget the tally; return what it was."""

@@ -7,7 +7,7 @@ assumed absent is reported in ``unread``; the writer reads it and plans again.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import StorageError
@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from shared.clock import Clock
     from shared.model.changes import BlobChange
     from shared.model.ledger import Observation
-    from shared.model.tally import Tally
+    from shared.model.tally import NamedWriter, Tally
     from shared.writing.cache import RowMemory
     from shared.writing.tally_row import StoredTally
 
 
+#: From a delivery's start, looks included. Event Grid waits 30 s for an answer; one that comes later counts as a
+#: failure and is redelivered.
+BUDGET_SECONDS: Final = 15.0
 #: A transaction holds 100 operations; one is the tally.
 MAX_BLOBS: Final = 99
 
@@ -38,12 +41,26 @@ class RowChanged(StorageError):  # noqa: N818
     """The row that a look started from is not the row any more."""
 
 
+class OtherGeneration(StorageError):  # noqa: N818
+    """What was handed over is of another generation than the tally that the commit would have been conditional on."""
+
+
 @dataclass(slots=True)
 class Intent:
     """One caller's wish, and where its answer goes.
 
-    Either ``change`` (an event) or ``seen`` with ``base`` (a look that started from that row) is given. ``origin`` is
-    the caller's place in a trace.
+    Either ``change`` (an event) or ``seen`` with ``base`` (a look that started from that row) is given.
+
+    Attributes:
+        path: Of the blob.
+        folder: The folder that it counts in.
+        deadline: When its caller gives up, by the monotonic clock.
+        origin: The caller's place in a trace.
+        is_bound: It is not to be handed over to another process, whoever is named.
+        owner: The process that has handed it over, "" for this one.
+        is_repeated: Another process may have committed it already: its row is read, and not guessed.
+        generation: The partition and fingerprint that it was handed over for, or None: whatever this process counts.
+        done: Where the answer goes.
     """
 
     path: str
@@ -51,7 +68,12 @@ class Intent:
     change: BlobChange | None = None
     seen: Observation | None = None
     base: Remembered | None = None
+    deadline: float = float("inf")
     origin: object = None
+    is_bound: bool = False
+    owner: str = ""
+    is_repeated: bool = False
+    generation: tuple[str, str] | None = None
     done: asyncio.Future[Transition] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -64,10 +86,22 @@ class Group:
     must_read: bool = False
 
     @property
+    def is_bound(self) -> bool:
+        """Tell whether this process has to commit it."""
+        return any(intent.is_bound for intent in self.intents)
+
+    def split_late(self, at: float) -> Group:
+        """Take out the intents whose callers will have given up by then."""
+        late = Group(self.path, [intent for intent in self.intents if intent.deadline < at])
+        self.intents = [intent for intent in self.intents if intent.deadline >= at]
+        return late
+
+    @property
     def may_be_new(self) -> bool:
         """Tell whether it is worth assuming that no row exists: a wrong guess costs a conflict, never a count."""
         return not self.must_read and all(
-            intent.change is not None and intent.change.present and not intent.change.look for intent in self.intents
+            intent.change is not None and intent.change.present and not intent.change.look and not intent.is_repeated
+            for intent in self.intents
         )
 
 
@@ -89,7 +123,7 @@ class Plan:
     paths: list[str] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
-    answers: list[tuple[Intent, Transition | RowChanged]] = field(default_factory=list)
+    answers: list[tuple[Intent, Transition | StorageError]] = field(default_factory=list)
 
     @property
     def new_rows(self) -> int:
@@ -101,12 +135,25 @@ class Plan:
         """Whether rows are written and no count changes: overwrites, and looks that found what was known."""
         return bool(self.paths) and bool(self.paths[0])
 
+    def name(self, stored: StoredTally, named: NamedWriter | None, is_due: bool) -> None:
+        """Have the tally name this process afterwards: with what is written anyway, or, when it is due, for that alone.
+
+        Whatever writes the tally drops a name whose time is over.
+        """
+        if not is_due and (not self.paths or self.writes_rows_only):
+            return
+        if not self.paths or self.writes_rows_only:
+            self.paths.insert(0, "")
+            self.writes.insert(0, stored.write(self.tally))
+        self.tally = replace(self.tally, writer=named)
+        self.writes[0] = stored.write(self.tally)
+
     def resolve(self) -> None:
         """Answer every caller; one that was cancelled meanwhile is passed over."""
         for intent, answer in self.answers:
             if intent.done.done():
                 continue
-            if isinstance(answer, RowChanged):
+            if isinstance(answer, StorageError):
                 intent.done.set_exception(answer)
             else:
                 intent.done.set_result(answer)
@@ -191,7 +238,7 @@ def _base(group: Group, rows: RowMemory, partition: str, *, may_guess: bool) -> 
         return remembered
     if group.must_read:
         return None
-    looked = next((intent.base for intent in group.intents if intent.base is not None), None)
+    looked = next((each.base for each in group.intents if each.base is not None and each.generation is None), None)
     if looked is not None:
         return looked if looked.partition == partition else None
     return Remembered(None, None, float("-inf"), partition) if may_guess and group.may_be_new else None
@@ -199,9 +246,9 @@ def _base(group: Group, rows: RowMemory, partition: str, *, may_guess: bool) -> 
 
 def _fold(
     group: Group, base: Remembered, tally: Tally, now: datetime
-) -> tuple[list[tuple[Intent, Transition | RowChanged]], Row | None]:
+) -> tuple[list[tuple[Intent, Transition | StorageError]], Row | None]:
     """Apply the group's intents one after the other; return the answers and the row to write, if any."""
-    answers: list[tuple[Intent, Transition | RowChanged]] = []
+    answers: list[tuple[Intent, Transition | StorageError]] = []
     current, written = base.row, None
     for intent in group.intents:
         answer = _decide(intent, current, base, tally, now, is_first_write=written is None)
@@ -213,15 +260,22 @@ def _fold(
 
 def _decide(
     intent: Intent, row: Row | None, base: Remembered, tally: Tally, now: datetime, *, is_first_write: bool
-) -> Transition | RowChanged:
+) -> Transition | StorageError:
+    if intent.generation not in {None, (base.partition, tally.fingerprint)}:
+        return OtherGeneration(intent.path)
     if intent.change is not None:
         return ledger.decide(row, intent.change, intent.folder, tally.known_since, now, is_ready=tally.ready)
     if intent.seen is None or intent.base is None:
         return Transition(Outcome.STALE)
-    if intent.seen.is_listed and tally.ready:
-        return RowChanged(intent.path)  # a first run that has outlived its time: what it has listed is long ago
-    if intent.base.doubt != tally.doubt:
-        return RowChanged(intent.path)  # what was seen may have come or gone since, and left no row
-    if not is_first_write or (intent.base.partition, intent.base.etag) != (base.partition, base.etag):
-        return RowChanged(intent.path)
-    return ledger.decide_observed(row, intent.seen)
+    observed = ledger.decide_observed(row, intent.seen)
+    is_overtaken = (
+        (intent.seen.is_listed and tally.ready)  # by a first run that has outlived its time: it was listed long ago
+        or intent.base.doubt != tally.doubt  # what was seen may have come or gone since, and left no row
+        or not is_first_write
+        or (intent.base.partition, intent.base.etag) != (base.partition, base.etag)
+    )
+    if not is_overtaken:
+        return observed
+    if intent.generation is not None and observed.row == row and intent.base.doubt == tally.doubt:
+        return Transition(Outcome.UNCHANGED)  # its own effect is there: whoever was named before has committed it
+    return RowChanged(intent.path)

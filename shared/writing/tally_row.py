@@ -50,6 +50,7 @@ class StoredTally:
         tally: The tally.
         etag: The ETag it was read with.
         written_at: When it was last written, by the table's clock, if known.
+        read_at: When it was read, by the table's clock, if it was.
         partition: Where it stands, with the rows that it counts.
     """
 
@@ -57,6 +58,7 @@ class StoredTally:
     etag: str
     written_at: datetime | None = None
     partition: str = PARTITION
+    read_at: datetime | None = None
 
     def write(self, tally: Tally) -> Write:
         """Return the write that replaces what was read by this tally."""
@@ -70,18 +72,25 @@ class Counts:
         table: Where it is.
         fingerprint: What this process counts.
         clock: For the first ``changed_at``.
-
-    Attributes:
-        partition: The partition of the current generation, as far as this process knows.
     """
 
     def __init__(self, table: Table, fingerprint: str, clock: Clock) -> None:
         self._table = table
         self._fingerprint = fingerprint
         self._clock = clock
-        self.partition = PARTITION
+        self._partition = PARTITION
         self._confirmed_at = float("-inf")
         self._confirming = asyncio.Lock()
+
+    @property
+    def partition(self) -> str:
+        """Return the partition of the current generation, as far as this process knows."""
+        return self._partition
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the fingerprint of what this process counts."""
+        return self._fingerprint
 
     async def read(self) -> StoredTally | None:
         """Read the tally, or None when there is none yet: one point read, and one more for a new generation.
@@ -102,7 +111,7 @@ class Counts:
         """Read the tally, making an empty one (not ready) when there is none."""
         while (stored := await self.read()) is None:
             try:
-                return await self._make(self.partition)
+                return await self._make(self._partition)
             except Conflict:
                 continue  # another process was first
         return stored
@@ -160,7 +169,7 @@ class Counts:
         current = await self._read_current()
         if current is None:
             return await self.open()
-        number = int(self.partition.removeprefix("g"))
+        number = int(self._partition.removeprefix("g"))
         while True:
             number += 1
             try:
@@ -177,7 +186,7 @@ class Counts:
                 if current is None:  # somebody has deleted it: nothing is counted that could be moved
                     return await self.open()
                 continue
-            self.partition = made.partition
+            self._partition = made.partition
             return made
 
     async def _read_current(self) -> StoredTally | None:
@@ -188,16 +197,16 @@ class Counts:
         """
         is_remembered = True
         while True:
-            entity = await self._table.read(self.partition, TALLY_KEY)
+            entity = await self._table.read(self._partition, TALLY_KEY)
             if entity is not None:
                 tally = tallies.from_properties(entity.properties)
                 if not tally.moved_to:
-                    return StoredTally(tally, entity.etag, entity.written_at, self.partition)
-                self.partition = tally.moved_to
-            elif self.partition == PARTITION or not is_remembered:
+                    return StoredTally(tally, entity.etag, entity.written_at, self._partition, entity.read_at)
+                self._partition = tally.moved_to
+            elif self._partition == PARTITION or not is_remembered:
                 return None
             else:
-                self.partition = PARTITION
+                self._partition = PARTITION
             is_remembered = False
 
     def empty(self) -> tallies.Tally:

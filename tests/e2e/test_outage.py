@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from localdev.testbed import App, eventually
-from shared.writing.writer import BUDGET_SECONDS
+from shared.writing.plan import BUDGET_SECONDS
 from tests.e2e.load import Load
 from tests.e2e.stack import running_stack
 

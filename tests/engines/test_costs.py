@@ -11,13 +11,13 @@ from shared.errors import Conflict
 from shared.model.ports import Write
 from shared.writing.cache import MAX_WRONG_GUESSES
 from shared.writing.contention import (
-    BETWEEN_TURNS_SECONDS,
+    BETWEEN_PAUSES_SECONDS,
     CONTENDED_SECONDS,
     LOST_PAUSE_SECONDS,
     MAX_SCALE,
-    TURN_SECONDS,
+    STOOD_BACK_SHARE,
     USUAL_COMMIT_SECONDS,
-    Turns,
+    Pauses,
 )
 from shared.writing.tally_row import PARTITION
 from tests.fakes.world import Process, World
@@ -146,37 +146,45 @@ async def test_an_old_memory_of_the_tally_costs_no_pause(world: World) -> None:
     assert world.clock.monotonic() == before
 
 
-def test_turns_alone_and_after_one_lost_commit_nobody_waits(world: World) -> None:
-    """Waiting is for contention."""
-    turns = Turns(world.random)
-    assert turns.stand_back(1000.0) == 0
-    assert turns.lost(1000.0) == 0
-    assert turns.stand_back(1000.0 + CONTENDED_SECONDS) == 0
+def test_after_one_lost_commit_nobody_waits(world: World) -> None:
+    """Waiting is for contention: a tally that was merely old is none, nor are commits that are lost seconds apart."""
+    pauses = Pauses(world.random)
+    for now in (1000.0, 1000.1 + CONTENDED_SECONDS, 1001.2 + 2 * CONTENDED_SECONDS):
+        assert not pauses.is_contended(now)
+        assert pauses.lost(now) == 0
 
 
-def test_turns_under_contention_losers_wait_and_winners_stand_back(world: World) -> None:
-    """The waits are flat however often a process has lost; a turn lasts its time, and then others have theirs."""
-    turns = Turns(world.random)
-    turns.lost(0.0)
-    waits = [turns.lost(0.1) for _ in range(1000)]
+def test_under_contention_losers_wait_for_a_flat_random_time(world: World) -> None:
+    """However often a process has lost."""
+    pauses = Pauses(world.random)
+    pauses.lost(0.0)
+    waits = [pauses.lost(0.1) for _ in range(1000)]
     assert max(waits) <= LOST_PAUSE_SECONDS
     assert sum(waits) / len(waits) == pytest.approx(LOST_PAUSE_SECONDS / 2, rel=0.1)
-    turn_began = 0.1 + waits[-1]
-    assert turns.stand_back(turn_began + TURN_SECONDS * 0.9) == 0
-    assert 0 < turns.stand_back(turn_began + TURN_SECONDS * 1.1) <= BETWEEN_TURNS_SECONDS
 
 
-def test_turns_waits_grow_with_the_time_that_a_commit_takes(world: World) -> None:
+def test_who_commits_for_others_stands_back_once_a_second(world: World) -> None:
+    """For less than a full commit takes: the others need a read and one row."""
+    pauses = Pauses(world.random)
+    for _ in range(50):
+        pauses.took(0.1)
+    pause = pauses.stand_back(10.0)
+    assert pause == pytest.approx(0.1 * STOOD_BACK_SHARE, rel=0.01)
+    assert pauses.stand_back(10.0 + pause + 0.9 * BETWEEN_PAUSES_SECONDS) == 0
+    assert pauses.stand_back(10.0 + pause + 1.1 * BETWEEN_PAUSES_SECONDS) == pytest.approx(pause)
+
+
+def test_waits_grow_with_the_time_that_a_commit_takes(world: World) -> None:
     """Slow storage: waits as much longer, up to a limit; quick again: as before."""
 
     def mean_wait() -> float:
-        return sum(turns.lost(0.1) for _ in range(1000)) / 1000
+        return sum(pauses.lost(0.1) for _ in range(1000)) / 1000
 
-    turns = Turns(world.random)
-    turns.lost(0.0)
+    pauses = Pauses(world.random)
+    pauses.lost(0.0)
     for seconds, times in ((USUAL_COMMIT_SECONDS * 3, 3), (1000.0, MAX_SCALE), (0.001, 1)):
         for _ in range(50):
-            turns.took(seconds)
+            pauses.took(seconds)
         assert mean_wait() == pytest.approx(times * LOST_PAUSE_SECONDS / 2, rel=0.1)
 
 

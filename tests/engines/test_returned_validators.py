@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from localdev import virtual_time
 from shared.model.ports import Write
 from shared.model.tally import to_properties
 from shared.serving import endpoints
@@ -23,7 +24,6 @@ from shared.serving.protocol import LONGEST_DATE_HOLD_SECONDS
 from shared.serving.responses import LatestAnswers
 from shared.watching.watch import Watch
 from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts
-from tests.fakes import virtual_time
 from tests.fakes.world import FINGERPRINT, World
 
 INTERVAL_SECONDS = 0.5

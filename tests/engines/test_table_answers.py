@@ -16,8 +16,9 @@ from shared.azure.table import AzureTable
 from shared.errors import OutcomeUnknown, Refused, Rejected, StorageError
 from shared.model.changes import BlobChange
 from shared.model.ports import Write
+from shared.writing.plan import BUDGET_SECONDS
 from shared.writing.tally_row import Counts
-from shared.writing.writer import BUDGET_SECONDS, Writer
+from shared.writing.writer import Writer
 from tests.engines.test_transactions import DONE, WRITES, answering, changeset, error, table_behind
 from tests.fakes.memory_blobs import MemoryBlobs
 from tests.fakes.memory_table import MemoryTable

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from localdev import virtual_time
 from shared.clock import SystemClock
 from shared.errors import TooManyWaiters, Unavailable
 from shared.model.ports import Write
@@ -17,7 +18,6 @@ from shared.model.snapshot import StatusSnapshot
 from shared.model.tally import to_properties
 from shared.watching.watch import ClientGone, Watch
 from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts
-from tests.fakes import virtual_time
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import FINGERPRINT, World
 

@@ -11,8 +11,8 @@ import pytest
 from shared.errors import OutcomeUnknown, Refused
 from shared.model.ledger import row_key
 from shared.model.ports import Head
+from shared.writing.group_commit import CommitStats
 from shared.writing.tally_row import TRUSTED_SECONDS
-from shared.writing.writer import WriterStats
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import World
 
@@ -45,7 +45,7 @@ async def test_a_burst_is_one_transaction_without_a_read_per_blob(world: World) 
 async def test_it_counts_what_it_does(world: World) -> None:
     """From nothing: what operators and benchmarks read."""
     writer = world.new_process().writer
-    assert writer.stats == WriterStats({}, transactions=0, conflicts=0, reads=0, looks=0)
+    assert writer.stats == CommitStats({}, transactions=0, conflicts=0, reads=0, looks=0)
     await world.process.delivery.take(world.blobs.put("queued/a.jpg"))
     found = world.process.writer.stats
     assert (found.events, found.transactions, found.conflicts, found.looks) == ({"applied": 1}, 1, 0, 0)
@@ -277,7 +277,7 @@ async def test_a_look_that_was_overtaken_looks_again(world: World) -> None:
     async def slow_head(container: str, name: str) -> Head:
         found = await head(container, name)
         if found.present:
-            world.clock.advance(60)
+            world.clock.advance(10)
             await world.process.delivery.take(world.blobs.delete("queued/a.jpg"))
         return found
 

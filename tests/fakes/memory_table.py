@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from enum import Enum
 
 from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected
 from shared.model.ledger import Properties
-from shared.model.ports import Entity, PropertyRange, Write
+from shared.model.ports import Entity, EntityPage, PropertyRange, Write
 
 PAGE_SIZE = 100
 MAX_STRING_BYTES = 65_536
@@ -28,15 +30,24 @@ class Fault(Enum):
 
 
 class TableState:
-    """What a table holds, and what one request does to it: each method is one instant."""
+    """What a table holds, and what one request does to it: each method is one instant.
 
-    def __init__(self) -> None:
+    Args:
+        now: The service's clock; None: it does not say when.
+    """
+
+    def __init__(self, now: Callable[[], datetime] | None = None) -> None:
+        self.now = now
         self.partitions: dict[str, dict[str, Entity]] = {}
         self._etags = itertools.count(1)
 
     def find(self, partition: str, row_key: str) -> Entity | None:
         """Return one entity, or None."""
         return self.partitions.get(partition, {}).get(row_key)
+
+    def everything(self) -> list[tuple[str, Entity]]:
+        """Return all entities with their partitions, in order."""
+        return [(name, rows[key]) for name, rows in sorted(self.partitions.items()) for key in sorted(rows)]
 
     def page(
         self,
@@ -71,7 +82,9 @@ class TableState:
             if write.properties is None:
                 del rows[write.row_key]
             else:
-                rows[write.row_key] = Entity(write.row_key, dict(write.properties), etag)
+                rows[write.row_key] = Entity(
+                    write.row_key, dict(write.properties), etag, self.now() if self.now is not None else None
+                )
         return etags
 
 
@@ -80,10 +93,13 @@ class MemoryTable:
 
     Args:
         fault: Called with the method's name before each call; returns what goes wrong, or None.
+        now: The service's clock; None: it does not say when anything was written or read.
     """
 
-    def __init__(self, fault: Callable[[str], Fault | None] = lambda _: None) -> None:
-        self.state = TableState()
+    def __init__(
+        self, fault: Callable[[str], Fault | None] = lambda _: None, now: Callable[[], datetime] | None = None
+    ) -> None:
+        self.state = TableState(now)
         self._partitions = self.state.partitions
         self.fault = fault
         self.pause: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)
@@ -99,9 +115,22 @@ class MemoryTable:
         self._is_lost = False
         if self._fails("read"):
             raise OutcomeUnknown("read lost")
-        found = self.state.find(partition, row_key)
+        found, date = self.state.find(partition, row_key), self._date()
         await self.pause()
-        return found
+        return replace(found, read_at=date, partition=partition) if found is not None else None
+
+    async def page(self, token: str = "") -> EntityPage:
+        """Read the next page of everything; a page ends with each partition, as the service's may."""
+        await self.pause()
+        self._find_out()
+        if self._fails("page"):
+            raise OutcomeUnknown("page lost")
+        names = sorted(self.state.partitions)
+        number, date = int(token or 0), self._date() or datetime.now(UTC)
+        rows = self.state.partitions[names[number]] if number < len(names) else {}
+        await self.pause()
+        found = [replace(rows[key], partition=names[number]) for key in sorted(rows)]
+        return EntityPage(found, date, str(number + 1) if number + 1 < len(names) else "")
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         """Do all of the writes or none."""
@@ -137,6 +166,9 @@ class MemoryTable:
                 return
             yield page
 
+    def _date(self) -> datetime | None:
+        return self.state.now().replace(microsecond=0) if self.state.now is not None else None
+
     def lose(self) -> None:
         """Delete the table; whoever meets it first makes it anew."""
         self.state.partitions.clear()
@@ -166,4 +198,4 @@ def _selected(entity: Entity, select: Sequence[str] | None) -> Entity:
     if select is None:
         return entity
     properties: Properties = {name: value for name, value in entity.properties.items() if name in select}
-    return Entity(entity.row_key, properties, entity.etag)
+    return replace(entity, properties=properties)

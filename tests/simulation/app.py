@@ -10,6 +10,7 @@ from functools import partial
 from random import Random
 
 from shared.azure.heads import BlobHeads
+from shared.azure.inbox import AzureInbox
 from shared.azure.listing import BlobListing
 from shared.azure.quarantine_bodies import BlobBodies
 from shared.azure.table import AzureTable
@@ -130,7 +131,8 @@ class App:
 
     Args:
         network: Its way to storage.
-        state: The table.
+        state: The ledger's table.
+        inbox: The table through which processes hand over to each other.
         blobs: The storage account.
         checker: Holds the invariants.
         seed: Of the process's own jitter.
@@ -142,6 +144,7 @@ class App:
         self,
         network: Network,
         state: TableState,
+        inbox: TableState,
         blobs: MemoryBlobs,
         checker: Checker,
         seed: int,
@@ -164,7 +167,10 @@ class App:
         listing = BlobListing(service)  # type: ignore[arg-type]
         self.counts = Counts(table, folders.fingerprint("memory"), clock)
         self.watch = Watch(self.counts, clock, POLL_INTERVAL_SECONDS)
-        self.writer = Writer(table, self.counts, heads, clock, random, on_change=self._changed)
+        inbox_client = TableClient(inbox, wire, checker.page_size)
+        inbox_client.on_commit = checker.inbox_written
+        handed_over = AzureInbox(inbox_client)  # type: ignore[arg-type]
+        self.writer = Writer(table, self.counts, heads, clock, random, self._changed, handed_over)
         self.corrections = CountingWriter(self.writer)
         parts = Parts(table, self.counts, self.corrections, heads, listing, folders, clock)  # type: ignore[arg-type]
         self.reconciler = Reconciler(parts)

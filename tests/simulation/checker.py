@@ -189,6 +189,13 @@ class Checker:
         elif partition.startswith("g"):
             self._ledger_written(partition, changes)
 
+    def inbox_written(self, partition: str, changes: list[tuple[str, Entity | None, Mapping[str, Any] | None]]) -> None:
+        """Count what is handed over, and what becomes of it."""
+        for key, old, new in changes:
+            what = "handed over" if old is None else "answered" if new is not None else "taken out of the inbox"
+            self.stats[what] += 1
+            self.note(what, partition, key)
+
     def _marked(self, key: str, old: Entity | None, new: Mapping[str, Any] | None) -> None:
         known = new if new is not None else old.properties if old is not None else {}
         if not key.startswith("directory-"):

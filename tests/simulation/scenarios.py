@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from random import Random
+from typing import Any
 
 from shared.errors import StorageError
 from shared.model.folders import FolderMap
 from shared.model.ledger import row_key
-from shared.model.ports import Entity
+from shared.model.ports import Entity, Write
 from shared.reconciling import comparison
 from shared.reconciling.recount import recount
 from shared.reconciling.report import Report
 from shared.reconciling.run import AlreadyRunning
-from shared.writing.tally_row import StoredTally
+from shared.writing.tally_row import TALLY_KEY, StoredTally
 from tests.fakes.world import FOLDER_MAP, NEW_MAP
 from tests.simulation.app import App
 from tests.simulation.clients import Clients
@@ -506,6 +508,98 @@ def generations(seed: int) -> World:
     return world
 
 
+def writers(seed: int) -> World:
+    """(l) Many processes at once: they contend, name one of them, and hand over to it.
+
+    Whoever is named dies or stands still; an older release drops its name, a newer one or a dead one is named; the
+    inbox is deleted, or holds what nobody understands; the counts are started anew while much waits.
+    """
+    world = _begin(seed)
+    random = world.random
+    world.start(random.choice([1, 4, 8, 26]))
+    if random.random() < 0.7:
+        _let_go(world)
+        world.crashes /= 4
+    world.grid.habits.delay = lambda: random.random() * random.choice([0.05, 0.5])
+    meddling = Meddling(world, every_seconds=random.choice([1, 4, 1000]))
+    reconciling = Reconciling(world, every_seconds=20) if random.random() < 0.3 else None
+    for _ in range(2):
+        Traffic(world, changes=60, poison=False, pace=random.choice([0.01, 0.05, 0.2]), names=40).run()
+        if random.random() < 0.3 and not world.scheduler.stopped:
+            _start_anew(world, NEW_MAP if world.folders is FOLDER_MAP else FOLDER_MAP)
+    meddling.is_over = True
+    world.grid.choose = random.choice
+    if reconciling is not None:
+        reconciling.is_over = True
+    _end(world)
+    world.checker.check_exact("after every event was acknowledged, by whichever process")
+    _redeliver(world, 30)
+    world.drain()
+    world.checker.check_exact("after late duplicates")
+    return world
+
+
+class Meddling:
+    """What happens to the process that is named, and to the inbox.
+
+    Args:
+        world: Where.
+        every_seconds: About how often.
+    """
+
+    def __init__(self, world: World, every_seconds: float) -> None:
+        self._world = world
+        self._every_seconds = every_seconds
+        self.is_over = False
+        self._again()
+
+    def _again(self) -> None:
+        if not self.is_over:
+            if self._world.scheduler.now > 0 and not self._world.scheduler.stopped:
+                self._world.random.choice([self._strike, self._strike, self._name, self._spoil])()
+            self._world.network.service.call_later(self._world.random.random() * 2 * self._every_seconds, self._again)
+
+    def _strike(self) -> None:
+        world, tally = self._world, self._world.checker.tally or {}
+        for app in [*world.apps]:
+            if app.writer._naming.process == tally.get("writer"):
+                world.stats["named processes struck"] += 1
+                if world.random.random() < 0.5:
+                    world.freeze(app, world.random.choice([1.0, 5.0, 40.0]))
+                else:
+                    world.start(1)
+                    world.stop(app)
+
+    def _name(self) -> None:
+        """Have an older release write the tally, or a newer one, or a process that is gone since."""
+        world = self._world
+        rows = world.state.partitions[world.checker.current]
+        properties: dict[str, Any] = {
+            name: value for name, value in rows[TALLY_KEY].properties.items() if not name.startswith("writer")
+        }
+        if world.random.random() < 0.7:
+            until = world.network.date() + timedelta(seconds=world.random.choice([2, 30]))
+            properties |= {
+                "writer": "somebody else",
+                "writer_format": world.random.choice([1, 2]),
+                "writer_until": until.isoformat(),
+            }
+        world.stats["names meddled with"] += 1
+        world.state.apply(world.checker.current, [Write(TALLY_KEY, properties, rows[TALLY_KEY].etag)])
+
+    def _spoil(self) -> None:
+        world, random = self._world, self._world.random
+        world.stats["inboxes spoilt"] += 1
+        if random.random() < 0.5:
+            world.inbox.partitions.clear()
+            return
+        for partition, rows in [*world.inbox.partitions.items()]:
+            for key, entity in [*rows.items()]:
+                if random.random() < 0.5:
+                    odd = random.choice([{"format": 2}, {"i00": "{}"}, {"outcomes": "[]"}, {"outcomes": "nonsense"}])
+                    world.inbox.apply(partition, [Write(key, {**entity.properties, **odd}, entity.etag)])
+
+
 #: What goes to old processes after a recount.
 KINDS: tuple[dict[str, float], ...] = ({}, {"overwrites": 0.5, "names": 2}, {"directories": 0.8}, {"names": 3})
 
@@ -601,6 +695,7 @@ SCENARIOS: dict[str, tuple[Callable[[int], World], int]] = {
     "ranges": (ranges, 3),
     "tampering": (tampering, 1),
     "generations": (generations, 3),
+    "writers": (writers, 3),
 }
 #: One after the other, so that any range of seeds holds each in its share.
 _TURNS = [name for name, (_, share) in SCENARIOS.items() for _ in range(share)]

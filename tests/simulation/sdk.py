@@ -8,7 +8,7 @@ comes back, is the :class:`Wire`'s business.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import partial
@@ -136,17 +136,20 @@ class TableClient:
         """Make the table: it is there."""
         await self._wire.call("create table", lambda: None, 10)
 
-    async def get_entity(self, partition: str, row_key: str, **_: Any) -> SdkEntity:
+    async def get_entity(
+        self, partition: str, row_key: str, *, raw_response_hook: Callable[[Any], None] = lambda _: None
+    ) -> SdkEntity:
         """Read one entity."""
 
-        def execute() -> SdkEntity:
+        def execute() -> tuple[SdkEntity, Answer]:
             found = self._state.find(partition, row_key)
             if found is None:
                 raise storage_error(404, "ResourceNotFound", ResourceNotFoundError)
-            return _as_read(partition, found)
+            return _as_read(partition, found), Answer(200, self._wire.date())
 
-        found: SdkEntity = await self._wire.call("read", execute, 10)
-        return found
+        found, answer = await self._wire.call("read", execute, 10)
+        raw_response_hook(answer)
+        return found  # type: ignore[no-any-return]
 
     async def submit_transaction(
         self, operations: Sequence[tuple[Any, ...]], *, retry_total: int = _DEFAULT_RETRIES, read_timeout: float = 60
@@ -224,6 +227,23 @@ class TableClient:
 
         return _Pages(pages())
 
+    def list_entities(self, *, raw_response_hook: Callable[[Any], None], **_: Any) -> _Everything:
+        """Scan all partitions."""
+
+        async def page(begin: int) -> tuple[list[SdkEntity], int]:
+            size = self._page_size()
+
+            def execute() -> tuple[list[SdkEntity], int, Answer]:
+                found = [_as_read(*each) for each in self._state.everything()]
+                end = begin + size
+                return found[begin:end], end if end < len(found) else 0, Answer(200, self._wire.date())
+
+            found, end, answer = await self._wire.call("scan", execute, 10)
+            raw_response_hook(answer)
+            return found, end
+
+        return _Everything(page)
+
     def _execute(
         self,
         partition: str,
@@ -269,6 +289,28 @@ class _Unconditional:
     def __init__(self, row_key: str, properties: dict[str, Any] | None) -> None:
         self.row_key = row_key
         self.properties = properties
+
+
+class _Everything:
+    """What ``list_entities`` returns."""
+
+    def __init__(self, page: Callable[[int], Awaitable[tuple[list[SdkEntity], int]]]) -> None:
+        self._page = page
+        self.continuation_token: dict[str, str] | None = None
+
+    def by_page(self, token: dict[str, str] | None) -> _Everything:
+        """Iterate over the pages, from a token on."""
+        self.continuation_token = token
+        return self
+
+    async def __aiter__(self) -> AsyncIterator[AsyncIterator[SdkEntity]]:
+        """Iterate over the pages."""
+        while True:
+            found, end = await self._page(int((self.continuation_token or {}).get("PartitionKey", 0)))
+            self.continuation_token = {"PartitionKey": str(end)} if end else None
+            yield _each(found)
+            if not end:
+                return
 
 
 class _Pages:

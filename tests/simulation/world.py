@@ -53,6 +53,7 @@ class World:
         self.checker = Checker(maps, lambda: self.scheduler.now, self._stop, self.random, self.stats)
         self.network = Network(self.scheduler, self.random, self.stats)
         self.state = TableState()
+        self.inbox = TableState(self.network.date)
         self.apps: list[App] = []
         #: What the processes that are started count.
         self.folders = FOLDER_MAP
@@ -84,7 +85,7 @@ class World:
     def make_app(self, folders: FolderMap, skew_seconds: float) -> App:
         """Make a process that gets no deliveries, whose clock is wrong by up to so much."""
         seed, skew = self.random.getrandbits(32), self.random.uniform(-skew_seconds, skew_seconds)
-        return App(self.network, self.state, self.account, self.checker, seed, skew, folders)
+        return App(self.network, self.state, self.inbox, self.account, self.checker, seed, skew, folders)
 
     def stop(self, app: App) -> None:
         """End a process as the platform does: it is gone."""

@@ -1,0 +1,428 @@
+"""Many instances at one ledger, in virtual time: who waits how long, and what is asked of storage.
+
+``make bench-writers``. The app's own writers over a table in memory, on an event loop whose clock jumps; what Azure does
+and Azurite does not is an input: a transaction takes 50 ms (median, log-normal, sigma 0.5; one of 99 rows twice as
+long), a read or a page 12 ms, a partition takes 2,000 entities a second (failed attempts and reads included, 503
+above), a failed delivery comes again after 10 s. Events come at random (Poisson), each to an instance at random.
+
+*Readable* is from an event's arrival until its count stands in the tally, *acknowledged* until its delivery ends.
+
+Beside it, as ``baseline``, taking turns: the same writers without a hand-over, whose losers wait and whose winners
+stand back, as it was before.
+
+Not measured: processor time, the functions host, the network between.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import logging
+import math
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import TYPE_CHECKING
+
+from bench.ledgers import FINGERPRINT, FOLDER, NoHeads
+from localdev.virtual_time import VirtualClock, VirtualLoop
+from shared.errors import Conflict, OutcomeUnknown, StorageError
+from shared.model.changes import BlobChange
+from shared.model.ports import Entity, EntityPage, Write
+from shared.writing.contention import Pauses
+from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts
+from shared.writing.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+START = datetime(2026, 11, 22, 18, 20, 31, tzinfo=UTC)
+PARTITION_ENTITIES_A_SECOND = 2000
+SIGMA = 0.5
+ROWS_OF_TWICE_THE_TIME = 99
+REDELIVERED_AFTER_SECONDS = 10.0
+PAGE_ENTITIES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is asked of the instances.
+
+    Attributes:
+        instances: How many there are at first.
+        events_per_second: Of all together.
+        commit_ms: Median time of a small transaction.
+        seconds: How long events come.
+        a_delivery: Events that come together.
+        killed_every_seconds: The named writer dies so often, with all that it holds; 0: never.
+        is_burst: All instances are new; only the first seconds count.
+        scales: The platform adds an instance whenever the oldest event waits for more than 5 s.
+        hands_over: False: the baseline.
+        must_write: Others who must write the tally themselves do so every few seconds.
+    """
+
+    instances: int
+    events_per_second: float
+    commit_ms: float = 50.0
+    seconds: float = 60.0
+    a_delivery: int = 1
+    killed_every_seconds: float = 0.0
+    is_burst: bool = False
+    scales: bool = False
+    hands_over: bool = True
+    must_write: bool = False
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was measured."""
+
+    arrived: dict[str, float] = field(default_factory=dict)
+    readable: dict[str, float] = field(default_factory=dict)
+    acknowledged: dict[str, float] = field(default_factory=dict)
+    failed: int = 0
+    throttled: int = 0
+    attempts: int = 0
+    committed: int = 0
+    late_attempts: int = 0
+    late_committed: int = 0
+    entities: int = 0
+    requests: int = 0
+    named: int = 0
+    inbox_requests: int = 0
+    own_failed: int = 0
+    tally_writes: list[float] = field(default_factory=list)
+
+
+class Storage:
+    """A table of the service: what it holds, how long it takes, and how much a partition takes.
+
+    Args:
+        random: Of latencies.
+        commit_ms: As in :class:`Line`.
+        seen: Where is counted what happened.
+        is_ledger: Whether it is the ledger's table; else the inbox.
+    """
+
+    def __init__(self, random: Random, commit_ms: float, seen: Seen, *, is_ledger: bool) -> None:
+        self._random = random
+        self._commit_seconds = commit_ms / 1000
+        self._read_seconds = 0.012 * commit_ms / 50
+        self._seen = seen
+        self._is_ledger = is_ledger
+        self._etags = itertools.count(1)
+        self._partitions: defaultdict[str, dict[str, Entity]] = defaultdict(dict)
+        self._taken: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        self._named = ""
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _date(self) -> datetime:
+        return (START + timedelta(seconds=self._now())).replace(microsecond=0)
+
+    async def _travel(self, median: float) -> float:
+        """Take half of a request's time; return the other half."""
+        seconds = median * math.exp(self._random.gauss(0.0, SIGMA))
+        await asyncio.sleep(seconds / 2)
+        return seconds / 2
+
+    def _take(self, partition: str, entities: int) -> None:
+        """Charge a partition, which refuses what is above its rate (a bucket of one second)."""
+        level, at = self._taken[partition]
+        now = self._now()
+        level = max(0.0, level - (now - at) * PARTITION_ENTITIES_A_SECOND)
+        if level + entities > PARTITION_ENTITIES_A_SECOND:
+            self._taken[partition] = [level, now]
+            self._seen.throttled += self._is_ledger
+            raise OutcomeUnknown("503 ServerBusy")
+        self._taken[partition] = [level + entities, now]
+        if self._is_ledger:
+            self._seen.entities += entities
+        else:
+            self._seen.inbox_requests += 1
+
+    async def read(self, partition: str, row_key: str) -> Entity | None:
+        """Read one entity."""
+        left = await self._travel(self._read_seconds)
+        self._take(partition, 1)
+        found, date = self._partitions[partition].get(row_key), self._date()
+        await asyncio.sleep(left)
+        if found is None:
+            return None
+        return Entity(found.row_key, found.properties, found.etag, found.written_at, date)
+
+    async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
+        """Do all of the writes or none."""
+        is_ledger = self._is_ledger and partition == PARTITION
+        is_late = self._now() > 5
+        if is_ledger:
+            self._seen.attempts += 1
+            self._seen.late_attempts += is_late
+        left = await self._travel(self._commit_seconds * (1 + (len(writes) - 1) / ROWS_OF_TWICE_THE_TIME))
+        self._take(partition, len(writes))
+        rows = self._partitions[partition]
+        for index, write in enumerate(writes):
+            found = rows.get(write.row_key)
+            if (found.etag if found is not None else None) != write.etag:
+                await asyncio.sleep(left)
+                raise Conflict("the condition does not hold", index)
+        etags = [f"{next(self._etags)}" for _ in writes]
+        for write, etag in zip(writes, etags, strict=True):
+            if write.properties is None:
+                del rows[write.row_key]
+                continue
+            rows[write.row_key] = Entity(
+                write.row_key, dict(write.properties), etag, START + timedelta(seconds=self._now()), None, partition
+            )
+            if is_ledger:
+                self._landed(write)
+        if is_ledger:
+            self._seen.committed += 1
+            self._seen.late_committed += is_late
+        await asyncio.sleep(left)
+        return etags
+
+    def _landed(self, write: Write) -> None:
+        assert write.properties is not None
+        if write.row_key == TALLY_KEY:
+            named = str(write.properties.get("writer", ""))
+            self._seen.named += named not in {"", self._named}
+            self._named = named
+        else:
+            self._seen.readable.setdefault(str(write.properties["path"]), self._now())
+
+    async def page(self, token: str = "") -> EntityPage:
+        """Read a page of everything."""
+        left = await self._travel(self._read_seconds)
+        found = [row for rows in list(self._partitions.values()) for row in rows.values()]
+        begin = int(token or 0)
+        page = found[begin : begin + PAGE_ENTITIES]
+        self._seen.inbox_requests += 1
+        date = self._date()
+        await asyncio.sleep(left)
+        end = begin + PAGE_ENTITIES
+        return EntityPage(page, date, str(end) if end < len(found) else "")
+
+    def scan(self, *_: object, **__: object) -> AsyncIterator[list[Entity]]:
+        """Nothing that is measured scans."""
+        raise AssertionError("scanned")
+
+    @property
+    def writer(self) -> str:
+        """Return the id of the process that the tally names."""
+        return self._named
+
+
+class Turns(Pauses):
+    """Taking turns: whoever has committed for a while stands back, for those who have lost meanwhile."""
+
+    TURN_SECONDS, BETWEEN_SECONDS = 0.15, 0.05
+
+    def lost(self, now: float) -> float:
+        """Return the seconds to wait."""
+        pause = super().lost(now)
+        self._stood_back_at = now + pause
+        return pause
+
+    def stand_back(self, now: float) -> float:
+        """Return the seconds to wait before the next commit."""
+        if now < self._stood_back_at + self.TURN_SECONDS * self._scale:
+            return 0.0
+        pause = self._random.uniform(self.BETWEEN_SECONDS / 2, self.BETWEEN_SECONDS) * self._scale
+        self._stood_back_at = now + pause
+        return pause
+
+
+class Instance:
+    """One process."""
+
+    def __init__(self, ledger: Storage, inbox: Storage, clock: VirtualClock, seed: int, *, hands_over: bool) -> None:
+        random = Random(seed)
+        self.counts = Counts(ledger, FINGERPRINT, clock)
+        self.writer = Writer(ledger, self.counts, NoHeads(), clock, random, inbox=inbox if hands_over else None)
+        if not hands_over:
+            self.writer._commits._pauses = Turns(random)  # noqa: SLF001
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.is_dead = False
+
+
+class Run:
+    """One line, measured."""
+
+    def __init__(self, line: Line, seed: int = 1) -> None:
+        self.line = line
+        self.random = Random(seed)
+        self.seen = Seen()
+        self.clock = VirtualClock(START)
+        self.ledger = Storage(Random(seed + 1), line.commit_ms, self.seen, is_ledger=True)
+        self.inbox = Storage(Random(seed + 2), line.commit_ms, self.seen, is_ledger=False)
+        self.instances: list[Instance] = []
+        self.waiting: dict[str, float] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.most_instances = line.instances
+
+    def now(self) -> float:
+        """Return virtual seconds."""
+        return asyncio.get_running_loop().time()
+
+    def add(self) -> None:
+        """Start an instance."""
+        seed = self.random.getrandbits(32)
+        self.instances.append(Instance(self.ledger, self.inbox, self.clock, seed, hands_over=self.line.hands_over))
+        self.most_instances = max(self.most_instances, len(self.instances))
+
+    async def go(self) -> Seen:
+        """Let events come until they are over, and all of them are acknowledged."""
+        line = self.line
+        counts = Counts(self.ledger, FINGERPRINT, self.clock)
+        await counts.change(lambda tally: _ready(tally))
+        self.seen.attempts = self.seen.committed = self.seen.entities = 0
+        began = self.now()
+        for _ in range(line.instances):
+            self.add()
+        others = [asyncio.create_task(each) for each in self._others(counts)]
+        number = 0
+        due = began
+        while True:
+            due += self.random.expovariate(line.events_per_second / line.a_delivery)
+            if due > began + line.seconds:
+                break
+            await asyncio.sleep(max(0.0, due - self.now()))
+            names = [f"queued/{number + each}.jpg" for each in range(line.a_delivery)]
+            number += line.a_delivery
+            for name in names:
+                self.seen.arrived[name] = self.now()
+                self._deliver(name, self.random.choice(self.instances) if name == names[0] else self.last)
+        for each in others:
+            each.cancel()
+        while self.waiting or self.tasks:
+            await asyncio.sleep(0.5)
+        stored = await counts.read()
+        assert stored is not None
+        assert stored.tally.counts()[FOLDER] == number, "the count is wrong"
+        return self.seen
+
+    def _deliver(self, name: str, instance: Instance) -> None:
+        self.last = instance
+        self.waiting.setdefault(name, self.now())
+        task = asyncio.create_task(self._take(name, instance))
+        for tasks in (self.tasks, instance.tasks):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    async def _take(self, name: str, instance: Instance) -> None:
+        change = BlobChange("queued", name.partition("/")[2], True, f"{1:048x}", self.clock.now(), "0x1")
+        try:
+            await instance.writer.apply(change, FOLDER)
+        except (StorageError, asyncio.CancelledError):
+            self.seen.failed += not instance.is_dead
+            self.seen.own_failed += instance.is_dead
+            again = asyncio.create_task(self._again(name))
+            self.tasks.add(again)
+            again.add_done_callback(self.tasks.discard)
+        else:
+            self.seen.acknowledged.setdefault(name, self.now())
+            self.waiting.pop(name, None)
+
+    async def _again(self, name: str) -> None:
+        await asyncio.sleep(REDELIVERED_AFTER_SECONDS)
+        self._deliver(name, self.random.choice(self.instances))
+
+    def _others(self, counts: Counts) -> list[object]:
+        found = []
+        if self.line.killed_every_seconds:
+            found.append(self._kill())
+        if self.line.scales:
+            found.append(self._scale())
+        if self.line.must_write:
+            found.append(self._write_the_tally(counts))
+        return found
+
+    async def _kill(self) -> None:
+        while True:
+            await asyncio.sleep(self.line.killed_every_seconds)
+            dead = next((each for each in self.instances if each.writer._naming.process == self.ledger.writer), None)  # noqa: SLF001
+            if dead is None:
+                continue
+            dead.is_dead = True
+            self.instances.remove(dead)
+            self.add()
+            for task in [*dead.tasks, *_inner_tasks(dead.writer)]:
+                task.cancel()
+
+    async def _scale(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            if self.waiting and self.now() - min(self.waiting.values()) > 5.0:
+                self.add()
+
+    async def _write_the_tally(self, counts: Counts) -> None:
+        while True:
+            await asyncio.sleep(5.0)
+            began = self.now()
+            await counts.doubt_until(START)
+            self.seen.tally_writes.append(self.now() - began)
+
+
+def _inner_tasks(writer: Writer) -> list[asyncio.Task[None]]:
+    handover = writer._handover  # noqa: SLF001
+    if handover is None:
+        return []
+    inner = [writer._flushing, handover._draining, *handover._tasks, *handover._in_hand.values()]  # noqa: SLF001
+    return [each for each in inner if each is not None]
+
+
+def _ready(tally):  # type: ignore[no-untyped-def]
+    from dataclasses import replace
+
+    return replace(tally, ready=True, known_since=START - timedelta(days=1))
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Return a percentile."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))] if values else float("nan")
+
+
+def measure(line: Line, seed: int = 1) -> dict[str, object]:
+    """Run a line; return its figures."""
+    logging.disable(logging.CRITICAL)
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        run = Run(line, seed)
+        seen = runner.run(run.go())
+    first = 5.0 if line.is_burst else float("inf")
+    wanted = [name for name, at in seen.arrived.items() if at < first]
+    readable = [seen.readable[name] - seen.arrived[name] for name in wanted]
+    acknowledged = [seen.acknowledged[name] - seen.arrived[name] for name in wanted]
+    return asdict(line) | {
+        "p50_ms": round(1000 * percentile(readable, 0.5)),
+        "p99_ms": round(1000 * percentile(readable, 0.99)),
+        "acknowledged_p50_ms": round(1000 * percentile(acknowledged, 0.5)),
+        "acknowledged_p99_ms": round(1000 * percentile(acknowledged, 0.99)),
+        "attempts": round(seen.late_attempts / max(1, seen.late_committed), 3),
+        "failed": seen.failed,
+        "failed_of_killed": seen.own_failed,
+        "throttled": seen.throttled,
+        "entities_per_second": round(seen.entities / line.seconds, 1),
+        "inbox_requests_per_second": round(seen.inbox_requests / line.seconds, 1),
+        "transactions_per_second": round(seen.committed / line.seconds, 1),
+        "named": seen.named,
+        "most_instances": run.most_instances,
+        "slowest_tally_write_s": round(max(seen.tally_writes, default=0.0), 2),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("line", nargs="?", default="")
+    arguments = parser.parse_args()
+    lines = eval(arguments.line) if arguments.line else []  # noqa: S307
+    for line in lines:
+        print(json.dumps(measure(line)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

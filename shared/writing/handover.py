@@ -1,0 +1,221 @@
+"""The hand-over: who is not named appends to the inbox and waits; who is named commits what it finds there.
+
+::
+
+    owner    append ── wait ─────────────────── outcomes read: acknowledge ── remove
+                         │                        ▲
+    named              look, every 50 to 250 ms ──┴─ commit with its own, in full batches ── write the outcomes
+
+Only an outcome that was read acknowledges. When the time of whoever is named has passed, one of those who wait names
+itself and goes on with what is in the inbox; nothing is taken back. What is applied twice, late, or in another order
+changes nothing (I1, I2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from shared.errors import Conflict, OutcomeUnknown, StorageError
+from shared.model.ledger import Transition
+from shared.writing.plan import BUDGET_SECONDS, OtherGeneration
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from random import Random
+
+    from shared.clock import Clock
+    from shared.writing.group_commit import GroupCommit
+    from shared.writing.inbox import Answer, Handed, Inbox, Waiting
+    from shared.writing.naming import Naming
+    from shared.writing.plan import Intent
+
+log = logging.getLogger(__name__)
+
+#: Between two looks into the inbox, while something waits there, and at most: doubled each time that nothing does.
+LOOK_SECONDS: Final = 0.05
+MAX_LOOK_SECONDS: Final = 0.25
+#: Until an owner looks for its outcomes, and at most between two of its looks.
+WAIT_SECONDS: Final = 0.1
+MAX_WAIT_SECONDS: Final = 0.4
+#: The delivery that stays is relieved by another one that comes within this time.
+RELIEVED_SECONDS: Final = 1.0
+#: When the time of whoever was named has passed, those who wait look for a successor after a random time up to this.
+SUCCESSION_SECONDS: Final = 0.5
+
+
+class Handover:
+    """Both ends of the inbox.
+
+    Args:
+        inbox: The inbox.
+        naming: Who is named.
+        commits: Reads the tally.
+        clock: Time.
+        random: Jitter.
+        submit: Puts intents into this process's own queue.
+        claim: Has this process named by its next commit, unless somebody else is by then.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        naming: Naming,
+        commits: GroupCommit,
+        clock: Clock,
+        random: Random,
+        submit: Callable[[Sequence[Intent]], None],
+        claim: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._inbox = inbox
+        self._naming = naming
+        self._commits = commits
+        self._clock = clock
+        self._random = random
+        self._submit = submit
+        self._claim = claim
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._draining: asyncio.Task[None] | None = None
+        self._in_hand: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._succeeding = asyncio.Lock()
+
+    # Who is not named
+
+    async def hand_over(self, generation: tuple[str, str], intents: list[Intent]) -> None:
+        """Append intents to the inbox; they are answered when their outcomes are known."""
+        try:
+            handed = await self._inbox.append(generation, intents)
+        except StorageError:
+            self._commit_here(intents)
+            return
+        self._keep(asyncio.create_task(self._wait(handed, intents), name="wait for outcomes"))
+
+    def _commit_here(self, intents: Sequence[Intent]) -> None:
+        """Commit without another process: it is not known that one will, and to do it twice changes nothing."""
+        for intent in intents:
+            intent.is_bound = True
+        self._submit(intents)
+
+    async def _wait(self, handed: Handed, intents: list[Intent]) -> None:
+        deadline, pause = min(intent.deadline for intent in intents), WAIT_SECONDS
+        while True:
+            await self._clock.sleep(pause)
+            asked_at = self._clock.monotonic()
+            try:
+                found = await self._inbox.answers(handed, len(intents))
+            except Conflict:
+                self._commit_here(intents)
+                return
+            except StorageError:
+                found = None
+            now = self._clock.monotonic()
+            if found is not None:
+                if found.writer is not None and found.date is not None:
+                    self._naming.told(found.writer, found.date, asked_at)
+                    self.drain()  # it may be this process that follows
+                self._tell(intents, found.answers)
+                await self._inbox.remove(handed, found.etag)
+                return
+            if now + pause > deadline:
+                late = OutcomeUnknown("what was handed over to another process was not answered in time")
+                self._tell(intents, [late] * len(intents))
+                return
+            if self._naming.living(now) is None and not await self._find_successor():
+                self._commit_here(intents)
+                return
+            pause = min(pause * 1.5, MAX_WAIT_SECONDS)
+
+    def _tell(self, intents: list[Intent], answers: Sequence[Answer]) -> None:
+        for intent, answer in zip(intents, answers, strict=True):
+            if intent.done.done():
+                continue
+            if isinstance(answer, Transition):
+                intent.done.set_result(answer)
+            elif isinstance(answer, OtherGeneration):
+                self._commit_here([intent])
+            else:
+                intent.done.set_exception(answer)
+
+    async def _find_successor(self) -> bool:
+        """Find out who is named by now, or have this process named. Returns whether anybody is."""
+        async with self._succeeding:
+            if self._naming.living(self._clock.monotonic()) is not None:
+                return True
+            await self._clock.sleep(self._random.uniform(0, SUCCESSION_SECONDS))
+            try:
+                await self._commits.read_tally()
+            except StorageError:
+                return True  # an outage, perhaps: the budget of those who wait ends it
+            if self._naming.living(self._clock.monotonic()) is None:
+                await self._claim()
+            return self._naming.living(self._clock.monotonic()) is not None
+
+    # Who is named
+
+    def drain(self) -> None:
+        """Look into the inbox from now on, for as long as this process is named."""
+        if self._draining is None and self._naming.is_mine(self._clock.monotonic()):
+            self._draining = asyncio.create_task(self._drain(), name="drain the inbox")
+
+    async def stay(self, seconds: float) -> None:
+        """Stay for what others hand over, as the last delivery of a process that is named: at most so long."""
+        if self._draining is None or self._naming.leaves_at < float("inf"):
+            return
+        began = self._clock.monotonic()
+        self._naming.leaves_at = began + seconds
+        try:
+            while self._draining is not None and (now := self._clock.monotonic()) < self._naming.leaves_at:
+                if self._naming.deliveries > 1 and now < began + RELIEVED_SECONDS:
+                    return  # where deliveries are that frequent, one or another runs all the time
+                await self._clock.sleep(MAX_LOOK_SECONDS)
+            if self._draining is not None and self._naming.deliveries == 1:
+                await asyncio.shield(self._draining)
+        finally:
+            self._naming.leaves_at = float("inf")
+
+    async def _drain(self) -> None:
+        try:
+            await self._look(follows=True)
+            pause = LOOK_SECONDS
+            while self._naming.is_on_duty(self._clock.monotonic()):
+                pause = LOOK_SECONDS if await self._look() else min(2 * pause, MAX_LOOK_SECONDS)
+                await self._clock.sleep(pause)
+            if self._naming.other(self._clock.monotonic()) is None:
+                await self._look()  # once more, for those who have not heard yet
+            await asyncio.gather(*self._in_hand.values())
+        finally:
+            self._draining = None
+
+    async def _look(self, *, follows: bool = False) -> bool:
+        """Take what waits. Returns whether there was anything new.
+
+        Args:
+            follows: It may be what whoever was named before has committed, and not answered yet.
+        """
+        now = self._clock.monotonic()
+        try:
+            found = await self._inbox.look(now + BUDGET_SECONDS)
+        except StorageError as error:
+            log.info("the inbox cannot be read: %s", error)
+            return False
+        new = [each for each in found if each.key not in self._in_hand]
+        for each in new:
+            self._naming.drained(now)
+            for intent in each.intents:
+                intent.is_repeated = follows
+            self._in_hand[each.key] = asyncio.create_task(self._serve(each), name="answer what was handed over")
+        return bool(new)
+
+    async def _serve(self, waiting: Waiting) -> None:
+        self._submit(waiting.intents)
+        results = await asyncio.gather(*(each.done for each in waiting.intents), return_exceptions=True)
+        answers = [
+            each if isinstance(each, Transition | StorageError) else OutcomeUnknown(repr(each)) for each in results
+        ]
+        await self._inbox.answer(waiting, answers, self._naming.living(self._clock.monotonic()))
+        del self._in_hand[waiting.key]
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
