@@ -141,7 +141,7 @@ def naive_host(stack: Stack) -> Iterator[tuple[Naive, Counter]]:
         through = stack.azurite.connection_string.replace(f":{port}/", f":{storage.port}/")
         program, naive_port = start_naive_host(stack, through)
         try:
-            yield Naive("naive", [program.process.pid], naive_port), storage
+            yield Naive("naive", [program.pid], naive_port), storage
         finally:
             program.kill()  # a thousand listings are on their way
 

@@ -34,14 +34,14 @@ BLOBS = "$BLOBS_COLLECTION$"
 def fill(azurite: Azurite, names: Sequence[str], fingerprint: str) -> None:
     """Give a stopped, empty Azurite these blobs in container :data:`FOLDER`, and a ledger that holds them."""
     assert azurite.location is not None
-    azurite.start_blocking()
+    azurite.start()
     service = BlobServiceClient.from_connection_string(azurite.connection_string)
     for folder in FOLDERS:
         service.create_container(folder)
     pattern = next(iter(names), "pattern.jpg")
     service.get_blob_client(FOLDER, pattern).upload_blob(b"x")
     asyncio.run(_first_row(azurite.connection_string, pattern, fingerprint))
-    azurite.stop_blocking()
+    azurite.stop()
     _multiply_blobs(azurite.location / "__azurite_db_blob__.json", names)
     _multiply_rows(azurite.location / "__azurite_db_table__.json", names)
 

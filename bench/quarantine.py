@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=20_000)
     events = parser.parse_args().events
     with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as stack:
-        pid = stack.programs[0].process.pid  # the host; the other is the bridge
+        pid = stack.programs[0].pid  # the host; the other is the bridge
         for name, body in loads(events).items():
             print(json.dumps({"delivery": name, **asyncio.run(measure(stack, pid, body))}), flush=True)
 

@@ -310,9 +310,9 @@ def main() -> None:
     parser.add_argument("--names", type=int, default=1_000_000, help="of the process whose memory is measured")
     options = parser.parse_args()
     with Azurite() as azurite:
-        azurite.stop_blocking()
+        azurite.stop()
         fill(azurite, [name_of(number) for number in range(BLOBS)], FINGERPRINT)
-        azurite.start_blocking()
+        azurite.start()
         results = asyncio.run(on_azurite(azurite.connection_string, options))
     print("folding …", flush=True)
     results["folding_us_a_name"] = asyncio.run(folding(5))

@@ -286,7 +286,7 @@ def measured(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     found: dict[str, float] = {}
     with Driver() as driver:
         try:
-            stack.azurite.start_blocking()
+            stack.azurite.start()
             for name in FOLDERS:
                 stack.direct_blobs().create_container(name)
             stack.start_host().stop()  # reconciles

@@ -94,7 +94,7 @@ class Ours(Served):
     """
 
     def __init__(self, stack: Stack, program: Program, port: int, storage: Counter) -> None:
-        super().__init__("ours", [program.process.pid], port)
+        super().__init__("ours", [program.pid], port)
         self.storage = storage
         self._webhook = stack.webhook
 
@@ -129,7 +129,7 @@ class Floor(Served):
     """The floor app on the same host."""
 
     def __init__(self, program: Program, port: int) -> None:
-        super().__init__("floor", [program.process.pid], port)
+        super().__init__("floor", [program.pid], port)
 
     def wake(self) -> None:
         """Set its event."""
@@ -252,8 +252,8 @@ http {{
     program = Program(command, folder / "nginx.out", dict(os.environ))
     try:
         program.wait_ready(lambda: _publishes(port))
-        children = Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text().split()
-        yield Nchan("nchan", [program.process.pid, *map(int, children)], port)
+        children = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
+        yield Nchan("nchan", [program.pid, *map(int, children)], port)
     finally:
         program.stop()
 

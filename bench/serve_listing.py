@@ -51,7 +51,7 @@ def account(folder: Path, blobs: int) -> Stack:
     stack = Stack(folder, COUNTS_TABLE=TABLE, RECONCILE_ON_START="false")
     azurite = stack.azurite = Azurite(location=folder / "azurite")
     fill(azurite, [name_of(number) for number in range(blobs)], Settings.from_environ({}).folders.fingerprint(ACCOUNT))
-    azurite.start_blocking()
+    azurite.start()
     stack.environ |= {"STORAGE": azurite.connection_string, "AzureWebJobsStorage": azurite.connection_string}
     return stack
 

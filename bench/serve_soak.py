@@ -87,7 +87,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, Driver() as driver:
         stack = Stack(Path(folder))
         try:
-            stack.azurite.start_blocking()
+            stack.azurite.start()
             for name in FOLDERS:
                 stack.direct_blobs().create_container(name)
             stack.start_host().stop()

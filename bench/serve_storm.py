@@ -61,8 +61,8 @@ def storm(stack: Stack, host: Program, clients: int, transport: str, number: sig
             _until_held(stack, clients)
             if transport == "sse":
                 time.sleep(YOUNG_SECONDS)
-            host.process.send_signal(number)
-            host.process.wait(20)
+            host.send_signal(number)
+            host.wait(20)
             print("gone", file=process.stdin, flush=True)
             time.sleep(DOWN_SECONDS)
             stack.start_host(None)

@@ -273,9 +273,9 @@ def measure(options: argparse.Namespace) -> Numbers:
         print(f"bursts at {rows:,} rows …", flush=True)
         with Azurite() as azurite:
             if rows:
-                azurite.stop_blocking()
+                azurite.stop()
                 fill(azurite, names_of("held", rows), FINGERPRINT)
-                azurite.start_blocking()
+                azurite.start()
             sized = asyncio.run(_on(azurite, partial(against_naive, rows=rows, options=options)))
             results |= {f"{name}{suffix}": value for name, value in sized.items()}
             if not rows:

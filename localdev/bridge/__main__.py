@@ -7,7 +7,6 @@ import asyncio
 import json
 import logging
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from localdev.bridge.events import Schema
 from localdev.bridge.journal import JournalError
 from localdev.bridge.settings import TTL_SECONDS, BridgeSettings, DeliverySettings
 from localdev.ports import LOOPBACK, PortInUseError
+from localdev.processes import told_to_stop
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,13 +61,7 @@ def _settings(arguments: argparse.Namespace) -> BridgeSettings:
 
 
 async def _run(bridge: Bridge) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, stop.set)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    stop = told_to_stop()
     await bridge.start()
     print(f"ready {bridge.url}", flush=True)
     await stop.wait()
