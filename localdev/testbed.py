@@ -69,6 +69,12 @@ class Stack:
         for name in FOLDERS:
             self.direct_blobs().create_container(name)
 
+    def start_reconciled(self) -> None:
+        """Start the storage, with an empty ledger that is an hour old; a host makes it, and is stopped again."""
+        self.start_azurite()
+        self.start_host().stop()
+        self.age()
+
     def start_host(self, port: int | None = None, *options: str, answers: int = 200, **environ: str) -> Process:
         """Start a functions host (the bundled one, or Core Tools with FUNCTIONS_HOST=func) until health answers."""
         port = port or self.host_port

@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.serve_driver import Driver, get
-from bench.serve_hosts import created_event, memory_kb
-from bench.serve_storm import storm
+from bench.load.driver import Driver, get
+from bench.serving.hosts import created_event, memory_kb
+from bench.serving.storm import storm
 from localdev.processes import Process
 from localdev.testbed import STATUS, STREAM, Stack, eventually
 from tests.e2e.stack import running_stack

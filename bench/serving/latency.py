@@ -1,0 +1,65 @@
+"""From an upload's commit to a parked phone: with one functions host, and with events on one and clients on another."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import TYPE_CHECKING
+
+from bench.load.driver import get, percentile
+from localdev.testbed import STATUS, container, running_stack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from localdev.testbed import Stack
+
+ETAG = re.compile(rb"\r\netag: (\S+)", re.IGNORECASE)
+
+
+def latencies(folder: Path, uploads: int) -> dict[str, float]:
+    """Measure, in milliseconds from the return of the SDK's upload call to the answer of the held poll."""
+    with running_stack(folder) as stack:
+        one = asyncio.run(_measure(stack, stack.host_port, uploads))
+        stack.start_host(stack.second_host_port, RECONCILE_ON_START="false")
+        two = asyncio.run(_measure(stack, stack.second_host_port, uploads))
+    return {
+        "commit_to_client_p50_ms": percentile(one, 50),
+        "commit_to_client_p99_ms": percentile(one, 99),
+        "commit_to_client_two_hosts_p50_ms": percentile(two, 50),
+        "commit_to_client_two_hosts_p99_ms": percentile(two, 99),
+    }
+
+
+async def _measure(stack: Stack, port: int, uploads: int) -> list[float]:
+    queued = container(stack, "queued")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    taken = []
+    etag = ""
+    for number in range(uploads + 1):
+        writer.write(get(STATUS, f"If-None-Match: {etag}" if etag else "Accept: */*", "Prefer: wait=50").encode())
+        if not etag:
+            etag, _ = await _answer(reader)
+            continue
+        held = asyncio.create_task(_answer(reader))
+        await asyncio.sleep(0.05 + 0.013 * (number % 40))  # hit every phase of the poll interval
+        assert not held.done()
+        await asyncio.to_thread(queued.upload_blob, f"{time.time_ns()}.jpg", b"x" * 2000)
+        returned = time.monotonic()
+        etag, answered = await held
+        taken.append((answered - returned) * 1000)
+    writer.close()
+    return taken
+
+
+async def _answer(reader: asyncio.StreamReader) -> tuple[str, float]:
+    head = await reader.readuntil(b"\r\n\r\n")
+    at = time.monotonic()
+    assert head.startswith(b"HTTP/1.1 200"), head
+    length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+    etag = ETAG.search(head)
+    assert length is not None
+    assert etag is not None
+    await reader.readexactly(int(length[1]))
+    return etag[1].decode(), at
