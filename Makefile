@@ -103,7 +103,7 @@ clean: ## remove what was generated: environments, caches, the local storage and
 	@find . \( -name node_modules -o -name __pycache__ \) -type d -prune -exec rm -rf {} +
 
 bench-latency: setup ## measure upload -> held poll answered, over 50 uploads
-	@$(PYTHON) -m bench.serving.upload_latency $(ARGS)
+	@$(PYTHON) -m bench.serving.latency $(ARGS)
 
 bench-start: ## measure `make dev` to ready in a fresh clone, cold and warm (ARGS=--no-caches)
 	@python3 -m bench.starting.start_time $(ARGS)

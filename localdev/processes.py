@@ -16,12 +16,13 @@ import time
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from localdev.leash import GRACE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Self
 
 ROOT: Final = Path(__file__).parents[1]
 LEASH: Final = Path(__file__).with_name("leash.py")

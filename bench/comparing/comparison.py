@@ -63,7 +63,7 @@ def ours(driver: Driver, stack: Stack, method: Method, seconds: float) -> dict[s
     with our_host(stack) as served:
         request = get(STATUS)
         with Driver() as warming:
-            warming.ask("burst", port=served.port, connections=10, request=request, count=1000)
+            warming.ask("load", port=served.port, connections=10, request=request, count=1000)
         crowd: Rates | None = None
         for clients in reversed(CLIENTS):
             cell = Cell(driver, served, served.storage, lambda: _commit(served), clients)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from bench.comparing.costs import PARTS, PHONES
 from bench.comparing.methods import CLIENTS, EVERY_SECONDS, METHODS, WEBSOCKET, figure
-from bench.report import number
+from bench.report import markdown, number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from bench.comparing.methods import Method
 
@@ -54,11 +54,6 @@ def tables(results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
-
-
 def _summary(results: Results) -> str:
     columns = ("Latency", "Bandwidth, a client and hour", "Server load", "Complexity", "Scalability")
     rows = []
@@ -69,13 +64,13 @@ def _summary(results: Results) -> str:
         load = _load(results, *cell).replace(" / ", " of a core, ") + " storage requests an hour"
         rows.append((method.name, _delay(results, *cell), traffic, load, method.complexity, method.scalability))
     rows.append(("WebSocket", "not built", "not built", "not built", WEBSOCKET, "not built"))
-    return _table(("1,000 clients, a change every 5 s", *columns), rows)
+    return markdown(("1,000 clients, a change every 5 s", *columns), rows)
 
 
 def _matrix(text: Text) -> str:
     cells = [(clients, every) for clients in CLIENTS for every in EVERY_SECONDS]
     head = ["", *(f"{clients:,} client{'s' * (clients > 1)}, {every:g} s" for clients, every in cells)]
-    return _table(head, ([method.name, *(text(method, *cell) for cell in cells)] for method in METHODS))
+    return markdown(head, ([method.name, *(text(method, *cell) for cell in cells)] for method in METHODS))
 
 
 def _is_saturated(method: Method, clients: int) -> bool:
@@ -110,7 +105,7 @@ def _costs(results: Results) -> str:
         return dollars(float(results[figure(method, PHONES, every, f"dollars_{part}")]))
 
     head = ["", *PARTS, *(f"total, {every:g} s" for every in EVERY_SECONDS)]
-    return _table(
+    return markdown(
         head,
         (
             [
@@ -133,4 +128,4 @@ def _confirmation(results: Results) -> str:
                 share = f"{composed / measured:.2f}"
                 rows.append((f"{method.name}: {words}", number(measured), number(composed), share))
     head = ("1,000 clients, a change every 60 s", "Measured", "Composed", "Composed over measured")
-    return _table(head, rows)
+    return markdown(head, rows)

@@ -13,6 +13,7 @@ import select
 import socket
 import sys
 import time
+from collections import Counter
 from typing import Any
 
 CONNECTING = 400
@@ -113,11 +114,6 @@ class Clients:
             self._take(group, lambda client: b"\n\n" in client.data.partition(b"\r\n\r\n")[2])
         return {"clients": len(group.clients)}
 
-    def again(self, name: str) -> dict[str, Any]:
-        """Ask once more on the same connections."""
-        self._groups[name].send()
-        return {}
-
     def woken(self, name: str, *, stream: bool) -> dict[str, Any]:
         """Wait until each client has its answer (of a stream: one more frame); return when, and the statuses."""
         group = self._groups[name]
@@ -126,12 +122,7 @@ class Clients:
                 client.data = b""
         self._take(group, (lambda client: b"\n\n" in client.data) if stream else Client.is_whole)
         clients = group.clients.values()
-        statuses = sorted({client.status for client in clients})
-        return {
-            "seen": [client.seen for client in clients],
-            "statuses": statuses,
-            "length": len(next(iter(clients)).data),
-        }
+        return {"seen": [client.seen for client in clients], "statuses": sorted({client.status for client in clients})}
 
     def close(self, name: str, part: float = 1.0) -> dict[str, Any]:
         """Hang up; with a part, only so many, which then count no more."""
@@ -143,42 +134,29 @@ class Clients:
             group.clients.pop(number).socket.close()
         return {"clients": len(group.clients)}
 
-    def load(self, port: int, connections: int, request: str, seconds: float) -> dict[str, Any]:
-        """Ask on each connection, again as soon as the answer is there; return answers by status, and the time."""
-        group, data = Group(port, connections, request.encode()), request.encode()
-        group.send()
-        started = time.monotonic()
-        until = started + seconds
-        statuses: dict[int, int] = {}
-        while time.monotonic() < until:
-            for client in group.receive(until):
-                if client.is_whole():
-                    statuses[client.status] = statuses.get(client.status, 0) + 1
-                    client.data = b""
-                    client.socket.send(data)
-        taken = time.monotonic() - started
-        group.close()
-        return {"statuses": {str(status): count for status, count in statuses.items()}, "seconds": taken}
+    def load(
+        self, port: int, connections: int, request: str, count: int | None = None, seconds: float = IDLE_SECONDS
+    ) -> dict[str, Any]:
+        """Ask on each connection, again as soon as the answer is there, so many times or for so long.
 
-    def burst(self, port: int, connections: int, request: str, count: int) -> dict[str, Any]:
-        """Ask so many times, as fast as answers come; return the time and the statuses."""
+        Returns the time and the answers by status.
+        """
         group, data = Group(port, connections, request.encode()), request.encode()
-        started = time.monotonic()
         group.send()
-        sent, done = connections, 0
-        statuses: set[int] = set()
-        while done < count:
-            for client in group.receive(time.monotonic() + IDLE_SECONDS):
+        started = time.monotonic()
+        sent, statuses = connections, Counter[str]()
+        while (count is None or statuses.total() < count) and (left := started + seconds - time.monotonic()) > 0:
+            for client in group.receive(time.monotonic() + left):
                 if client.is_whole():
-                    done += 1
-                    statuses.add(client.status)
+                    statuses[str(client.status)] += 1
                     client.data = b""
-                    if sent < count:
+                    if count is None or sent < count:
                         sent += 1
                         client.socket.send(data)
         taken = time.monotonic() - started
         group.close()
-        return {"seconds": taken, "statuses": sorted(statuses)}
+        assert count is None or statuses.total() == count, f"{statuses.total()} answers, not {count}"
+        return {"statuses": statuses, "seconds": taken}
 
     @staticmethod
     def _take(group: Group, is_done: Any) -> None:

@@ -62,10 +62,10 @@ class Tables:
             connection_string, transport=self._connections, retry_total=0
         )
 
-    def table(self, name: str) -> AzureTable:
-        """Return a table."""
+    def table[T: AzureTable](self, name: str, kind: type[T] = AzureTable) -> T:
+        """Return a table, of the app's kind or one that watches it."""
         client = self.service.get_table_client(name)
-        return AzureTable(client, Transactions(client, self._connections))
+        return kind(client, Transactions(client, self._connections))
 
 
 @asynccontextmanager

@@ -36,6 +36,7 @@ from localdev.azurite import Azurite
 from shared.azure.clients import connections
 from shared.azure.heads import BlobHeads
 from shared.azure.listing import PAGE_SIZE, BlobListing
+from shared.azure.table import AzureTable
 from shared.clock import SystemClock
 from shared.errors import StorageError
 from shared.model.folders import FOLDERS
@@ -48,10 +49,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from bench.load.ledgers import Tables
-    from shared.azure.table import AzureTable
     from shared.model.changes import BlobChange
     from shared.model.ledger import Observation, Transition
-    from shared.model.ports import Entity, Page, PropertyRange, Write
+    from shared.model.ports import Page, Write
     from shared.reconciling.report import Report
     from shared.writing.cache import Remembered
 
@@ -84,32 +84,15 @@ CLAIMS = [
 ]
 
 
-class WatchedTable:
+class WatchedTable(AzureTable):
     """A table that counts what is written to the ledger."""
 
-    def __init__(self, table: AzureTable) -> None:
-        self._table = table
-        self.ledger_writes = 0
-
-    async def read(self, partition: str, row_key: str) -> Entity | None:
-        """Read one entity, or None."""
-        return await self._table.read(partition, row_key)
+    ledger_writes = 0
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         """Do all of the writes or none."""
         self.ledger_writes += len(writes) if partition == PARTITION else 0
-        return await self._table.commit(partition, writes)
-
-    def scan(
-        self,
-        partition: str,
-        select: Sequence[str] | None = None,
-        *,
-        after: str = "",
-        within: PropertyRange | None = None,
-    ) -> AsyncIterator[list[Entity]]:
-        """Iterate over a partition."""
-        return self._table.scan(partition, select, after=after, within=within)
+        return await super().commit(partition, writes)
 
 
 class WatchedWriter(Writer):
@@ -133,7 +116,7 @@ class Account:
     def __init__(self, tables: Tables, blobs: BlobServiceClient) -> None:
         clock = SystemClock()
         self.blobs = blobs
-        self.table = WatchedTable(tables.table(TABLE))
+        self.table = tables.table(TABLE, WatchedTable)
         counts = Counts(self.table, FINGERPRINT, clock)
         heads = BlobHeads(blobs)
         self.writer = WatchedWriter(self.table, counts, heads, clock, Random(1))

@@ -185,7 +185,7 @@ class Round:
     def warm_up(self) -> None:
         """Serve before anything is weighed."""
         request = get(self._served.plain[0])
-        self._driver.ask("burst", port=self._served.port, connections=10, request=request, count=1000)
+        self._driver.ask("load", port=self._served.port, connections=10, request=request, count=1000)
         self._served.wake()
         self._served.settle()
 
@@ -254,14 +254,14 @@ def storage_reads(driver: Driver, stack: Stack) -> dict[str, float]:
     """Count what storage is asked while nobody waits, while 1,000 wait, and under plain requests."""
     with our_host(stack) as served:
         counter, request = served.storage, get(STATUS)
-        driver.ask("burst", port=served.port, connections=10, request=request, count=10)
+        driver.ask("load", port=served.port, connections=10, request=request, count=10)
         idle = _watched(served, lambda: counter.reads)[0]
         Round(driver, served, {}).park(1000)
         held, seconds = _watched(served, lambda: counter.reads)
         driver.ask("close", name="held")
         served.settle()
         before = counter.reads
-        burst = driver.ask("burst", port=served.port, connections=100, request=request, count=BURST)
+        burst = driver.ask("load", port=served.port, connections=100, request=request, count=BURST)
         asked = counter.reads - before
     return {
         "storage_reads_idle": idle,

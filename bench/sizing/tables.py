@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.report import ROOT, markdown, number
 from bench.sizing.facts import ASSUMED, FACTS, HOURS_A_MONTH, MILLION, PRICES
 from bench.sizing.formulas import (
     busy_share,
@@ -40,22 +40,15 @@ from bench.sizing.formulas import (
 from bench.sizing.slices import SLICES_A_DAY, comparison_slices, first_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from bench.sizing.facts import Assumptions, Facts, Prices
 
-DOCS = Path(__file__).parents[2] / "docs" / "scaling.md"
+DOCS = ROOT / "docs" / "scaling.md"
 
 BLOBS = (10, 1_000, 100_000, MILLION, 10 * MILLION)
 PHONES = (10, 100, 1_000, 10_000, 100_000, MILLION)
 IMAGES_A_DAY = (1_000, 10_000, 100_000, MILLION, 10 * MILLION)
-
-
-def _number(value: float) -> str:
-    """Write a number with three digits that count."""
-    if value >= 100 or value == int(value):
-        return f"{value:,.0f}"
-    return f"{float(f'{value:.3g}'):g}"
 
 
 def _dollars(value: float) -> str:
@@ -70,7 +63,7 @@ def _time(seconds: float) -> str:
     if seconds < 1:
         return "< 1 s"
     if seconds < 120:
-        return f"{_number(seconds)} s"
+        return f"{number(seconds)} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
@@ -78,13 +71,13 @@ def _size(number_of_bytes: float) -> str:
     """Write a size."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
         if number_of_bytes >= size:
-            return f"{_number(number_of_bytes / size)} {unit}"
+            return f"{number(number_of_bytes / size)} {unit}"
     return f"{number_of_bytes:.0f} B"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+def _by[T](values: Iterable[T], columns: Mapping[str, Callable[[T], str]]) -> str:
+    """Write a table with a row for each value."""
+    return markdown(tuple(columns), [[make(value) for make in columns.values()] for value in values])
 
 
 def _inputs(of: Prices | Facts | Assumptions) -> str:
@@ -93,42 +86,35 @@ def _inputs(of: Prices | Facts | Assumptions) -> str:
         value = getattr(of, each.name)
         shown = f"{value * MILLION:g} a million" if value < 0.001 else f"{value:,g}"
         rows.append((f"`{each.name}`", shown, each.metadata["what"], each.metadata["source"]))
-    return _table(("Input", "Value", "What", "Source"), rows)
+    return markdown(("Input", "Value", "What", "Source"), rows)
 
 
 def _clean_passes() -> str:
-    head = ("Blobs", "List calls", "Time", "$ a pass", "$ a month, every 15 min", "hourly", "daily")
-    return _table(
-        head,
-        (
-            (
-                _number(names),
-                _number(list_calls(names)),
-                _time(pass_seconds(names)),
-                _dollars(pass_dollars(names)),
-                *(_dollars(pass_dollars(names) * passes_a_month(minutes)) for minutes in (15, 60, 1440)),
-            )
-            for names in BLOBS
-        ),
-    )
+    def month(minutes: float) -> Callable[[int], str]:
+        return lambda names: _dollars(pass_dollars(names) * passes_a_month(minutes))
+
+    columns: dict[str, Callable[[int], str]] = {
+        "Blobs": number,
+        "List calls": lambda names: number(list_calls(names)),
+        "Time": lambda names: _time(pass_seconds(names)),
+        "$ a pass": lambda names: _dollars(pass_dollars(names)),
+    }
+    return _by(BLOBS, columns | {"$ a month, every 15 min": month(15), "hourly": month(60), "daily": month(1440)})
 
 
 def _comparisons() -> str:
-    rates, cut = (ASSUMED.scans_a_second, FACTS.partition_a_second), FACTS.slice_seconds
-    head = ("Rows", "Listings", "Memory", "$ each", *(f"Slices, scan {rate:,.0f}/s" for rate in rates))
-    return _table(
-        head,
-        (
-            (
-                _number(rows),
-                _number(comparison_listings(rows)),
-                _size(comparison_bytes(min(rows, FACTS.rows_at_once))),
-                _dollars(comparison_dollars(rows, rows)),
-                *(str(comparison_slices(rows, rows, rate, cut) or "not in a day") for rate in rates),
-            )
-            for rows in (*BLOBS[:-1], 3 * MILLION, BLOBS[-1])
-        ),
-    )
+    def slices(rate: float) -> Callable[[int], str]:
+        return lambda rows: str(comparison_slices(rows, rows, rate, FACTS.slice_seconds) or "not in a day")
+
+    columns: dict[str, Callable[[int], str]] = {
+        "Rows": number,
+        "Listings": lambda rows: number(comparison_listings(rows)),
+        "Memory": lambda rows: _size(comparison_bytes(min(rows, FACTS.rows_at_once))),
+        "$ each": lambda rows: _dollars(comparison_dollars(rows, rows)),
+    }
+    rates = (ASSUMED.scans_a_second, FACTS.partition_a_second)
+    columns |= {f"Slices, scan {rate:,.0f}/s": slices(rate) for rate in rates}
+    return _by((*BLOBS[:-1], 3 * MILLION, BLOBS[-1]), columns)
 
 
 def _first_counts() -> str:
@@ -139,8 +125,8 @@ def _first_counts() -> str:
         counts = [first_count(names, rate, cut) for rate in rates]
         texts = (text for each, held in counts for text in (_first_slices(each), _size(comparison_bytes(held))))
         transactions = math.ceil(names / FACTS.blobs_a_commit)
-        rows.append((_number(names), _number(transactions), _time(first_count_seconds(names)), *texts))
-    return _table(("Blobs", "Transactions", "In one piece", *sliced), rows)
+        rows.append((number(names), number(transactions), _time(first_count_seconds(names)), *texts))
+    return markdown(("Blobs", "Transactions", "In one piece", *sliced), rows)
 
 
 def _first_slices(slices: int | None) -> str:
@@ -157,19 +143,18 @@ def _events() -> str:
         a_day = images * ASSUMED.events_an_image
         rate = a_day / 86_400
         dollars = [_dollars(each) for each in event_dollars(a_day * HOURS_A_MONTH / 24)]
-        share, dropped = f"{_number(rate / rows_made_a_second() * 100)} %", _number(tombstones(images * 2))
+        share, dropped = f"{number(rate / rows_made_a_second() * 100)} %", number(tombstones(images * 2))
         instance = _dollars(month_of_instances(busy_share(rate)))
-        rows.append((_number(images), _number(rate), share, dropped, *dollars, instance))
-    return _table((*head, "Instance $"), rows)
+        rows.append((number(images), number(rate), share, dropped, *dollars, instance))
+    return markdown((*head, "Instance $"), rows)
 
 
 def _commits() -> str:
-    times = (0.02, 0.05, 0.1)
-    head = ("Blobs a commit", *(f"Commit takes {each * 1000:.0f} ms" for each in times))
-    batches = (1, 10, 99)
-    return _table(
-        head, ((str(each), *(f"{_number(writer_events_a_second(each, time))}/s" for time in times)) for each in batches)
-    )
+    def a_second(commit_seconds: float) -> Callable[[int], str]:
+        return lambda batch: f"{number(writer_events_a_second(batch, commit_seconds))}/s"
+
+    times = {f"Commit takes {each * 1000:.0f} ms": a_second(each) for each in (0.02, 0.05, 0.1)}
+    return _by((1, 10, 99), {"Blobs a commit": str, **times})
 
 
 def _held() -> str:
@@ -179,57 +164,43 @@ def _held() -> str:
         count = held_instances(phones)
         month = month_of_instances(count)
         executions = (_dollars(held_dollars(phones, wait) - month) for wait in (25, 60))
-        reads = (_number(table_reads_a_second(count, interval)) for interval in (0.5, 2))
+        reads = (number(table_reads_a_second(count, interval)) for interval in (0.5, 2))
         over = " (over the quota)" if count > FACTS.quota_instances else ""
-        rows.append((_number(phones), f"{count:,}{over}", _dollars(month), *executions, *reads))
-    return _table(head, rows)
+        rows.append((number(phones), f"{count:,}{over}", _dollars(month), *executions, *reads))
+    return markdown(head, rows)
 
 
 def _modes() -> str:
-    head = ("Phones open", "Held, 60 s", "Poll every 3 s", "every 30 s", "every 60 s", "every 5 min")
-    return _table(
-        head,
-        (
-            (
-                _number(phones),
-                _dollars(held_dollars(phones, 60)),
-                *(_dollars(polling_dollars(phones, every)) for every in (3, 30, 60, 300)),
-            )
-            for phones in PHONES
-        ),
-    )
+    def polling(every_seconds: float) -> Callable[[int], str]:
+        return lambda phones: _dollars(polling_dollars(phones, every_seconds))
+
+    columns: dict[str, Callable[[int], str]] = {
+        "Phones open": number,
+        "Held, 60 s": lambda phones: _dollars(held_dollars(phones, 60)),
+        "Poll every 3 s": polling(3),
+    }
+    return _by(PHONES, columns | {"every 30 s": polling(30), "every 60 s": polling(60), "every 5 min": polling(300)})
 
 
 def _wakes() -> str:
-    head = ("Phones open", "One change sends", "Last phone after", "$ a month: a change a minute", "a change every 2 s")
-    return _table(
-        head,
-        (
-            (
-                _number(phones),
-                _size(wake_bytes(phones)),
-                _time(wake_seconds(phones)),
-                *(_dollars(egress_dollars(phones, changes)) for changes in (60, 1800)),
-            )
-            for phones in PHONES
-        ),
-    )
+    columns: dict[str, Callable[[int], str]] = {
+        "Phones open": number,
+        "One change sends": lambda phones: _size(wake_bytes(phones)),
+        "Last phone after": lambda phones: _time(wake_seconds(phones)),
+        "$ a month: a change a minute": lambda phones: _dollars(egress_dollars(phones, 60)),
+        "a change every 2 s": lambda phones: _dollars(egress_dollars(phones, 1800)),
+    }
+    return _by(PHONES, columns)
 
 
 def _front() -> str:
-    head = ("Phones open", "Polls/s", "App alone $", "With a front cache $")
-    return _table(
-        head,
-        (
-            (
-                _number(phones),
-                _number(phones / 30),
-                _dollars(polling_dollars(phones, 30)),
-                _dollars(front_dollars(phones, 30)),
-            )
-            for phones in PHONES[1:]
-        ),
-    )
+    columns: dict[str, Callable[[int], str]] = {
+        "Phones open": number,
+        "Polls/s": lambda phones: number(phones / 30),
+        "App alone $": lambda phones: _dollars(polling_dollars(phones, 30)),
+        "With a front cache $": lambda phones: _dollars(front_dollars(phones, 30)),
+    }
+    return _by(PHONES[1:], columns)
 
 
 TABLES: dict[str, Callable[[], str]] = {

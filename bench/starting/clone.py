@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import tempfile
 import threading
@@ -12,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from localdev.processes import ROOT, Process
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-ROOT = Path(__file__).parents[2]
-STOP_SECONDS = 30
+READY_SECONDS = 1800  # everything may have to be downloaded
 
 
 @contextmanager
@@ -41,22 +40,13 @@ def running(command: Sequence[str], clone: Path, ready: str, environ: dict[str, 
     Yields:
         Seconds until that line.
     """
+    is_ready = threading.Event()
+
+    def read(line: str) -> None:
+        if line.startswith(ready):
+            is_ready.set()
+
     started = time.perf_counter()
-    with subprocess.Popen(
-        command, cwd=clone, env=environ, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            said = []
-            for line in process.stdout:
-                said.append(line)
-                if line.startswith(ready):
-                    break
-            else:
-                raise SystemExit(f"{' '.join(command)} ended before it was ready:\n{''.join(said[-20:])}")
-            seconds = time.perf_counter() - started
-            threading.Thread(target=process.stdout.read, daemon=True).start()  # a full pipe would stop it
-            yield seconds
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(STOP_SECONDS)
+    with Process(" ".join(command), command, output=read, env=environ, cwd=clone) as process:
+        process.until(is_ready.is_set, READY_SECONDS)
+        yield time.perf_counter() - started

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from azure.storage.blob import BlobServiceClient
 
-from bench.report import Claim, finish
-from bench.starting.clone import ROOT, fresh_clone, running
+from bench.report import ROOT, Claim, finish
+from bench.starting.clone import fresh_clone, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

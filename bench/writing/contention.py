@@ -14,7 +14,9 @@ import asyncio
 import multiprocessing
 import statistics
 import time
-from dataclasses import asdict, dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +26,12 @@ from shared.writing.tally_row import Counts
 from shared.writing.writer import Writer
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
     from multiprocessing.synchronize import Barrier
 
 READY_SECONDS = 60
 RUN_SECONDS = 300
+
+_start: Barrier
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,34 +94,22 @@ async def _run(load: Load, process: int, start: Barrier) -> Share:
     return Share(seconds, len(latencies), stats.transactions, stats.conflicts, stats.reads, latencies)
 
 
-def _process(load: Load, process: int, start: Barrier, results: Connection) -> None:
-    results.send(asdict(asyncio.run(_run(load, process, start))))
+def _take_barrier(start: Barrier) -> None:
+    """Keep in a process of the pool what can only be inherited."""
+    global _start  # noqa: PLW0603
+    _start = start
+
+
+def _share(load: Load, process: int) -> Share:
+    return asyncio.run(_run(load, process, _start))
 
 
 def _all_shares(load: Load) -> list[Share]:
     """Run the processes to their end."""
     context = multiprocessing.get_context("spawn")
-    start = context.Barrier(load.processes)
-    children, ends = [], []
-    try:
-        for number in range(load.processes):
-            mine, its = context.Pipe(duplex=False)
-            child = context.Process(target=_process, args=(load, number, start, its))
-            child.start()
-            its.close()
-            children.append(child)
-            ends.append(mine)
-        shares = []
-        for end in ends:
-            assert end.poll(RUN_SECONDS), "a process does not end"
-            shares.append(Share(**end.recv()))
-        return shares
-    finally:
-        for child in children:
-            child.join(5)
-            if child.is_alive():
-                child.kill()
-                child.join()
+    start = (context.Barrier(load.processes),)
+    with ProcessPoolExecutor(load.processes, context, initializer=_take_barrier, initargs=start) as pool:
+        return list(pool.map(partial(_share, load), range(load.processes), timeout=RUN_SECONDS))
 
 
 async def contend(connection_string: str, **options: Any) -> dict[str, float]:
@@ -148,11 +139,9 @@ async def contend(connection_string: str, **options: Any) -> dict[str, float]:
     latencies = sorted(latency for share in shares for latency in share.latencies)
     return {
         "attempts_per_transaction": attempts / (attempts - sum(share.conflicts for share in shares)),
-        "events_per_transaction": events / (attempts - sum(share.conflicts for share in shares)),
         "reads_per_event": sum(share.reads for share in shares) / events,
         "events_per_second": events / max(share.seconds for share in shares),
         "fairness": min(rates) / max(rates),
         "p50_seconds": statistics.median(latencies),
         "p99_seconds": latencies[int(len(latencies) * 0.99)],
-        "max_seconds": latencies[-1],
     }
