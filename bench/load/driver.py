@@ -6,10 +6,7 @@ import json
 import statistics
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, Self
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from typing import Any, Self
 
 
 def get(path: str, *headers: str) -> str:
@@ -44,9 +41,7 @@ class Driver:
         """Use it."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End it."""
         self._process.kill()
         self._process.wait()
