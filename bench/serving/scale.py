@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from bench.load.driver import Driver, get, median, percentile
 from bench.report import RESULTS, Claim, finish
-from bench.serving.hosts import Ours, Served, floor_host, nchan, nchan_version, our_host
+from bench.serving.hosts import Nchan, Ours, Served, floor_host, nchan, nchan_version, our_host
 from bench.serving.latency import latencies
 from bench.serving.listing import status_times
 from bench.serving.storm import storm
@@ -33,6 +33,7 @@ from localdev.testbed import STATUS, Stack, running_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     type Measured = dict[str, list[float]]
 
@@ -201,31 +202,18 @@ class Round:
 def rounds(driver: Driver, stack: Stack, folder: Path, count: int) -> Measured:
     """Measure one after the other, beginning with another one each time."""
     found: Measured = {}
-
-    def ours() -> None:
-        with our_host(stack) as served:
-            one = Round(driver, served, found)
-            one.warm_up()
-            one.wakes()
-            one.loads()
-
-    def floor() -> None:
-        with floor_host(folder) as served:
-            one = Round(driver, served, found)
-            one.warm_up()
-            one.wakes()
-            one.loads()
-
-    def peer() -> None:
-        if nchan_version():
-            with nchan(folder) as served:
-                Round(driver, served, found).wakes()
-
-    order: list[Callable[[], None]] = [ours, floor, peer]
+    servers: list[Callable[[], AbstractContextManager[Served]]] = [lambda: our_host(stack), lambda: floor_host(folder)]
+    servers += [lambda: nchan(folder)] if nchan_version() else []
     for number in range(count):
-        for measure in order:
-            measure()
-        order.append(order.pop(0))
+        for start in servers:
+            with start() as served:
+                one = Round(driver, served, found)
+                if not isinstance(served, Nchan):
+                    one.warm_up()
+                one.wakes()
+                if not isinstance(served, Nchan):
+                    one.loads()
+        servers.append(servers.pop(0))
         print(f"round {number + 1} of {count} done", flush=True)
     return found
 
@@ -234,20 +222,22 @@ def most(driver: Driver, stack: Stack, folder: Path) -> dict[str, float]:
     """Park as many as are claimed, and wake them all."""
     found: Measured = {}
     with floor_host(folder) as served:
-        one = Round(driver, served, found)
-        one.warm_up()
-        one.park(MOST_PARKED)
-        one.wake("wake_5000", MOST_PARKED)
+        _park_most(driver, served, found)
     with our_host(stack) as served:
-        one = Round(driver, served, found)
-        one.warm_up()
-        one.park(MOST_PARKED)
-        waiters = served.health()["waiters"]
-        errors = one.wake("wake_5000", MOST_PARKED)
+        waiters, errors = _park_most(driver, served, found)
     return {metric: values[0] for metric, values in found.items()} | {
         "parked_waiters": waiters,
         "parked_errors": errors,
     }
+
+
+def _park_most(driver: Driver, served: Served, found: Measured) -> tuple[float, int]:
+    """Return how many the server says that it holds, and how many were not answered as they should be."""
+    one = Round(driver, served, found)
+    one.warm_up()
+    one.park(MOST_PARKED)
+    waiters = served.health()["waiters"] if isinstance(served, Ours) else 0
+    return waiters, one.wake("wake_5000", MOST_PARKED)
 
 
 def storage_reads(driver: Driver, stack: Stack) -> dict[str, float]:
