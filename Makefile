@@ -103,13 +103,13 @@ clean: ## remove what was generated: environments, caches, the local storage and
 	@find . \( -name node_modules -o -name __pycache__ \) -type d -prune -exec rm -rf {} +
 
 bench-latency: setup ## measure upload -> held poll answered, over 50 uploads
-	@$(PYTHON) -m bench.upload_latency $(ARGS)
+	@$(PYTHON) -m bench.serving.latency $(ARGS)
 
 bench-start: ## measure `make dev` to ready in a fresh clone, cold and warm (ARGS=--no-caches)
-	@python3 -m bench.start_time $(ARGS)
+	@python3 -m bench.starting.start_time $(ARGS)
 
 bench-readme: setup ## go through README's commands in a fresh clone, with the time that each takes (ARGS=--all: tests too)
-	@$(PYTHON) -m bench.readme $(ARGS)
+	@$(PYTHON) -m bench.starting.readme $(ARGS)
 
 bench-page: setup client ## measure upload -> changed number on the page in Chromium, on long poll and on SSE (UPLOADS=20)
 	@$(WITH_CHROMIUM) && cd client && npm run --silent bench:page
@@ -121,19 +121,19 @@ bench-intermediaries: setup client ## measure the client behind nginx and Varnis
 	@INTERMEDIARIES_SECONDS=60 $(PYTHON) -m pytest -q -s tests/intermediaries $(ARGS)
 
 bench-write: setup ## measure the write path: against a naive counter, cold, at rest, contended
-	@$(PYTHON) -m bench.write $(ARGS)
+	@$(PYTHON) -m bench.writing.throughput $(ARGS)
 
 bench-quarantine: setup ## measure deliveries of 20,000 objects that are no events, equal and distinct: time and memory
-	@$(PYTHON) -m bench.quarantine $(ARGS)
+	@$(PYTHON) -m bench.writing.quarantine $(ARGS)
 
 bench-reconcile: setup ## measure a reconciliation: against a bare listing, under traffic, a million names
-	@$(PYTHON) -m bench.reconcile $(ARGS)
+	@$(PYTHON) -m bench.reconciling.passes $(ARGS)
 
 bench-serve: setup client ## measure long poll and SSE at scale against the floor, Nchan and an endpoint that lists
-	@$(PYTHON) -m bench.serve $(ARGS)
+	@$(PYTHON) -m bench.serving.scale $(ARGS)
 
 bench-compare: setup ## compare long poll, SSE and polling, with tables and pictures: a quarter of an hour (ARGS=--redraw)
-	@$(PYTHON) -m bench.compare $(ARGS)
+	@$(PYTHON) -m bench.comparing.comparison $(ARGS)
 
 soak: setup ## 100,000 requests with half of the clients vanishing mid-wait: memory, tasks, departures
-	@$(PYTHON) -m bench.serve_soak $(ARGS)
+	@$(PYTHON) -m bench.serving.soak $(ARGS)

@@ -1,1 +1,1 @@
-"""Measurements of the running system; docs/benchmarks.md quotes them."""
+"""Measurements. Each room has the commands that Makefile runs; what is measured goes to `report`, and to the docs."""

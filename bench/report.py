@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 type Results = dict[str, float | str]
 
@@ -81,14 +81,18 @@ def surroundings() -> Results:
     }
 
 
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
 def table(claims: Sequence[Claim], results: Mapping[str, float | str]) -> str:
     """Return the Markdown table of the results."""
     made = "Python {python}, Azurite {azurite}, azure-data-tables {azure_data_tables}, {machine}; {date}."
-    lines = ["| | Measured | Limit | |", "|---|---|---|---|"]
-    for claim in claims:
-        value = float(results[claim.metric])
-        lines.append(f"| {claim.what} | {number(value)} | {claim.limit} | {claim.verdict(value)} |")
-    return "\n".join([made.format(**results), "", *lines])
+    values = [(claim, float(results[claim.metric])) for claim in claims]
+    rows = [(claim.what, number(value), claim.limit, claim.verdict(value)) for claim, value in values]
+    return f"{made.format(**results)}\n\n{markdown(('', 'Measured', 'Limit', ''), rows)}"
 
 
 def finish(name: str, claims: Sequence[Claim], results: Mapping[str, float]) -> None:

@@ -1,29 +1,28 @@
 """Starts and stops Azurite, the storage emulator, as a child process.
 
-    async with Azurite() as azurite:
+    with Azurite() as azurite:
         client = BlobServiceClient.from_connection_string(azurite.connection_string)
 
-A stopped instance can be started again: same ports, same data. The child ends with its parent however the parent
-ends: it watches its standard input, a pipe that the operating system closes when the parent is gone.
+A stopped instance can be started again: same ports, same data.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import socket
-import subprocess
 import tempfile
-import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
 from localdev.ports import LOOPBACK, free_ports, require_free
+from localdev.processes import Process
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Callable
+
+    from localdev.processes import ProcessError
 
 # The account that every Azurite has, published at
 # https://learn.microsoft.com/azure/storage/common/storage-use-azurite#well-known-storage-account-and-key
@@ -32,23 +31,12 @@ ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1
 
 ENTRY = Path(__file__).parent / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
 START_SECONDS = 30.0  # measured: under 2 s; a busy machine may need several times that
-STOP_SECONDS = 15.0
-POLL_SECONDS = 0.02
 
-# Runs inside Node before Azurite.
-# - The end of standard input means that the parent is gone. `unref` keeps the watch from holding the process open; an
-#   Azurite that is already closing must not get a second signal, which would end it before its data is written.
-# - Azurite before 3.37 cuts the boundary of a Blob Batch at its first "=", and the Python SDK's boundaries start with
-#   one (Azurite #2413): every batch delete fails. The handlers get the boundary as it stands in the header.
+# Runs inside Node before Azurite, which before 3.37 cuts the boundary of a Blob Batch at its first "=", and the Python
+# SDK's boundaries start with one (Azurite #2413): every batch delete fails. The handlers get the boundary as it stands
+# in the header.
 _PRELOAD = """
 import { createRequire } from "node:module";
-let closing = false;
-for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => { closing = true; });
-process.stdin.on("end", () => { if (!closing) process.kill(process.pid, "SIGTERM"); });
-process.stdin.on("error", () => {});
-process.stdin.resume();
-process.stdin.unref?.();
-
 const boundaryOf = (request) => /boundary="?([^";]+)/i.exec(request.getHeader("content-type") ?? "")?.[1];
 try {
   const load = createRequire(process.argv[1]);
@@ -73,15 +61,18 @@ try {
 
 
 class AzuriteError(Exception):
-    """Azurite could not be started or stopped; the message says what to do."""
+    """Azurite cannot be started or prepared; the message says what to do."""
 
 
 class Azurite:
     """One Azurite process with the blob, queue and table services on the loopback interface.
 
-    Usable as an async or a plain context manager. Ports that are not given are chosen once and kept, so that
-    `stop()` and `start()` come back to the same addresses. Without `location` the data lives in a temporary folder
-    that `close()` (the end of the `with` block) removes.
+    Ports that are not given are chosen once and kept, so that `stop()` and `start()` come back to the same addresses.
+    Without `location` the data lives in a temporary folder that `close()` (the end of the `with` block) removes.
+    `on_end` is told when the process ends although nobody stopped it.
+
+    Attributes:
+        process: The process that was started last.
     """
 
     def __init__(
@@ -92,6 +83,7 @@ class Azurite:
         table_port: int | None = None,
         location: Path | None = None,
         in_memory: bool = False,
+        on_end: Callable[[ProcessError], None] | None = None,
     ) -> None:
         chosen = free_ports(3)
         self.blob_port = blob_port or chosen[0]
@@ -100,18 +92,13 @@ class Azurite:
         self._in_memory = in_memory
         self._temporary = None if location or in_memory else tempfile.TemporaryDirectory(prefix="azurite-")
         self.location = Path(self._temporary.name) if self._temporary else location
-        self._process: subprocess.Popen[bytes] | None = None
-        self._output: IO[bytes] | None = None
+        self._on_end = on_end
+        self.process: Process | None = None
 
     @property
     def blob_url(self) -> str:
         """The blob service without the account, for example `http://127.0.0.1:10000`."""
         return f"http://{LOOPBACK}:{self.blob_port}"
-
-    @property
-    def pid(self) -> int | None:
-        """The process id while it runs."""
-        return self._process.pid if self._process and self._process.poll() is None else None
 
     @property
     def connection_string(self) -> str:
@@ -127,87 +114,51 @@ class Azurite:
             f"TableEndpoint=http://{LOOPBACK}:{self.table_port}/{ACCOUNT};"
         )
 
-    async def start(self) -> None:
-        """Starts the process and returns once blob, queue and table answer.
+    def start(self) -> None:
+        """Starts the process, unless it runs, and returns once blob, queue and table answer.
 
         Raises:
-            AzuriteError: it is not installed, ended at once, or did not answer within START_SECONDS.
+            AzuriteError: it is not installed.
             PortInUseError: one of the three ports is taken.
+            ProcessError: it ended at once, or did not answer within START_SECONDS.
         """
-        try:
-            await asyncio.to_thread(self.start_blocking)
-        except asyncio.CancelledError:
-            self.kill()
-            raise
-
-    def start_blocking(self) -> None:
-        """Does what `start` does, for callers without an event loop."""
-        if self.pid is not None:
+        if self.process is not None and self.process.is_running:
             return
-        self._spawn()
-        deadline = time.monotonic() + START_SECONDS
-        for port in (self.blob_port, self.queue_port, self.table_port):
-            while not _answers(port):
-                if self.pid is None:
-                    said = self._last_output()
-                    self.kill()
-                    raise AzuriteError(f"Azurite ended while starting: {said}")
-                if time.monotonic() > deadline:
-                    self.kill()
-                    raise AzuriteError(f"Azurite did not answer on port {port} within {START_SECONDS:.0f} s")
-                time.sleep(POLL_SECONDS)
-
-    async def stop(self) -> None:
-        """Sends SIGTERM, which makes Azurite write its data, and waits for the end."""
-        await asyncio.to_thread(self.stop_blocking)
-
-    def stop_blocking(self) -> None:
-        """Does what `stop` does, for callers without an event loop."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill()
-        self._forget()
-
-    def kill(self) -> None:
-        """Ends the process at once; acknowledged writes of the last seconds may be lost with it."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._forget()
-
-    def close(self) -> None:
-        """Stops the process and removes the data folder, if it was a temporary one."""
-        self.stop_blocking()
-        if self._temporary is not None:
-            self._temporary.cleanup()
-
-    def _spawn(self) -> None:
         node = shutil.which("node")
         if node is None:
             raise AzuriteError("Node is missing: install Node 20 or newer (https://nodejs.org, or nvm install 20)")
         if not ENTRY.is_file():
             raise AzuriteError("Azurite is not installed: run localdev/setup.sh")
-        require_free(self.blob_port, "Azurite's blob service")
-        require_free(self.queue_port, "Azurite's queue service")
-        require_free(self.table_port, "Azurite's table service")
+        ports = {"blob": self.blob_port, "queue": self.queue_port, "table": self.table_port}
+        for service, port in ports.items():
+            require_free(port, f"Azurite's {service} service")
         if self.location is not None:
             self.location.mkdir(parents=True, exist_ok=True)
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115  # closed in _forget
-        self._process = subprocess.Popen(  # noqa: S603  # our own command line
+        self.process = Process(
+            "azurite",
             [node, "--import", f"data:text/javascript,{quote(_PRELOAD)}", str(ENTRY), *self._options()],
-            stdin=subprocess.PIPE,
-            stdout=self._output,
-            stderr=subprocess.STDOUT,
+            output=lambda _: None,
             # AZURITE_ACCOUNTS, AZURITE_DB: of another Azurite, whose accounts and data are not ours.
             env={name: value for name, value in os.environ.items() if not name.startswith("AZURITE_")},
-            # Ctrl-C goes to the whole group: Azurite would get it together with our SIGTERM, and a second signal
-            # ends it before its data is written. In a session of its own it hears only from us.
-            start_new_session=os.name == "posix",
+            on_end=self._on_end,
         )
+        self.process.until(lambda: all(map(_answers, ports.values())), START_SECONDS)
+
+    def stop(self) -> None:
+        """Sends SIGTERM, which makes Azurite write its data, and waits for the end."""
+        if self.process is not None:
+            self.process.stop()
+
+    def kill(self) -> None:
+        """Ends the process at once; acknowledged writes of the last seconds may be lost with it."""
+        if self.process is not None:
+            self.process.kill()
+
+    def close(self) -> None:
+        """Stops the process and removes the data folder, if it was a temporary one."""
+        self.stop()
+        if self._temporary is not None:
+            self._temporary.cleanup()
 
     def _options(self) -> list[str]:
         ports = ["--blobPort", str(self.blob_port), "--queuePort", str(self.queue_port)]
@@ -215,43 +166,15 @@ class Azurite:
         data = ["--inMemoryPersistence"] if self._in_memory else ["--location", str(self.location)]
         return [*ports, *data, "--silent", "--disableTelemetry", "--skipApiVersionCheck"]
 
-    def _last_output(self) -> str:
-        if self._output is None:
-            return "no output"
-        self._output.seek(0)
-        return self._output.read()[-500:].decode(errors="replace").strip() or "no output"
-
-    def _forget(self) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-        if self._output is not None:
-            self._output.close()
-        self._process = self._output = None
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.close)
-
     def __enter__(self) -> Self:
         try:
-            self.start_blocking()
+            self.start()
         except BaseException:
             self.close()
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

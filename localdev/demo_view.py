@@ -13,8 +13,6 @@ from rich.text import Text
 from shared.model.folders import INPUT, OUTPUT, QUEUED
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from localdev.demo_counts import Counts
 
 LEGEND: Final = ((QUEUED, "Queued", "#FFB74D"), (INPUT, "Processing", "#1E90FF"), (OUTPUT, "Completed", "#4CAF50"))
@@ -69,9 +67,7 @@ class View:
             self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._console.is_terminal:
             self._live.stop()
 

@@ -2,10 +2,11 @@
 
 Standard input is a pipe whose other end the starter holds. Closing it is how the starter stops the command; the
 operating system closes it too when the starter is gone, however it went. So there is one way to stop, and no way to
-be left behind, for every command, also for those that cannot be told to watch a pipe.
+be left behind, for every command, also for those that cannot be told to watch a pipe. Until then each byte on the pipe
+is the number of a signal for the command.
 
-The command gets SIGTERM, and after a grace it is killed with all that it started. Its exit status is passed on, in
-the shell's convention (128 + signal) when a signal ended it. Imports the standard library only and runs under
+At the end the command gets SIGTERM, and after a grace it is killed with all that it started. Its exit status is passed
+on, in the shell's convention (128 + signal) when a signal ended it. Imports the standard library only and runs under
 `python -I -S`, which makes it start in milliseconds.
 """
 
@@ -27,17 +28,18 @@ def main(command: list[str]) -> int:
         command, stdin=subprocess.DEVNULL, start_new_session=os.name == "posix"
     )
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-    threading.Thread(target=_stop_at_end_of_input, args=(child,), daemon=True).start()
+    threading.Thread(target=_follow_input, args=(child,), daemon=True).start()
     status = child.wait()
     _kill_all(child)
     return status if status >= 0 else 128 - status
 
 
-def _stop_at_end_of_input(child: subprocess.Popen[bytes]) -> None:
+def _follow_input(child: subprocess.Popen[bytes]) -> None:
     # Not sys.stdin: a thread that waits inside of it makes the interpreter abort at its end.
     with suppress(OSError):
-        while os.read(0, 4096):
-            pass
+        while numbers := os.read(0, 4096):
+            for number in numbers:
+                child.send_signal(number)
     child.terminate()
     try:
         child.wait(GRACE_SECONDS)

@@ -16,6 +16,7 @@ from localdev.bridge import Schema, chaos
 from localdev.host.errors import HostError
 from localdev.host.settings import is_disabled, load_local_settings
 from localdev.ports import LOOPBACK, PortInUseError, free_ports, require_free
+from localdev.processes import ROOT
 from shared.errors import SettingsError
 from shared.settings.app import Settings
 from shared.settings.storage import is_storage
@@ -23,7 +24,6 @@ from shared.settings.storage import is_storage
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-ROOT: Final = Path(__file__).parent.parent
 PAGE: Final = ROOT / "client" / "demo" / "dist"
 HOSTS: Final = ("func", "bundled")
 

@@ -1,71 +1,55 @@
-"""Child processes of `up`: each on a leash, their output merged into one terminal, their unexpected end noticed."""
+"""The processes that `make dev`, the tests and the benchmarks start: one way to start, to wait for and to stop them.
+
+Each is on a leash (`localdev/leash.py`): it ends, with all that it started, when it is told to and also when whoever
+started it is gone. Imports the standard library only.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import subprocess
 import sys
+import threading
+import time
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final
 
 from localdev.leash import GRACE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Self
 
+ROOT: Final = Path(__file__).parents[1]
 LEASH: Final = Path(__file__).with_name("leash.py")
 LAST_LINES: Final = 20
-PREFIX_WIDTH: Final = 9
 MARGIN_SECONDS: Final = 3.0  # for the leash's own work after its grace
+READY_SECONDS: Final = 60.0  # measured: under 3 s for every one of ours; a busy machine may need many times that
+POLL_SECONDS: Final = 0.02
 
-_COLOURS: Final = {"azurite": 33, "bridge": 36, "functions": 35}  # yellow, cyan, magenta
-_CHUNK_BYTES: Final = 65_536
 
+class ProcessError(Exception):
+    """A process ended although nobody stopped it, or does not get ready. The message has its last lines."""
 
-class PartEndedError(Exception):
-    """A part of the stack ended although nobody stopped it. The message has its last lines."""
-
-    def __init__(self, name: str, how: str, last_lines: Sequence[str]) -> None:
+    def __init__(self, name: str, problem: str, last_lines: Sequence[str]) -> None:
         shown = "".join(f"\n    {line}" for line in last_lines) or " none"
-        super().__init__(f"{name} ended unexpectedly ({how}); its last lines:{shown}")
+        super().__init__(f"{name} {problem}; its last lines:{shown}")
 
 
-class Output:
-    """The terminal that all parts share: one line at a time, each with the part's name in front.
-
-    Args:
-        stream: Where to write; coloured when it is a terminal, unless NO_COLOR is set (https://no-color.org).
-    """
-
-    def __init__(self, stream: TextIO = sys.stdout) -> None:
-        self._stream = stream
-        self._coloured = stream.isatty() and not os.environ.get("NO_COLOR")
-
-    def say(self, text: str = "") -> None:
-        """Writes a line of `up` itself, without a prefix."""
-        with suppress(BrokenPipeError):
-            print(text, file=self._stream, flush=True)
-
-    def line(self, name: str, text: str) -> None:
-        """Writes a line of one part."""
-        prefix = f"{name:<{PREFIX_WIDTH}} |"
-        if self._coloured and name in _COLOURS:
-            prefix = f"\x1b[{_COLOURS[name]}m{prefix}\x1b[0m"
-        self.say(f"{prefix} {text}")
-
-
-class Child:
-    """One child process.
+class Process:
+    """A running command; as a context manager it is stopped at the end.
 
     Args:
-        name: What its lines are marked with.
+        name: What it is called in messages.
         command: What to run.
-        env: Its whole environment.
+        output: The file that its output is added to, or what is called with each line of it, in a thread.
+        env: Its whole environment; None for this process's own.
         cwd: Where it runs.
-        output: Where its output goes.
-        on_end: Called with the error when it ends although `stop` was not called.
+        on_end: Called with the error, in a thread, when it ends although nobody stopped it.
     """
 
     def __init__(
@@ -73,71 +57,136 @@ class Child:
         name: str,
         command: Sequence[str],
         *,
-        env: Mapping[str, str],
-        cwd: Path,
-        output: Output,
-        on_end: Callable[[PartEndedError], None],
+        output: Path | Callable[[str], None],
+        env: Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
+        on_end: Callable[[ProcessError], None] | None = None,
     ) -> None:
         self.name = name
-        self._command = [sys.executable, "-I", "-S", str(LEASH), *command]
-        self._env = {**env, "PYTHONUNBUFFERED": "1"}
-        self._cwd = cwd
-        self._output = output
+        self._log = output if isinstance(output, Path) else None
+        self._show = output if callable(output) else None
         self._on_end = on_end
         self._last_lines: deque[str] = deque(maxlen=LAST_LINES)
-        self._stopping = False
-        self._process: asyncio.subprocess.Process | None = None
-        self._running: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Starts it; returns at once."""
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.PIPE,  # its end is the leash's signal to stop
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=self._env,
-            cwd=self._cwd,
-            # Ctrl-C goes to the whole group of the terminal; the parts are to stop one after the other instead.
+        self._stopped = False
+        log = self._log.open("ab") if self._log else None
+        self._leash = subprocess.Popen(  # noqa: S603  # our own command lines
+            [sys.executable, "-I", "-S", str(LEASH), *command],
+            stdin=subprocess.PIPE,
+            stdout=log or subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={"PYTHONUNBUFFERED": "1", **(os.environ if env is None else env)},
+            cwd=cwd,
+            # Ctrl-C goes to the whole group of the terminal; the processes are to stop one after the other instead.
             start_new_session=os.name == "posix",
         )
-        self._running = asyncio.create_task(self._run(self._process))
+        if log:
+            log.close()
+        self._follower = threading.Thread(target=self._follow, daemon=True)
+        self._follower.start()
 
-    async def stop(self) -> None:
-        """Lets go of the leash and waits for the end."""
-        self._stopping = True
-        process = self._process
-        if process is None or self._running is None:
-            return
-        if process.stdin is not None:
-            process.stdin.close()
+    @property
+    def log(self) -> Path:
+        """The file of its output."""
+        if self._log is None:
+            raise ValueError(f"the output of {self.name} goes elsewhere")
+        return self._log
+
+    @property
+    def pid(self) -> int:
+        """The process id of the command itself. Linux only: it is read from `/proc`, as are its memory and time."""
+        leash = self._leash.pid
+        return int(Path(f"/proc/{leash}/task/{leash}/children").read_text(encoding="ascii").split()[0])
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._leash.poll() is None
+
+    @property
+    def last_lines(self) -> list[str]:
+        """The last lines of its output."""
+        if self._log is None:
+            return list(self._last_lines)
+        return self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
+
+    def until(self, is_ready: Callable[[], object], seconds: float = READY_SECONDS) -> Self:
+        """Waits for a condition; a process that ends instead, or takes longer, is stopped.
+
+        Raises:
+            ProcessError: it ended, or was not ready in time.
+        """
+        deadline = time.monotonic() + seconds
+        while not is_ready():
+            problem = "" if self.is_running else f"ended while starting (exit status {self.wait()})"
+            problem = problem or (f"was not ready within {seconds:.0f} s" if time.monotonic() > deadline else "")
+            if problem:
+                self.stop()
+                raise ProcessError(self.name, problem, self.last_lines)
+            time.sleep(POLL_SECONDS)
+        return self
+
+    def send_signal(self, number: int) -> None:
+        """Sends the command a signal; one that has ended takes none."""
+        if self._leash.stdin is not None:
+            with suppress(OSError, ValueError):
+                self._leash.stdin.write(bytes([number]))
+                self._leash.stdin.flush()
+
+    def wait(self, seconds: float | None = None) -> int:
+        """Waits for its end; returns the exit status, 128 + signal when a signal ended it.
+
+        Raises:
+            TimeoutExpired: of `subprocess`; it runs on.
+        """
+        status = self._leash.wait(seconds)
+        self._follower.join(MARGIN_SECONDS)
+        return status
+
+    def stop(self) -> int:
+        """Sends SIGTERM, after a grace SIGKILL to it and all that it started; returns the exit status."""
+        self._stopped = True
+        if self._leash.stdin is not None:
+            with suppress(OSError):
+                self._leash.stdin.close()  # lets go of the leash
         try:
-            async with asyncio.timeout(GRACE_SECONDS + MARGIN_SECONDS):
-                await asyncio.shield(self._running)
-        except TimeoutError:
-            with suppress(ProcessLookupError):
-                process.kill()
-            self._running.cancel()
+            return self.wait(GRACE_SECONDS + MARGIN_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._leash.kill()
+            return self.wait()
 
-    async def _run(self, process: asyncio.subprocess.Process) -> None:
-        await self._relay(process)
-        status = await process.wait()
-        if not self._stopping:
-            self._on_end(PartEndedError(self.name, f"exit status {status}", list(self._last_lines)))
+    def kill(self) -> int:
+        """Ends it as a crash would; returns the exit status."""
+        self._stopped = True
+        self.send_signal(signal.SIGKILL)
+        self.wait(GRACE_SECONDS)
+        return self.stop()
 
-    async def _relay(self, process: asyncio.subprocess.Process) -> None:
-        if process.stdout is None:
-            raise RuntimeError("the output is not a pipe")
-        rest = b""
-        while chunk := await process.stdout.read(_CHUNK_BYTES):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                self._show(line)
-        if rest:
-            self._show(rest)
+    def _follow(self) -> None:
+        """Reads the output to its end, then notices the process's."""
+        if self._leash.stdout is not None and self._show is not None:
+            with self._leash.stdout as lines:
+                for line in lines:
+                    if text := line.decode(errors="replace").rstrip():
+                        self._last_lines.append(text)
+                        self._show(text)
+        status = self._leash.wait()
+        if self._on_end is not None and not self._stopped:
+            self._on_end(ProcessError(self.name, f"ended unexpectedly (exit status {status})", self.last_lines))
 
-    def _show(self, line: bytes) -> None:
-        text = line.decode(errors="replace").rstrip()
-        if text:
-            self._last_lines.append(text)
-            self._output.line(self.name, text)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def told_to_stop() -> asyncio.Event:
+    """Returns an event that SIGINT and SIGTERM of this process set, from now on, in the running loop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    return stop

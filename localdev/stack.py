@@ -15,46 +15,74 @@ import os
 import shutil
 import sys
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TextIO
 
 import aiohttp
 
 from localdev.azurite import Azurite
-from localdev.plan import PAGE, ROOT, Plan, without_storage
+from localdev.plan import PAGE, Plan, without_storage
 from localdev.ports import free_port
-from localdev.processes import LAST_LINES, Child, Output, PartEndedError
+from localdev.processes import ROOT, Process, ProcessError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from types import TracebackType
+    from collections.abc import Mapping
 
 POLL_SECONDS: Final = 0.1
 NOTE_SECONDS: Final = 10.0
 REQUEST_SECONDS: Final = 10.0
+PREFIX_WIDTH: Final = 9
 
+_COLOURS: Final = {"bridge": 36, "functions": 35}  # cyan, magenta
 _WEBHOOK: Final = "/runtime/webhooks/EventGrid?functionName=on_blob_event"
 _TIMER_OFF: Final = dict.fromkeys(("AzureWebJobs.reconcile.Disabled", "AzureWebJobs__reconcile__Disabled"), "true")
+
+
+class Output:
+    """The terminal that all parts share: one line at a time, each with the part's name in front.
+
+    Args:
+        stream: Where to write; coloured when it is a terminal, unless NO_COLOR is set (https://no-color.org).
+    """
+
+    def __init__(self, stream: TextIO = sys.stdout) -> None:
+        self._stream = stream
+        self._coloured = stream.isatty() and not os.environ.get("NO_COLOR")
+
+    def say(self, text: str = "") -> None:
+        """Writes a line of `up` itself, without a prefix."""
+        with suppress(BrokenPipeError):
+            print(f"{text}\n", end="", file=self._stream, flush=True)  # in one piece: each part has a thread
+
+    def line(self, name: str, text: str) -> None:
+        """Writes a line of one part."""
+        prefix = f"{name:<{PREFIX_WIDTH}} |"
+        if self._coloured and name in _COLOURS:
+            prefix = f"\x1b[{_COLOURS[name]}m{prefix}\x1b[0m"
+        self.say(f"{prefix} {text}")
 
 
 class Stack:
     """Everything that `up` runs, as an async context manager that stops it all.
 
     Attributes:
-        ended: A future that fails with PartEndedError when a part ends that nobody stopped.
+        ended: A future that fails with ProcessError when a part ends that nobody stopped.
         connection_string: For any Azure SDK, through the bridge.
     """
 
     def __init__(self, plan: Plan, output: Output) -> None:
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[None] = self._loop.create_future()
         self._plan = plan
         self._output = output
-        self._azurite = _WatchedAzurite(
+        self._azurite = Azurite(
             blob_port=free_port(),
             queue_port=plan.ports.queue,
             table_port=plan.ports.table,
             location=plan.data / "azurite",
+            on_end=self._fail,
         )
         self.connection_string = self._azurite.connection_string_through(plan.blob_url)
         self._parts = AsyncExitStack()
@@ -63,18 +91,17 @@ class Stack:
         """Starts all parts; returns when an upload would be counted and the counts are served.
 
         Raises:
-            AzuriteError: Azurite does not start, or does not answer.
+            AzuriteError: Azurite is not installed, or refuses.
+            ProcessError: Azurite does not start.
         """
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS)) as session:
             sdk = asyncio.create_task(asyncio.to_thread(import_module, "localdev.page"))  # takes a second
             self._parts.push_async_callback(asyncio.to_thread, self._azurite.close)
-            await self._start_child("bridge", self._bridge_command(), os.environ)
+            self._start_part("bridge", self._bridge_command(), os.environ)
             await _until_answers(session, f"{self._plan.blob_url}/__bridge__/stats")
             if self._plan.host:
-                await self._start_child("functions", _host_command(self._plan), self._app_environ())
-            await self._azurite.start()
-            watch = asyncio.create_task(self._azurite.watch(self._fail))
-            self._parts.callback(watch.cancel)
+                self._start_part("functions", _host_command(self._plan), self._app_environ())
+            await asyncio.to_thread(self._azurite.start)
             await sdk
             await self._prepare()
             if self._plan.host:
@@ -90,12 +117,15 @@ class Stack:
             self._parts.push_async_callback(server.stop)
             await server.start()
 
-    async def _start_child(self, name: str, command: list[str], env: Mapping[str, str]) -> None:
-        child = Child(name, command, env=env, cwd=ROOT, output=self._output, on_end=self._fail)
-        self._parts.push_async_callback(child.stop)
-        await child.start()
+    def _start_part(self, name: str, command: list[str], env: Mapping[str, str]) -> None:
+        part = Process(name, command, output=partial(self._output.line, name), env=env, on_end=self._fail)
+        self._parts.push_async_callback(asyncio.to_thread, part.stop)
 
-    def _fail(self, error: PartEndedError) -> None:
+    def _fail(self, error: ProcessError) -> None:
+        """Called in a thread of the part that ended."""
+        self._loop.call_soon_threadsafe(self._note_end, error)
+
+    def _note_end(self, error: ProcessError) -> None:
         if not self.ended.done():
             self.ended.set_exception(error)
 
@@ -144,22 +174,9 @@ class Stack:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._parts.aclose()
         self.ended.cancel()
-
-
-class _WatchedAzurite(Azurite):
-    """Azurite, whose unexpected end is noticed."""
-
-    async def watch(self, on_end: Callable[[PartEndedError], None]) -> None:
-        """Calls `on_end` when the process has ended."""
-        while self.pid is not None:  # noqa: ASYNC110  # a process that has been started without the event loop
-            await asyncio.sleep(POLL_SECONDS)
-        status = self._process.returncode if self._process else "unknown"
-        on_end(PartEndedError("azurite", f"exit status {status}", self._last_output().splitlines()[-LAST_LINES:]))
 
 
 def _host_command(plan: Plan) -> list[str]:

@@ -6,12 +6,9 @@ import asyncio
 import contextlib
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
@@ -20,58 +17,17 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from localdev.azurite import Azurite
 from localdev.ports import free_ports
+from localdev.processes import ROOT, Process
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
 STATUS = "/api/cases/storage/status"
 STREAM = "/api/cases/storage/status/stream"
 FOLDERS = ("queued", "input", "output")
-READY_SECONDS = 60
 #: Only reconciliations that a test asks for.
 NEVER = "0 0 0 29 2 *"
-
-
-class Program:
-    """A child process that says ``ready`` on its standard output.
-
-    Args:
-        arguments: The command.
-        log: Where its output goes.
-        environ: Its environment.
-    """
-
-    def __init__(self, arguments: list[str], log: Path, environ: dict[str, str]) -> None:
-        self.log = log
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(arguments, cwd=ROOT, stdout=output, stderr=output, env=environ)
-        self._seen_before = log.stat().st_size if log.exists() else 0
-
-    def wait_ready(self, is_ready: Callable[[], bool]) -> Self:
-        """Wait until it serves; a program that ends instead is an error with its output."""
-        deadline = time.monotonic() + READY_SECONDS
-        while not is_ready():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise AssertionError(f"{self.process.args!r} did not get ready:\n{self.log.read_text()[-4000:]}")
-            time.sleep(0.02)
-        return self
-
-    def stop(self) -> int:
-        """End it as an operator would, and wait."""
-        if self.process.poll() is None:
-            self.process.terminate()
-        try:
-            return self.process.wait(15)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.wait(15)
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(15)
 
 
 class Stack:
@@ -99,7 +55,7 @@ class Stack:
             "RECONCILE_SCHEDULE": NEVER,
             **environ,
         }
-        self.programs: list[Program] = []
+        self.programs: list[Process] = []
         self.digest_key = ""
 
     @property
@@ -107,25 +63,41 @@ class Stack:
         """Where Event Grid delivers."""
         return f"{self.host_url}/runtime/webhooks/EventGrid?functionName=on_blob_event"
 
-    def start_host(self, port: int | None = None, *options: str, answers: int = 200, **environ: str) -> Program:
+    def start_azurite(self) -> None:
+        """Start the storage, and make the three containers."""
+        self.azurite.start()
+        for name in FOLDERS:
+            self.direct_blobs().create_container(name)
+
+    def start_reconciled(self) -> None:
+        """Start the storage, with an empty ledger that is an hour old; a host makes it, and is stopped again."""
+        self.start_azurite()
+        self.start_host().stop()
+        self.age()
+
+    def start_host(self, port: int | None = None, *options: str, answers: int = 200, **environ: str) -> Process:
         """Start a functions host (the bundled one, or Core Tools with FUNCTIONS_HOST=func) until health answers."""
         port = port or self.host_port
         if os.environ.get("FUNCTIONS_HOST") == "func":
             command = [shutil.which("func") or "func", "start", "--port", str(port)]
         else:
             command = [sys.executable, "-m", "localdev.host", str(ROOT), "--port", str(port), *options]
-        program = Program(command, self.folder / f"host-{port}.log", {**self.environ, **environ})
-        self.programs.append(program)
-        return program.wait_ready(lambda: _answers(f"http://127.0.0.1:{port}/api/health", answers))
+        log, env = self.folder / f"host-{port}.log", {**self.environ, **environ}
+        host = self.run(Process("the functions host", command, output=log, env=env))
+        return host.until(lambda: _answers(f"http://127.0.0.1:{port}/api/health", answers))
 
-    def start_bridge(self, *options: str) -> Program:
+    def start_bridge(self, *options: str) -> Process:
         """Start the bridge between the storage clients and Azurite."""
         command = [sys.executable, "-m", "localdev.bridge", "--port", str(self.bridge_port)]
         command += ["--azurite", self.azurite.blob_url, "--function-url", self.webhook]
         command += ["--journal", str(self.folder / "bridge.sqlite"), *options]
-        program = Program(command, self.folder / "bridge.log", self.environ)
+        bridge = self.run(Process("the bridge", command, output=self.folder / "bridge.log", env=self.environ))
+        return bridge.until(lambda: _answers(f"{self.bridge_url}/__bridge__/stats", 200))
+
+    def run(self, program: Process) -> Process:
+        """Stop this process with the stack."""
         self.programs.append(program)
-        return program.wait_ready(lambda: _answers(f"{self.bridge_url}/__bridge__/stats", 200))
+        return program
 
     def blobs(self, **options: Any) -> BlobServiceClient:
         """Return the storage SDK, through the bridge."""
@@ -163,7 +135,10 @@ class Stack:
             tally["known_since"] = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
             table.update_entity(tally, mode=UpdateMode.REPLACE)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """End everything that was started."""
         for program in reversed(self.programs):
             program.stop()
@@ -173,17 +148,12 @@ class Stack:
 @contextlib.contextmanager
 def running_stack(folder: Path, *bridge_options: str, **environ: str) -> Iterator[Stack]:
     """Run Azurite, bridge and one host, with the three containers made."""
-    stack = Stack(folder, **environ)
-    try:
-        stack.azurite.start_blocking()
-        for name in FOLDERS:
-            stack.direct_blobs().create_container(name)
+    with Stack(folder, **environ) as stack:
+        stack.start_azurite()
         stack.start_host()
         stack.age()
         stack.start_bridge(*bridge_options)
         yield stack
-    finally:
-        stack.close()
 
 
 class App:

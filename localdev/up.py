@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from localdev.azurite import AzuriteError
 from localdev.plan import Plan, PlanError, make_plan
 from localdev.ports import PortInUseError, reach_directly
-from localdev.processes import Output, PartEndedError
-from localdev.stack import Stack
+from localdev.processes import ProcessError, told_to_stop
+from localdev.stack import Output, Stack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,13 +31,13 @@ async def run(plan: Plan, output: Output) -> None:
     """Runs the stack until a signal comes.
 
     Raises:
-        AzuriteError: Azurite does not start, or does not answer.
-        PartEndedError: A part ended by itself.
+        AzuriteError: Azurite is not installed, or refuses.
+        ProcessError: A part did not start, or ended by itself.
     """
-    stop = _stop_signal()
+    stop = told_to_stop()
     async with Stack(plan, output) as stack:
-        starting: asyncio.Future[None] = asyncio.ensure_future(stack.start())
-        stopping: asyncio.Future[None] = asyncio.ensure_future(_wait(stop))
+        starting: asyncio.Future[Any] = asyncio.ensure_future(stack.start())
+        stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait({starting, stopping, stack.ended}, return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
@@ -55,7 +54,7 @@ async def run(plan: Plan, output: Output) -> None:
     output.say("stopped")
 
 
-async def _check(starting: asyncio.Future[None], stack: Stack) -> None:
+async def _check(starting: asyncio.Future[Any], stack: Stack) -> None:
     """Raises what stopped the start; when that was the end of a part, the part's end."""
     if starting.exception() is not None:
         await asyncio.wait({stack.ended}, timeout=1)
@@ -97,28 +96,13 @@ def banner(plan: Plan, connection_string: str) -> str:
     )
 
 
-async def _wait(event: asyncio.Event) -> None:
-    await event.wait()
-
-
-def _stop_signal() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, stop.set)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-    return stop
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     output = Output()
     reach_directly(os.environ)
     try:
         asyncio.run(run(make_plan(sys.argv[1:] if arguments is None else arguments), output))
-    except (PlanError, AzuriteError, PortInUseError, PartEndedError) as error:
+    except (PlanError, AzuriteError, PortInUseError, ProcessError) as error:
         print(error, file=sys.stderr, flush=True)
         return 1
     return 0

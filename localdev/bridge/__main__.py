@@ -7,9 +7,10 @@ import asyncio
 import json
 import logging
 import os
-import signal
 import sys
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from localdev.bridge import chaos
 from localdev.bridge.bridge import Bridge
@@ -17,6 +18,7 @@ from localdev.bridge.events import Schema
 from localdev.bridge.journal import JournalError
 from localdev.bridge.settings import TTL_SECONDS, BridgeSettings, DeliverySettings
 from localdev.ports import LOOPBACK, PortInUseError
+from localdev.processes import told_to_stop
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -24,13 +26,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, required=True, help="where clients connect instead of Azurite's blob port")
     parser.add_argument("--host", default=LOOPBACK, help="interface to listen on")
     parser.add_argument("--azurite", required=True, help="Azurite's blob service, like http://127.0.0.1:10010")
-    parser.add_argument("--function-url", required=True, help="the webhook that receives the events")
+    parser.add_argument("--function-url", dest="url", required=True, help="the webhook that receives the events")
     parser.add_argument("--journal", type=Path, required=True, help="file of undelivered events")
     parser.add_argument("--schema", type=Schema, choices=list(Schema), default=Schema.EVENT_GRID)
     parser.add_argument("--retry-scale", type=float, default=0.01, help="factor on Event Grid's retry schedule")
     parser.add_argument("--max-retry-seconds", type=float, default=5.0, help="no retry waits longer")
     parser.add_argument("--ttl-seconds", type=float, default=TTL_SECONDS, help="then an event is a dead letter")
-    parser.add_argument("--max-events-per-batch", type=int, default=1)
+    parser.add_argument("--max-events-per-batch", dest="max_events", type=int, default=1)
     parser.add_argument(
         "--chaos",
         default=os.environ.get("EVENT_CHAOS", ""),
@@ -40,34 +42,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings(arguments: argparse.Namespace) -> BridgeSettings:
-    delivery = DeliverySettings(
-        url=arguments.function_url,
-        schema=arguments.schema,
-        retry_scale=arguments.retry_scale,
-        max_retry_seconds=arguments.max_retry_seconds,
-        ttl_seconds=arguments.ttl_seconds,
-        max_events=arguments.max_events_per_batch,
-    )
-    return BridgeSettings(
-        azurite=arguments.azurite,
-        journal=arguments.journal,
-        delivery=delivery,
-        port=arguments.port,
-        host=arguments.host,
-        chaos=chaos.parse(arguments.chaos),
-        seed=arguments.seed,
-    )
+def _settings(given: dict[str, Any]) -> BridgeSettings:
+    named = {field.name for field in fields(DeliverySettings)} & given.keys()
+    delivery = DeliverySettings(**{name: given.pop(name) for name in named})
+    return BridgeSettings(**given | {"chaos": chaos.parse(given["chaos"])}, delivery=delivery)
 
 
 async def _run(bridge: Bridge) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, stop.set)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    stop = told_to_stop()
     await bridge.start()
     print(f"ready {bridge.url}", flush=True)
     await stop.wait()
@@ -80,7 +62,7 @@ def main() -> int:
     """Runs the command; returns its exit code."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
-        asyncio.run(_run(Bridge(_settings(_parser().parse_args()))))
+        asyncio.run(_run(Bridge(_settings(vars(_parser().parse_args())))))
     except (PortInUseError, JournalError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1

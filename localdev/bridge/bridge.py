@@ -16,8 +16,6 @@ from localdev.bridge.recorder import Recorder
 from localdev.ports import PortInUseError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from localdev.bridge.settings import BridgeSettings
 
 _log = logging.getLogger(__name__)
@@ -67,6 +65,7 @@ class Bridge:
         try:
             self.port = await proxy.start(settings.host, self.port)
         except OSError as error:
+            await recorder.close()
             await delivery.stop(grace_seconds=0)
             journal.close()
             raise PortInUseError(
@@ -90,7 +89,5 @@ class Bridge:
         await self.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()

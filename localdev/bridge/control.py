@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from localdev.bridge import chaos
+from localdev.bridge.http1 import response
 
 if TYPE_CHECKING:
     from localdev.bridge.delivery import Delivery
@@ -40,9 +41,7 @@ class Control:
             status, value = self._route(head, body)
         except ValueError as error:
             status, value = HTTPStatus.BAD_REQUEST, {"error": str(error)}
-        text = json.dumps(value).encode()
-        start = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
-        return f"{start}Cache-Control: no-store\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text
+        return response(status, "application/json", json.dumps(value).encode())
 
     def _route(self, head: Head, body: bytes) -> tuple[HTTPStatus, Any]:
         target = urlsplit(head.target)

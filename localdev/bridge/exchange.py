@@ -19,22 +19,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from localdev.bridge import batch
-from localdev.bridge.http1 import (
-    Body,
-    Framing,
-    Head,
-    Piece,
-    ProtocolError,
-    Stream,
-    read_head,
-    request_framing,
-    response_framing,
-)
+from localdev.bridge.http1 import Body, Head, ProtocolError, Stream, read_head
 from localdev.bridge.operations import Batch, Mutation, classify
 from localdev.bridge.recorder import Answer, Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
 
 # Of a mutation's response body, which is empty or the (at most 256) small parts of a batch.
 ANSWER_LIMIT: Final = 16 * 1024 * 1024
@@ -53,7 +46,7 @@ class Exchange:
 
     def __init__(self, head: Head, client: Stream, azurite: Stream, recorder: Recorder) -> None:
         self._head = head
-        self._body = Body(client[0], head, request_framing(head))
+        self._body = Body.of_request(client[0], head)
         self._client = client[1]
         self._azurite = azurite
         self._recorder = recorder
@@ -102,7 +95,7 @@ class Exchange:
         if self._body.expected:
             await self._forward(last)  # at once: the client may wait for 100 Continue before it sends the body
             last = b""
-        while (piece := await self._next_piece()) is not None:
+        while (piece := await _unless_gone(self._body.read(), ClientGoneError())) is not None:
             await self._forward(last)
             last = piece.raw
         if mutation is not None:
@@ -114,23 +107,11 @@ class Exchange:
     async def _send_batch(self, operation: Batch, held: AsyncExitStack) -> None:
         """Forwards a batch, whose body has to be read whole to know the blobs that it touches."""
         await self._forward(self._head.raw)
-        raw, self._batch_body = await self._whole_body()
+        raw, self._batch_body = await _unless_gone(self._body.read_all(batch.REQUEST_LIMIT), ClientGoneError())
         mutations = [mutation for _, mutation in batch.mutations(operation.head, self._batch_body)]
         await held.enter_async_context(self._recorder.hold(mutations))
         self._found = await self._recorder.look(mutations)
         await self._forward(raw)
-
-    async def _next_piece(self) -> Piece | None:
-        try:
-            return await self._body.read()
-        except (ProtocolError, ConnectionError) as error:
-            raise ClientGoneError(str(error)) from error
-
-    async def _whole_body(self) -> Piece:
-        try:
-            return await self._body.read_all(batch.REQUEST_LIMIT)
-        except (ProtocolError, ConnectionError) as error:
-            raise ClientGoneError(str(error)) from error
 
     async def _forward(self, data: bytes) -> None:
         self._azurite[1].write(data)
@@ -138,7 +119,7 @@ class Exchange:
 
     async def _receive(self, held: AsyncExitStack, sender: asyncio.Task[bool]) -> bool:
         answer = await self._answer_head()
-        body = Body(self._azurite[0], answer, response_framing(answer, self._head.method))
+        body = Body.of_response(self._azurite[0], answer, self._head.method)
         await self._relay_piece(answer.raw + await self._record(answer, body, held))
         try:
             while (piece := await body.read()) is not None:
@@ -146,20 +127,16 @@ class Exchange:
         except ProtocolError as error:
             self._client.transport.abort()  # a clean end would make the truncated body look complete
             raise ConnectionAbortedError("Azurite hung up in the middle of a response") from error
-        until_close = response_framing(answer, self._head.method) is Framing.UNTIL_CLOSE
-        return await sender and not (until_close or answer.closes or self._head.closes)
+        return await sender and not (body.until_close or answer.closes or self._head.closes)
 
     async def _answer_head(self) -> Head:
         """Returns the final response's head; interim ones (100 Continue) are passed on."""
+        hung_up = UpstreamError("Azurite hung up before it answered")
         while True:
-            try:
-                answer = await read_head(self._azurite[0])
-                interim = answer is not None and answer.status < 200  # noqa: PLR2004  # the first final status
-            except (ProtocolError, ConnectionError) as error:
-                raise UpstreamError("Azurite hung up before it answered") from error
-            if answer is None:
-                raise UpstreamError("Azurite hung up before it answered")
-            if not interim:
+            answer = await _unless_gone(read_head(self._azurite[0]), hung_up)
+            if answer is None or not answer.start[1].isdecimal():
+                raise hung_up
+            if answer.status >= 200:  # noqa: PLR2004  # the first final status
                 return answer
             self._client.write(answer.raw)
 
@@ -167,10 +144,8 @@ class Exchange:
         """Journals what a mutation did, then lets others at its blobs; returns the response body as far as read."""
         raw = b""
         if self._operation is not None and answer.status < 300:  # noqa: PLR2004  # success
-            try:
-                raw, content = await body.read_all(ANSWER_LIMIT)
-            except (ProtocolError, ConnectionError) as error:
-                raise UpstreamError("Azurite hung up in the middle of its answer") from error
+            hung_up = UpstreamError("Azurite hung up in the middle of its answer")
+            raw, content = await _unless_gone(body.read_all(ANSWER_LIMIT), hung_up)
             said = Answer(self._operation, self._batch_body, self._body.received, answer, content)
             await self._recorder.record(said, self._found)
         await held.aclose()
@@ -179,3 +154,11 @@ class Exchange:
     async def _relay_piece(self, data: bytes) -> None:
         self._client.write(data)
         await self._client.drain()
+
+
+async def _unless_gone[Read](reading: Awaitable[Read], error: Exception) -> Read:
+    """Returns what a peer sends; raises this error when it goes away or sends what is no HTTP."""
+    try:
+        return await reading
+    except (ProtocolError, ConnectionError) as cause:
+        raise error from cause

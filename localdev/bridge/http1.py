@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from http import HTTPStatus
 
 HEAD_LIMIT = 256 * 1024  # also the read buffer of a connection, so memory per connection is a small multiple of it
 PIECE = 128 * 1024
@@ -55,6 +57,11 @@ class Head:
         return int(self.start[1])
 
     @property
+    def is_chunked(self) -> bool:
+        """Whether the body comes in chunks."""
+        return "chunked" in self.get("transfer-encoding").lower()
+
+    @property
     def closes(self) -> bool:
         """Whether the sender will not use the connection again."""
         connection = self.get("connection").lower()
@@ -88,33 +95,6 @@ async def read_head(reader: asyncio.StreamReader) -> Head | None:
         raise ProtocolError(f"a head is larger than {HEAD_LIMIT} bytes") from error
 
 
-class Framing(Enum):
-    """How the end of a body is known (RFC 9112, section 6.3)."""
-
-    NONE = "none"
-    LENGTH = "length"
-    CHUNKED = "chunked"
-    UNTIL_CLOSE = "until close"
-
-
-def request_framing(head: Head) -> Framing:
-    """Returns how the body of a request is framed."""
-    if "chunked" in head.get("transfer-encoding").lower():
-        return Framing.CHUNKED
-    return Framing.LENGTH if head.get("content-length", "0") != "0" else Framing.NONE
-
-
-def response_framing(head: Head, method: str) -> Framing:
-    """Returns how the body of a response to a request with `method` is framed."""
-    if method == "HEAD" or head.status in {204, 304} or head.status < 200:  # noqa: PLR2004  # RFC 9112, 6.3
-        return Framing.NONE
-    if "chunked" in head.get("transfer-encoding").lower():
-        return Framing.CHUNKED
-    if head.get("content-length"):
-        return Framing.LENGTH if head.get("content-length") != "0" else Framing.NONE
-    return Framing.UNTIL_CLOSE
-
-
 class Piece(NamedTuple):
     """A part of a body: the bytes on the wire, and those of them that are content."""
 
@@ -123,20 +103,40 @@ class Piece(NamedTuple):
 
 
 class Body:
-    """Reads a framed body piece by piece, never more than PIECE bytes at once."""
+    """Reads a framed body (RFC 9112, section 6.3) piece by piece, never more than PIECE bytes at once.
 
-    def __init__(self, reader: asyncio.StreamReader, head: Head, framing: Framing) -> None:
+    Args:
+        reader: Where it comes from.
+        length: How long it is; None when it is chunked, or ends with the connection.
+        chunked: Whether it is chunked.
+
+    Attributes:
+        expected: Whether there is one.
+        until_close: Whether its end is the end of the connection.
+        received: Bytes of content so far.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, length: int | None, *, chunked: bool = False) -> None:
         self._reader = reader
-        self._framing = framing
-        self._left = 0
+        self._left = length or 0
+        self._chunked = chunked
         self._in_chunk = False
-        self._done = framing is Framing.NONE
-        self.expected = framing is not Framing.NONE
-        self.received = 0  # bytes of content so far
-        if framing is Framing.LENGTH:
-            if not head.get("content-length").isdecimal():
-                raise ProtocolError("Content-Length is not a number")
-            self._left = int(head.get("content-length"))
+        self._done = length == 0
+        self.expected = length != 0
+        self.until_close = length is None and not chunked
+        self.received = 0
+
+    @classmethod
+    def of_request(cls, reader: asyncio.StreamReader, head: Head) -> Body:
+        """Returns the body of a request; raises ProtocolError when its length is none."""
+        return cls(reader, None, chunked=True) if head.is_chunked else cls(reader, _length(head) or 0)
+
+    @classmethod
+    def of_response(cls, reader: asyncio.StreamReader, head: Head, method: str) -> Body:
+        """Returns the body of a response to a request with `method`; raises ProtocolError when its length is none."""
+        if method == "HEAD" or head.status in {204, 304} or head.status < 200:  # noqa: PLR2004  # RFC 9112, 6.3
+            return cls(reader, 0)
+        return cls(reader, None, chunked=True) if head.is_chunked else cls(reader, _length(head))
 
     async def read(self) -> Piece | None:
         """Returns the next piece, None at the end.
@@ -149,7 +149,7 @@ class Body:
         try:
             if self._left:
                 return await self._content(self._left)
-            if self._framing is Framing.CHUNKED:
+            if self._chunked:
                 return await self._chunk_edge()
             return await self._until_close()
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
@@ -171,7 +171,7 @@ class Body:
             raise ProtocolError("the body is cut off")
         self.received += len(data)
         self._left -= len(data)
-        self._done = self._framing is Framing.LENGTH and self._left == 0
+        self._done = not self._chunked and self._left == 0
         return Piece(data, data)
 
     async def _chunk_edge(self) -> Piece:
@@ -195,3 +195,17 @@ class Body:
         data = await self._reader.read(PIECE)
         self._done = not data
         return Piece(data, data) if data else None
+
+
+def _length(head: Head) -> int | None:
+    text = head.get("content-length")
+    if text and not text.isdecimal():
+        raise ProtocolError("Content-Length is not a number")
+    return int(text) if text else None
+
+
+def response(status: HTTPStatus, content_type: str, content: bytes, *, closes: bool = False) -> bytes:
+    """Returns a whole response of the bridge's own."""
+    head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {content_type}\r\nCache-Control: no-store\r\n"
+    head += f"Content-Length: {len(content)}\r\n" + ("Connection: close\r\n" if closes else "")
+    return f"{head}\r\n".encode() + content

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from localdev.bridge.batch import REQUEST_LIMIT
@@ -18,7 +19,7 @@ from localdev.bridge.http1 import (
     Stream,
     TooLargeError,
     read_head,
-    request_framing,
+    response,
 )
 from localdev.bridge.properties import REUSE_SECONDS
 
@@ -62,7 +63,7 @@ class Proxy:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        self.recorder.close()
+        await self.recorder.close()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -94,7 +95,7 @@ class _Connection:
                     break
                 self.busy = False
         except (ProtocolError, ClientGoneError, ConnectionError, TimeoutError) as error:
-            _log.debug("a connection ended: %s", error)
+            _log.debug("a connection ended: %r", error)
         finally:
             self.close()
 
@@ -113,18 +114,18 @@ class _Connection:
         try:
             again = await Exchange(head, self._client, await self._connect(), self._proxy.recorder).run()
         except UpstreamError as error:
-            return await self._refuse("502 Bad Gateway", f"The blob event bridge got no answer: {error}.")
+            return await self._refuse(HTTPStatus.BAD_GATEWAY, f"The blob event bridge got no answer: {error}.")
         except TooLargeError as error:
-            return await self._refuse("413 Content Too Large", f"Blob Batch: {error}.")
+            return await self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Blob Batch: {error}.")
         except sqlite3.Error as error:
             # The change has happened, its event is not safe: the client must try again, which raises it.
             _log.exception("the journal failed")
-            return await self._refuse("503 Service Unavailable", f"The event could not be recorded: {error}.")
+            return await self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"The event could not be recorded: {error}.")
         self._used_at = time.monotonic()
         return again
 
     async def _control(self, head: Head) -> bool:
-        body = await Body(self._client[0], head, request_framing(head)).read_all(REQUEST_LIMIT)
+        body = await Body.of_request(self._client[0], head).read_all(REQUEST_LIMIT)
         self._client[1].write(self._proxy.control.answer(head, body.content))
         await self._client[1].drain()
         return not head.closes
@@ -147,11 +148,9 @@ class _Connection:
             self._azurite[1].close()
         self._azurite = None
 
-    async def _refuse(self, status: str, message: str) -> bool:
+    async def _refuse(self, status: HTTPStatus, message: str) -> bool:
         reader, writer = self._client
-        body = f"{message}\n".encode()
-        head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
-        writer.write(f"{head}Connection: close\r\n\r\n".encode() + body)
+        writer.write(response(status, "text/plain; charset=utf-8", f"{message}\n".encode(), closes=True))
         await writer.drain()
         try:
             async with asyncio.timeout(LINGER_SECONDS):

@@ -61,9 +61,9 @@ class Recorder:
         if events:
             self._delivery.accept(events)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Closes the connections that properties are read through."""
-        self._properties.close()
+        await self._properties.close()
 
     async def _changes(self, answer: Answer, found: batch.Found) -> list[Change]:
         if isinstance(answer.operation, Batch):

@@ -114,7 +114,7 @@ async def test_it_survives_an_outage_and_a_full_instance(chromium: str, tmp_path
             await page.tell("open early")
             await page.heard("early", "status_update", 10)
 
-            await stack.azurite.stop()
+            await asyncio.to_thread(stack.azurite.stop)
             over_at = time.monotonic() + OUTAGE_SECONDS
             await page.heard("early", "unavailable", OUTAGE_SECONDS)
             await page.tell("open late")
@@ -122,7 +122,7 @@ async def test_it_survives_an_outage_and_a_full_instance(chromium: str, tmp_path
             while time.monotonic() < over_at:
                 await asyncio.sleep(0.1)
             assert all(len(page.of(name, "unavailable")) <= 1 + OUTAGE_SECONDS / 2 for name in ("early", "late"))
-            await stack.azurite.start()
+            await asyncio.to_thread(stack.azurite.start)
             await page.heard("late", "status_update", RECOVERY_SECONDS)
             await are_live(stack, page, "early", "late")
 

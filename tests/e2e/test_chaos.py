@@ -72,8 +72,8 @@ async def through_chaos(stack: Stack, app: App, seed: int) -> tuple[Load, float]
         hosts.append(stack.start_host(RECONCILE_ON_START="false"))
 
     def restart_azurite() -> None:
-        stack.azurite.stop_blocking()
-        stack.azurite.start_blocking()
+        stack.azurite.stop()
+        stack.azurite.start()
 
     kills, restarts = Faults(kill_host, HOST_KILLS, random), Faults(restart_azurite, AZURITE_RESTARTS, random)
     with ThreadPoolExecutor(3) as pool:

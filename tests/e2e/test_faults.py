@@ -56,7 +56,7 @@ async def test_i5_storage_stopped_and_started_again(own_stack: Stack, own_app: A
     await own_app.wait_for((20, 0, 0))
     etag = (await own_app.status()).headers["etag"]
     held = asyncio.create_task(own_app.held(etag, 30))
-    await own_stack.azurite.stop()
+    await asyncio.to_thread(own_stack.azurite.stop)
 
     async def is_refused() -> bool:
         response = await own_app.status()
@@ -75,7 +75,7 @@ async def test_i5_storage_stopped_and_started_again(own_stack: Stack, own_app: A
         return bool(health.json()["status"] == "degraded")
 
     await eventually(is_degraded)
-    await own_stack.azurite.start()
+    await asyncio.to_thread(own_stack.azurite.start)
     await asyncio.to_thread(upload_many, own_stack, 20, "after")
     await own_app.wait_for((40, 0, 0))
     assert (await held).status_code in {200, 304}
@@ -101,9 +101,8 @@ async def test_i4_drift_is_repaired_by_the_timer_function(own_stack: Stack, own_
 
 def test_bootstrap_of_an_account_that_already_holds_blobs(tmp_path: Path) -> None:
     """Blobs from before the first start are counted before anything is served."""
-    stack = Stack(tmp_path)
-    try:
-        stack.azurite.start_blocking()
+    with Stack(tmp_path) as stack:
+        stack.azurite.start()
         for name in ("queued", "input"):
             made = stack.direct_blobs().create_container(name)
             for number in range(7):
@@ -111,15 +110,12 @@ def test_bootstrap_of_an_account_that_already_holds_blobs(tmp_path: Path) -> Non
         stack.start_host()
         data = httpx.get(f"{stack.host_url}{STATUS}").json()["data"]
         assert (data["queued_count"], data["input_count"], data["output_count"]) == (7, 7, 0)
-    finally:
-        stack.close()
 
 
 async def test_not_ready_is_503_and_never_zeros(tmp_path: Path) -> None:
     """Before the first reconciliation has completed nobody is told a number, by poll, stream or health."""
-    stack = Stack(tmp_path, RECONCILE_ON_START="false")
-    try:
-        await stack.azurite.start()
+    with Stack(tmp_path, RECONCILE_ON_START="false") as stack:
+        await asyncio.to_thread(stack.azurite.start)
         stack.start_host(answers=503)
         async with httpx.AsyncClient(base_url=stack.host_url, timeout=10) as http:
             for path in (STATUS, STREAM):
@@ -133,8 +129,6 @@ async def test_not_ready_is_503_and_never_zeros(tmp_path: Path) -> None:
             await http.post("/admin/functions/reconcile", json={"input": ""})
             await App(http).wait_for_ready()
             assert await App(http).counts() == (0, 0, 0)
-    finally:
-        stack.close()
 
 
 @pytest.mark.parametrize(
@@ -148,9 +142,5 @@ async def test_not_ready_is_503_and_never_zeros(tmp_path: Path) -> None:
 )
 def test_a_wrong_setting_stops_the_start_and_is_named(tmp_path: Path, name: str, value: str) -> None:
     """The host ends instead of serving 404s, and says which variable is wrong."""
-    stack = Stack(tmp_path, **{name: value})
-    try:
-        with pytest.raises(AssertionError, match=f"{name}={value}"):
-            stack.start_host()
-    finally:
-        stack.close()
+    with Stack(tmp_path, **{name: value}) as stack, pytest.raises(AssertionError, match=f"{name}={value}"):
+        stack.start_host()

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from localdev.testbed import STATUS, Program, Stack
+from localdev.processes import Process
+from localdev.testbed import STATUS, Stack
 from tests.e2e.issuer import LocalIssuer, endless, local_issuer, settings_of, token
 
 ENDLESS_BYTES = 2 * 1024**3
@@ -53,7 +54,7 @@ def ask(client: httpx.Client, issuer: LocalIssuer) -> float:
         time.sleep(0.2)
 
 
-def stopped_while_fetching(client: httpx.Client, issuer: LocalIssuer, host: Program) -> float:
+def stopped_while_fetching(client: httpx.Client, issuer: LocalIssuer, host: Process) -> float:
     """End the host while it asks the issuer; return how long that took."""
     before = len(issuer.asked)
 
@@ -74,13 +75,12 @@ def stopped_while_fetching(client: httpx.Client, issuer: LocalIssuer, host: Prog
 
 def test_an_issuer_without_end(tmp_path: Path, issuer: LocalIssuer) -> None:
     """Two gigabytes cost no memory; a drip holds no thread, names are resolved, and the process ends when told to."""
-    stack = Stack(tmp_path, **settings_of(issuer))
-    try:
-        stack.azurite.start_blocking()
+    with Stack(tmp_path, **settings_of(issuer)) as stack:
+        stack.azurite.start()
         storage = stack.azurite.connection_string.replace("127.0.0.1", "localhost")
         host = stack.start_host(STORAGE=storage)
         with httpx.Client(base_url=stack.host_url, timeout=20) as client:
-            pid = host.process.pid
+            pid = host.pid
             issuer.pages["/keys"] = endless(b"\0" * 65536, total_bytes=ENDLESS_BYTES)
             before_kb = usage(pid, "VmRSS")
             assert ask(client, issuer) < ANSWERED_SECONDS
@@ -93,5 +93,3 @@ def test_an_issuer_without_end(tmp_path: Path, issuer: LocalIssuer) -> None:
             assert client.get("/api/health").json() == {"status": "ok"}
 
             assert stopped_while_fetching(client, issuer, host) < STOPPED_SECONDS
-    finally:
-        stack.close()

@@ -37,7 +37,7 @@ async def test_i5_an_outage_of_storage_under_load(tmp_path: Path) -> None:
                 uploading = pool.submit(load.run)
                 try:
                     await eventually(lambda: is_under_way(load))
-                    await stack.azurite.stop()
+                    await asyncio.to_thread(stack.azurite.stop)
                     began = time.monotonic()
                     undelivered = stack.bridge_stats()["queued"]
                     assert undelivered > 0, "the outage is to meet events that are on their way"
@@ -46,7 +46,7 @@ async def test_i5_an_outage_of_storage_under_load(tmp_path: Path) -> None:
                         assert status in {0, 200, 503}, status
                         await asyncio.sleep(0.2)
                     assert load.retries > 0
-                    await stack.azurite.start()
+                    await asyncio.to_thread(stack.azurite.start)
                     over_at = time.monotonic()
                     while not uploading.done():
                         await app.tolerant_status()

@@ -30,15 +30,11 @@ OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """Run a host that asks for tokens of an issuer on this machine."""
     folder: Path = tmp_path_factory.mktemp("secured")
-    with running_issuer() as settings:
-        stack = Stack(folder, **settings)
-        try:
-            stack.azurite.start_blocking()
-            stack.start_host()
-            with httpx.Client(base_url=stack.host_url, timeout=20) as client:
-                yield client
-        finally:
-            stack.close()
+    with running_issuer() as settings, Stack(folder, **settings) as stack:
+        stack.azurite.start()
+        stack.start_host()
+        with httpx.Client(base_url=stack.host_url, timeout=20) as client:
+            yield client
 
 
 def signed_with_the_public_key() -> str:
@@ -143,9 +139,8 @@ def test_a_preflight_needs_no_token(secured: httpx.Client) -> None:
 @pytest.mark.skipif(os.environ.get("FUNCTIONS_HOST") == "func", reason="Core Tools makes up its own keys")
 def test_function_keys(tmp_path: Path) -> None:
     """AUTH_MODE=function: the platform asks for the key before the app is reached; liveness is open to all."""
-    stack = Stack(tmp_path, AUTH_MODE="function", HOST_FUNCTION_KEY=FUNCTION_KEY, HOST_MASTER_KEY=MASTER_KEY)
-    try:
-        stack.azurite.start_blocking()
+    with Stack(tmp_path, AUTH_MODE="function", HOST_FUNCTION_KEY=FUNCTION_KEY, HOST_MASTER_KEY=MASTER_KEY) as stack:
+        stack.azurite.start()
         stack.start_host(stack.host_port, "--enable-auth")
         with httpx.Client(base_url=stack.host_url, timeout=20) as client:
             for path in (STATUS, STREAM):
@@ -155,5 +150,3 @@ def test_function_keys(tmp_path: Path) -> None:
             assert client.get(STATUS, params={"code": FUNCTION_KEY}).status_code == 200
             assert client.get("/api/health").json() == {"status": "ok"}
             assert client.post(stack.webhook, headers={"aeg-event-type": "Notification"}, json=[]).status_code == 401
-    finally:
-        stack.close()

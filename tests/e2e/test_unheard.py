@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import httpx
@@ -32,7 +33,7 @@ async def test_an_outage_seen_by_a_poller_only(tmp_path: Path) -> None:
                 assert stream.status_code == 200
                 frames = stream.aiter_bytes()
                 await anext(frames)
-                await stack.azurite.stop()
+                await asyncio.to_thread(stack.azurite.stop)
                 await eventually(lambda: is_said("a stream ends", marked=True))
             assert len(lines(UNREADABLE, marked=True)) > 1
             assert lines(UNREADABLE, marked=False) == []
@@ -41,4 +42,4 @@ async def test_an_outage_seen_by_a_poller_only(tmp_path: Path) -> None:
             repeated = [line for line in lines(UNREADABLE, marked=False) if "outside of an invocation" in line]
             assert len(repeated) == 1
             assert len([line for line in lines("a stream ends", marked=False) if "said 1 times" in line]) == 1
-            await stack.azurite.start()
+            await asyncio.to_thread(stack.azurite.start)

@@ -13,10 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.serve_driver import Driver, get
-from bench.serve_hosts import created_event, memory_kb
-from bench.serve_storm import storm
-from localdev.testbed import STATUS, STREAM, Program, Stack, eventually
+from bench.load.driver import Driver, get
+from bench.serving.hosts import created_event, memory_kb
+from bench.serving.storm import storm
+from localdev.processes import Process
+from localdev.testbed import STATUS, STREAM, Stack, eventually
 from tests.e2e.stack import running_stack
 
 POLL_INTERVAL_SECONDS = 0.5
@@ -83,7 +84,7 @@ async def server(stack: Stack) -> AsyncIterator[Server]:
 
 
 @contextlib.asynccontextmanager
-async def second_server(stack: Stack, **environ: str) -> AsyncIterator[tuple[Server, Program]]:
+async def second_server(stack: Stack, **environ: str) -> AsyncIterator[tuple[Server, Process]]:
     """Run a host of one's own."""
     program = stack.start_host(stack.second_host_port, RECONCILE_ON_START="false", **environ)
     try:
@@ -126,8 +127,8 @@ async def test_i8_thousands_of_plain_requests_share_reads(server: Server, driver
     """Five thousand of them: two reads a second and the one that was due."""
     request = get(STATUS)
     before = (await server.health())["status_reads"]
-    found = await ask(driver, "burst", port=server.port, connections=100, request=request, count=5000)
-    assert found["statuses"] == [200]
+    found = await ask(driver, "load", port=server.port, connections=100, request=request, count=5000)
+    assert found["statuses"] == {"200": 5000}
     reads = (await server.health())["status_reads"] - before
     assert reads <= float(str(found["seconds"])) / POLL_INTERVAL_SECONDS + 2
 
@@ -169,7 +170,7 @@ async def test_a_host_that_stops_lets_its_clients_go(stack: Stack, driver: Drive
         await park(driver, server, 100)
         streams = [asyncio.create_task(_read_to_end(server.port)) for _ in range(20)]
         await server.has_waiters(120)
-        host.process.send_signal(signal.SIGTERM)
+        host.send_signal(signal.SIGTERM)
         answers = await ask(driver, "woken", name="polls", stream=False)
         assert answers["statuses"] == [304]
         seen = answers["seen"]
@@ -181,14 +182,14 @@ async def test_a_host_that_stops_lets_its_clients_go(stack: Stack, driver: Drive
         assert all(500 <= delay <= 5000 for delay in delays)
         assert len(set(delays)) > 10
         assert all(end.endswith(b"0\r\n\r\n") for end in ends)
-        assert await asyncio.to_thread(host.process.wait, 10) == 0
+        assert await asyncio.to_thread(host.wait, 10) == 0
         assert "Traceback" not in host.log.read_text()
 
 
 async def test_a_stream_that_is_not_read_costs_nothing_and_then_shows_the_newest(server: Server) -> None:
     """Twenty clients read nothing while a thousand images come: a bounded number of frames, the last one the truth."""
     sockets = [await _open_stream(server.port) for _ in range(20)]
-    pid = server.stack.programs[0].process.pid
+    pid = server.stack.programs[0].pid
     await server.change(100)
     before = memory_kb(pid)
     for _ in range(10):

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -16,9 +15,9 @@ from typing import Any
 
 import httpx
 
+from localdev.processes import ROOT, Process
 from tests.leaks.secrets import secret
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 APPS = Path(__file__).parent / "apps"
 DEADLINE_SECONDS = 10.0
 FUNCTION_KEY = secret("a function key", "function-key-of-the-host-tests")
@@ -32,38 +31,28 @@ FULL_SETTINGS = {
 }
 
 
-class Host:
-    """A runtime host in a process of its own."""
+class Host(Process):
+    """A runtime host in a process of its own, once it says `ready` or has ended."""
 
     def __init__(self, app_dir: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
-        self.log = app_dir / f"host-{time.monotonic_ns()}.log"
         command = [sys.executable, "-m", "localdev.host", str(app_dir), *(arguments or ("--port", "0"))]
-        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "", **(env or {})}
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment, text=True)
-        self.listing: list[str] = []
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.listing.append(line.rstrip())
-            if line.startswith("ready "):
-                self.url = line.split()[1]
-                self.port = int(self.url.rpartition(":")[2])
-                return
-        self.process.wait(DEADLINE_SECONDS)
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "", **(env or {})}
+        log = app_dir / f"host-{time.monotonic_ns()}.log"
+        super().__init__("the host", command, output=log, env=environment)
+        while self.is_running and not (ready := re.search(r"^ready (\S+:(\d+))$", self.said, re.MULTILINE)):
+            time.sleep(0.01)
+        if self.is_running:
+            self.url, self.port = ready[1], int(ready[2])
 
     @property
-    def errors(self) -> str:
-        """What it logged."""
+    def said(self) -> str:
+        """What it has printed and logged."""
         return self.log.read_text()
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal; the exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        status = self.process.wait(DEADLINE_SECONDS)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return status
+        self.send_signal(number)
+        return self.wait(DEADLINE_SECONDS)
 
 
 def app(name: str, folder: Path, settings: dict[str, str] | None = None) -> Path:
@@ -82,9 +71,7 @@ def running(app_dir: Path, *arguments: str, env: dict[str, str] | None = None) -
     try:
         yield host
     finally:
-        if host.process.poll() is None:
-            host.process.kill()
-        host.end()
+        host.kill()
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:

@@ -19,10 +19,10 @@ async def test_what_the_platform_drops_is_marked(tmp_path: Path) -> None:
             assert (await client.post(path, headers=headers, content="[{}]")).status_code == 202
 
         async def is_said() -> bool:
-            return "the last" in host.errors
+            return "the last" in host.said
 
         await until(is_said)
-        lines = [line for line in host.errors.splitlines() if " late: " in line]
+        lines = [line for line in host.said.splitlines() if " late: " in line]
     marked = {line.partition(" late: ")[2].removesuffix(f" {MARK}"): line.endswith(MARK) for line in lines}
     assert marked == {
         "at the import": True,
@@ -33,4 +33,4 @@ async def test_what_the_platform_drops_is_marked(tmp_path: Path) -> None:
         "by its task, afterwards": True,
         "the last": True,
     }
-    assert MARK not in "".join(line for line in host.errors.splitlines() if " localdev." in line)
+    assert MARK not in "".join(line for line in host.said.splitlines() if " localdev." in line)

@@ -6,22 +6,17 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from localdev import leash
 from localdev.ports import LOOPBACK, free_ports
+from localdev.processes import Process
 
 #: Where Debian has them, which is not on everybody's path.
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 START_SECONDS = 20
-STOP_SECONDS = 30
-#: Ends what it runs also when this process is killed.
-LEASH = Path(leash.__file__)
 
 _NGINX = """
 {user}
@@ -104,7 +99,9 @@ def running(folder: Path, upstream: str, nginx: Mapping[str, str], varnish: Mapp
         config = folder / "nginx.conf"
         user = "user root;" if os.geteuid() == 0 else ""  # else its worker may not write into the folder
         config.write_text(_NGINX.format(user=user, folder=folder, servers=servers))
-        started.enter_context(_process(folder / "nginx.out", _program("nginx"), "-p", str(folder), "-c", str(config)))
+        command = [_program("nginx"), "-p", str(folder), "-c", str(config)]
+        programs = [Process("nginx", command, output=folder / "nginx.out")]
+        started.enter_context(programs[0])
         host, _, port = upstream.partition(":")
         for name, text in varnish.items():
             own = folders[name] = folder / f"varnish-{ports[name]}"
@@ -115,10 +112,11 @@ def running(folder: Path, upstream: str, nginx: Mapping[str, str], varnish: Mapp
             command = [_program("varnishd"), "-F", "-n", str(own), "-f", str(own / "default.vcl")]
             command += ["-a", f"{LOOPBACK}:{ports[name]}", "-s", "malloc,8m", "-j", "none"]
             command += ["-p", "thread_pools=1", "-p", "thread_pool_min=5", *options]
-            started.enter_context(_process(folder / f"{own.name}.out", *command))
-        for name, number in ports.items():
-            _wait_for(number, name)
+            programs.append(started.enter_context(Process(name, command, output=folder / f"{own.name}.out")))
+        for program in programs:
+            program.until(lambda: all(map(_listens, ports.values())), START_SECONDS)
         yield Proxies(ports, folder, folders)
+        assert all(program.is_running for program in programs), [program.last_lines for program in programs]
 
 
 def _server(port: int, upstream: str, lines: str) -> str:
@@ -130,26 +128,8 @@ def _program(name: str) -> str:
     return shutil.which(name, path=PATH) or name
 
 
-@contextmanager
-def _process(log: Path, *command: str) -> Iterator[None]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(LEASH), *command], stdin=subprocess.PIPE, stdout=output, stderr=output
-        )
-    try:
-        yield
-        assert process.poll() is None, log.read_text()[-2000:]
-    finally:
-        process.communicate(timeout=STOP_SECONDS)  # the end of its input ends it
-
-
-def _wait_for(port: int, name: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            socket.create_connection((LOOPBACK, port), 1).close()
-        except OSError:
-            assert time.monotonic() < deadline, f"{name} does not listen"
-            time.sleep(0.05)
-        else:
-            return
+def _listens(port: int) -> bool:
+    with suppress(OSError):
+        socket.create_connection((LOOPBACK, port), 1).close()
+        return True
+    return False

@@ -8,8 +8,9 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,56 +22,45 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from localdev.azurite import ACCOUNT, ACCOUNT_KEY, Azurite
 from localdev.ports import LOOPBACK, free_port
+from localdev.processes import Process
 from tests.localdev.support import Webhook, eventually, unwritten
 
 MEGABYTE = 1_000_000
 
 
-class Process:
-    """`python -m localdev.bridge` with its output."""
+class Launched(Process):
+    """`python -m localdev.bridge` in a process of its own."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
-        self.process = process
+    def __init__(self, port: int, log: Path, *options: str, chaos: str) -> None:
+        command = [sys.executable, "-m", "localdev.bridge", "--port", str(port), *options]
+        super().__init__("the bridge", command, output=log, env={**os.environ, "EVENT_CHAOS": chaos})
         self.port = port
         self.url = f"http://{LOOPBACK}:{port}"
 
     async def ready(self) -> None:
         """Waits for its `ready` line."""
-        async with asyncio.timeout(20):
-            assert await self.process.stdout.readline() == f"ready {self.url}\n".encode()
+        await asyncio.to_thread(self.until, lambda: f"ready {self.url}\n" in self.log.read_text(), 20)
 
     async def end(self, number: signal.Signals) -> tuple[int, str]:
-        """Sends a signal; returns the exit code and the rest of the output."""
-        if self.process.returncode is None:
-            self.process.send_signal(number)
-        out, err = await asyncio.wait_for(self.process.communicate(), 20)
-        return self.process.returncode, (out + err).decode()
+        """Sends a signal; returns the exit code and all of the output."""
+        self.send_signal(number)
+        return await asyncio.to_thread(self.wait, 20), self.log.read_text()
 
 
-Launch = Callable[..., Awaitable[Process]]
+Launch = Callable[..., Launched]
 
 
 @pytest.fixture
-async def launch(azurite: Azurite, webhook: Webhook, tmp_path: Path) -> AsyncIterator[Launch]:
+def launch(azurite: Azurite, webhook: Webhook, tmp_path: Path) -> Iterator[Launch]:
     """Starts bridge processes on one journal; all are gone afterwards."""
-    async with AsyncExitStack() as stack:
+    with ExitStack() as stack:
 
-        async def start(*options: str, port: int = 0, chaos: str = "") -> Process:
-            port = port or free_port()
-            command = ["-m", "localdev.bridge", "--port", str(port), "--azurite", azurite.blob_url]
-            command += ["--function-url", webhook.url, "--journal", str(tmp_path / "bridge.sqlite"), *options]
-            process = Process(
-                await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    *command,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.PIPE,
-                    env={**os.environ, "EVENT_CHAOS": chaos},
-                ),
-                port,
-            )
-            stack.push_async_callback(process.end, signal.SIGKILL)
-            return process
+        def start(*options: str, port: int = 0, chaos: str = "") -> Launched:
+            given = ["--azurite", azurite.blob_url, "--function-url", webhook.url, *options]
+            port, log = port or free_port(), tmp_path / f"{time.monotonic_ns()}.log"
+            bridge = Launched(port, log, "--journal", str(tmp_path / "bridge.sqlite"), *given, chaos=chaos)
+            stack.callback(bridge.kill)
+            return bridge
 
         yield start
 
@@ -80,7 +70,7 @@ async def test_a_kill_in_the_middle_of_uploads_loses_no_acknowledged_event(
 ) -> None:
     """SIGKILL while uploads run and nobody receives: after a restart every acknowledged upload has its event."""
     await webhook.stop()
-    first = await launch()
+    first = launch()
     await first.ready()
     acknowledged: dict[str, str] = {}
     async with BlobServiceClient.from_connection_string(
@@ -100,7 +90,7 @@ async def test_a_kill_in_the_middle_of_uploads_loses_no_acknowledged_event(
         ends = await asyncio.gather(*workers, return_exceptions=True)
         assert all(isinstance(end, AzureError) for end in ends)
 
-        second = await launch(port=first.port)
+        second = launch(port=first.port)
         await second.ready()
         again = container.get_blob_client(next(iter(acknowledged)))
         await again.upload_blob(b"again", overwrite=True)
@@ -122,7 +112,7 @@ async def test_sigterm_ends_it_cleanly_and_keeps_what_is_undelivered(
 ) -> None:
     """SIGTERM exits with 0 and prints the counts; the next start delivers the rest."""
     await webhook.stop()
-    first = await launch(chaos="dup=0.5,delay=0.1")
+    first = launch(chaos="dup=0.5,delay=0.1")
     await first.ready()
     async with BlobServiceClient.from_connection_string(azurite.connection_string_through(first.url)) as service:
         container = await service.create_container(f"term{random.randrange(2**32)}")
@@ -132,7 +122,7 @@ async def test_sigterm_ends_it_cleanly_and_keeps_what_is_undelivered(
     assert code == 0, output
     assert '"emitted": 5' in output
     assert "chaos dup=0.5,delay=0.1" in output
-    second = await launch()
+    second = launch()
     await second.ready()
     await webhook.start()
     await eventually(lambda: len(webhook.in_order()) == 5)
@@ -140,11 +130,11 @@ async def test_sigterm_ends_it_cleanly_and_keeps_what_is_undelivered(
 
 async def test_wrong_starts_say_what_is_wrong(launch: Launch, azurite: Azurite) -> None:
     """A taken port and a bad chaos specification end it with one line that names them."""
-    taken = await launch(port=azurite.blob_port)
-    assert await taken.process.wait() == 1
-    _, output = await taken.end(signal.SIGKILL)
+    taken = launch(port=azurite.blob_port)
+    code, output = await taken.end(signal.SIGCONT)
+    assert code == 1
     assert f"port {azurite.blob_port}, wanted by the blob event bridge" in output
-    bad = await launch("--chaos", "dup=2")
+    bad = launch("--chaos", "dup=2")
     code, output = await bad.end(signal.SIGCONT)
     assert (code, "allowed: dup=P" in output, "Traceback" in output) == (1, True, False)
 
@@ -158,7 +148,7 @@ def peak_memory(pid: int) -> int:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc")
 async def test_large_bodies_are_streamed(launch: Launch, direct: BlobServiceClient) -> None:
     """200 MB up in one Put Blob and down in one Get Blob, by SAS, while the bridge grows by less than 20 MB."""
-    bridge = await launch()
+    bridge = launch()
     await bridge.ready()
     name = f"big{random.randrange(2**32)}"
     container = await direct.create_container(name)
@@ -172,7 +162,7 @@ async def test_large_bodies_are_streamed(launch: Launch, direct: BlobServiceClie
         for _ in range(total // MEGABYTE):
             yield block
 
-    before = peak_memory(bridge.process.pid)
+    before = peak_memory(bridge.pid)
     headers = {"x-ms-blob-type": "BlockBlob", "content-length": str(total), "x-ms-version": "2021-12-02"}
     async with aiohttp.ClientSession() as session:
         async with session.put(url, data=source(), headers=headers) as answer:
@@ -181,13 +171,13 @@ async def test_large_bodies_are_streamed(launch: Launch, direct: BlobServiceClie
             async for data, _ in answer.content.iter_chunks():
                 received += len(data)
     assert received == total
-    assert peak_memory(bridge.process.pid) - before < 20 * MEGABYTE
+    assert peak_memory(bridge.pid) - before < 20 * MEGABYTE
     await container.delete_container()
 
 
 async def test_it_needs_no_free_loopback_name(launch: Launch) -> None:
     """`localhost` reaches it as 127.0.0.1 does."""
-    bridge = await launch()
+    bridge = launch()
     await bridge.ready()
     with socket.create_connection(("localhost", bridge.port), timeout=5):
         pass

@@ -9,13 +9,10 @@ from hypothesis import strategies as st
 
 from localdev.bridge.http1 import (
     Body,
-    Framing,
     ProtocolError,
     TooLargeError,
     parse_head,
     read_head,
-    request_framing,
-    response_framing,
 )
 
 NEXT = b"GET /next HTTP/1.1\r\n\r\n"
@@ -40,7 +37,7 @@ async def read_message(wire: bytes, cuts: list[int]) -> tuple[bytes, bytes, byte
     feeding = asyncio.create_task(feed())
     head = await read_head(reader)
     assert head is not None
-    whole = await Body(reader, head, request_framing(head)).read_all(10_000_000)
+    whole = await Body.of_request(reader, head).read_all(10_000_000)
     await feeding
     return whole.raw, whole.content, await reader.read()
 
@@ -86,21 +83,28 @@ async def test_a_body_over_its_limit_is_refused() -> None:
     reader.feed_data(b"x" * 100)
     head = parse_head(b"PUT /x HTTP/1.1\r\nContent-Length: 100\r\n\r\n")
     with pytest.raises(TooLargeError):
-        await Body(reader, head, Framing.LENGTH).read_all(99)
+        await Body.of_request(reader, head).read_all(99)
 
 
 @pytest.mark.parametrize(
-    ("method", "head", "framing"),
+    ("method", "head", "body", "until_close"),
     [
-        ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", Framing.LENGTH),
-        ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", Framing.NONE),
-        ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n", Framing.NONE),
-        ("DELETE", b"HTTP/1.1 204 No Content\r\n\r\n", Framing.NONE),
-        ("GET", b"HTTP/1.1 412\r\nTransfer-Encoding: chunked\r\n\r\n", Framing.CHUNKED),
-        ("PUT", b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", Framing.NONE),
-        ("GET", b"HTTP/1.0 200 OK\r\n\r\n", Framing.UNTIL_CLOSE),
+        ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", b"1\r\n", False),
+        ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", b"", False),
+        ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n", b"", False),
+        ("DELETE", b"HTTP/1.1 204 No Content\r\n\r\n", b"", False),
+        ("GET", b"HTTP/1.1 412\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n0\r\n\r\n", False),
+        ("PUT", b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", b"", False),
+        ("GET", b"HTTP/1.0 200 OK\r\n\r\n", b"1\r\nx\r\n0\r\n\r\n" + NEXT, True),
     ],
 )
-def test_responses_are_framed_by_method_status_and_headers(method: str, head: bytes, framing: Framing) -> None:
+async def test_responses_are_framed_by_method_status_and_headers(
+    method: str, head: bytes, body: bytes, until_close: bool
+) -> None:
     """RFC 9112, section 6.3, as far as Azurite's answers need it."""
-    assert response_framing(parse_head(head), method) is framing
+    reader = asyncio.StreamReader()
+    reader.feed_data(b"1\r\nx\r\n0\r\n\r\n" + NEXT)
+    reader.feed_eof()
+    found = Body.of_response(reader, parse_head(head), method)
+    assert (await found.read_all(99)).raw == body
+    assert found.until_close is until_close

@@ -31,14 +31,10 @@ MOST_GROWTH_KB = 5 * 1024
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     """Run a host that asks for tokens."""
-    with running_issuer() as settings:
-        stack = Stack(tmp_path, **settings)
-        try:
-            stack.azurite.start_blocking()
-            stack.start_host()
-            yield stack
-        finally:
-            stack.close()
+    with running_issuer() as settings, Stack(tmp_path, **settings) as stack:
+        stack.azurite.start()
+        stack.start_host()
+        yield stack
 
 
 def crafted_token(random: Random, good: str) -> str:
@@ -88,7 +84,7 @@ async def in_parallel(count: int, concurrent: int, step) -> list:
 async def test_fuzzed_requests_and_events_with_tokens(stack: Stack) -> None:
     """Every answer is below 500, every delivery is taken; after a fifth of them memory does not grow any more."""
     random, good = Random(20261123), token(exp=4_000_000_000)
-    pid = stack.programs[0].process.pid
+    pid = stack.programs[0].pid
     headers = {"aeg-event-type": "Notification"}
     async with httpx.AsyncClient(base_url=stack.host_url, timeout=60) as http:
 

@@ -65,28 +65,27 @@ async def ask_in_every_way(http: httpx.AsyncClient, good: str, bad: str) -> list
 async def test_no_secret_is_ever_written(tmp_path: Path) -> None:
     """Logs of host and app, traces and metrics on the console, error texts, answers, reasons of quarantine."""
     good, bad = token(), token(exp=1)
-    with running_issuer() as settings:
-        stack = Stack(tmp_path, **settings, TELEMETRY="console", AZURE_LOG_LEVEL="debug")
-        try:
-            stack.azurite.start_blocking()
-            stack.start_host()
-            assert found(stack.azurite.connection_string.encode()), "the account's key is not searched for"
-            headers = {"aeg-event-type": "Notification"}
-            async with httpx.AsyncClient(base_url=stack.host_url, timeout=30) as http:
-                answers = await ask_in_every_way(http, good, bad)
-                for event in events("a.jpg"):
-                    answers.append((await http.post(stack.webhook, json=[event], headers=headers)).text)
-                await asyncio.to_thread(stack.azurite.close)
-                answers += await ask_in_every_way(http, good, bad)
-                answers.append((await http.post(stack.webhook, json=events("b.jpg"), headers=headers)).text)
-            log = tmp_path / f"host-{stack.host_port}.log"
+    with (
+        running_issuer() as settings,
+        Stack(tmp_path, **settings, TELEMETRY="console", AZURE_LOG_LEVEL="debug") as stack,
+    ):
+        stack.azurite.start()
+        stack.start_host()
+        assert found(stack.azurite.connection_string.encode()), "the account's key is not searched for"
+        headers = {"aeg-event-type": "Notification"}
+        async with httpx.AsyncClient(base_url=stack.host_url, timeout=30) as http:
+            answers = await ask_in_every_way(http, good, bad)
+            for event in events("a.jpg"):
+                answers.append((await http.post(stack.webhook, json=[event], headers=headers)).text)
+            await asyncio.to_thread(stack.azurite.close)
+            answers += await ask_in_every_way(http, good, bad)
+            answers.append((await http.post(stack.webhook, json=events("b.jpg"), headers=headers)).text)
+        log = tmp_path / f"host-{stack.host_port}.log"
 
-            async def has_measured() -> bool:
-                return "blob_status.events" in log.read_text() and '"name": "take event"' in log.read_text()
+        async def has_measured() -> bool:
+            return "blob_status.events" in log.read_text() and '"name": "take event"' in log.read_text()
 
-            await eventually(has_measured)
-        finally:
-            stack.close()
+        await eventually(has_measured)
     written = "\n".join([*answers, log.read_text(errors="replace")])
     assert "Connect call failed" in written, "the outage was not noticed: not everything was driven through"
     assert "event quarantined" in written

@@ -6,17 +6,21 @@ import json
 
 import pytest
 
-from bench import readme, reconcile, report, serve, serve_soak, write
+from bench import report
+from bench.reconciling import passes
+from bench.serving import scale, soak
+from bench.starting import readme
+from bench.writing import throughput
 
 
 @pytest.mark.parametrize(
     ("name", "claims"),
     [
         ("readme", readme.CLAIMS),
-        ("write", write.CLAIMS),
-        ("reconcile", reconcile.CLAIMS),
-        ("serve", serve.CLAIMS),
-        ("soak", serve_soak.CLAIMS),
+        ("write", throughput.CLAIMS),
+        ("reconcile", passes.CLAIMS),
+        ("serve", scale.CLAIMS),
+        ("soak", soak.CLAIMS),
     ],
 )
 def test_the_docs_quote_the_results(name, claims):

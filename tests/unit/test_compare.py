@@ -9,14 +9,15 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import compare, report
-from bench.compare_cells import Rates, composed, delays_ms, moments
-from bench.compare_costs import costs, dollars_a_day
-from bench.compare_methods import CLIENTS, EVERY_SECONDS, METHODS, figure
-from bench.compare_phones import PHONES
-from bench.compare_pictures import draw
-from bench.compare_svg import LEFT, WIDTH, Bar, Panel, picture
-from bench.compare_tables import dollars, milliseconds, tables
+from bench import report
+from bench.comparing import comparison
+from bench.comparing.cells import Rates, composed, delays_ms, moments
+from bench.comparing.costs import costs, dollars_a_day
+from bench.comparing.methods import CLIENTS, EVERY_SECONDS, METHODS, figure
+from bench.comparing.phones import PHONES
+from bench.comparing.pictures import draw
+from bench.comparing.svg import LEFT, WIDTH, Bar, Panel, picture
+from bench.comparing.tables import dollars, milliseconds, tables
 
 BY_KEY = {method.key: method for method in METHODS}
 
@@ -29,7 +30,7 @@ def results():
 
 def test_the_docs_quote_the_results(results):
     """The tables between the markers are those that the result file makes."""
-    assert report.quote_in(report.DOCS.read_text(), compare.NAME) == tables(results)
+    assert report.quote_in(report.DOCS.read_text(), comparison.NAME) == tables(results)
 
 
 def test_the_pictures_show_the_results(results):

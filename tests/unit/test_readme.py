@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench import readme
+from bench.starting import readme
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.id.md"])

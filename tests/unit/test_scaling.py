@@ -1,4 +1,4 @@
-"""docs/scaling.md says what bench/scaling.py computes.
+"""docs/scaling.md says what bench/sizing/tables.py computes.
 
 The formulas are held against hand-checked values, the app's own numbers, and small simulations of what they describe.
 """
@@ -13,10 +13,8 @@ from random import Random
 
 import pytest
 
-from bench import scaling
-from bench import scaling_formulas as formulas
-from bench import scaling_slices as slices
-from bench.scaling_facts import ASSUMED, FACTS, PRICES
+from bench.sizing import formulas, slices, tables
+from bench.sizing.facts import ASSUMED, FACTS, PRICES
 from shared.azure.listing import PAGE_SIZE
 from shared.model.ledger import TOMBSTONE_HORIZON
 from shared.model.ports import Page
@@ -36,17 +34,17 @@ from tests.fakes.world import Process
 
 
 def test_the_document_is_up_to_date():
-    """`python -m bench.scaling` would change nothing."""
-    text = scaling.DOCS.read_text()
-    assert scaling.rewritten(text) == text
+    """`python -m bench.sizing.tables` would change nothing."""
+    text = tables.DOCS.read_text()
+    assert tables.rewritten(text) == text
 
 
 def test_a_table_needs_its_place():
     """A document without a marker, or with two, is refused."""
-    text = scaling.DOCS.read_text()
+    text = tables.DOCS.read_text()
     for broken in ("", text + text, text.replace("<!-- end of held -->", "")):
         with pytest.raises(ValueError, match="has not one place"):
-            scaling.rewritten(broken)
+            tables.rewritten(broken)
 
 
 def test_the_facts_are_those_of_the_app():

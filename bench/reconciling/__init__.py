@@ -1,0 +1,1 @@
+"""A reconciliation: its cost above the listing, its memory."""

@@ -1,0 +1,1 @@
+"""What size costs: the arithmetic of docs/scaling.md."""

@@ -1,0 +1,1 @@
+"""From nothing to a running system, and the commands of the README."""
