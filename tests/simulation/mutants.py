@@ -284,10 +284,10 @@ MUTANTS: dict[str, Mutant] = {
         "model.ledger", 'properties.get("present") is not True or', 'not properties.get("present") or'
     ),
     "sourceUrl taken as it stands": _edit(
-        "model.changes", 'dict.fromkeys((name, unquote(name, errors="strict")))', "[name]"
+        "intake.event_grid", 'dict.fromkeys((name, unquote(name, errors="strict")))', "[name]"
     ),
     "sourceUrl always decoded": _edit(
-        "model.changes", 'dict.fromkeys((name, unquote(name, errors="strict")))', "[unquote(name)]"
+        "intake.event_grid", 'dict.fromkeys((name, unquote(name, errors="strict")))', "[unquote(name)]"
     ),
     "source of a rename forgotten": _edit(
         "intake.delivery",
