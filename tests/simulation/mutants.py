@@ -63,13 +63,13 @@ MUTANTS: dict[str, Mutant] = {
         "azure.table", "operations, retry_total=0, read_timeout", "operations, read_timeout"
     ),
     '"never sent" taken for not committed': _edit(
-        "azure.table",
-        "    if status is None or not",
-        '    if type(error).__name__ == "ServiceRequestError":\n        return Refused(message)\n'
-        "    if status is None or not",
+        "azure.table_errors",
+        '        text = str(error).partition("\\n")[0]\n',
+        '        if type(error).__name__ == "ServiceRequestError":\n            raise Refused(str(error)) from error\n'
+        '        text = str(error).partition("\\n")[0]\n',
     ),
     "503 taken for not committed": _edit(
-        "azure.table", "or not 400 <= status < 500 or status in {408, 429}", "or status in {408, 429, 500}"
+        "azure.table_errors", "if not 400 <= status < 500 or status in {408, 429}", "if status in {408, 429, 500}"
     ),
     "refusal of a write on its own believed": _edit("azure.table", "with suppress(Rejected):", "with suppress():"),
     "tally outside the transaction": _edit(
