@@ -16,8 +16,7 @@ from shared.intake.event_grid import (
     parse,
 )
 from shared.model.changes import BlobChange
-from shared.model.folders import Location
-from shared.reconciling.comparison import parts_within
+from shared.model.folders import Location, parts_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,9 +13,8 @@ from shared.azure.heads import answer_date
 from shared.errors import CountsNotReady, OutcomeUnknown, Refused, Rejected
 from shared.model.ledger import row_key
 from shared.model.ports import Page, Write
-from shared.reconciling.publish import publish
-from shared.reconciling.report import Progress, Report
-from shared.reconciling.run import Lease
+from shared.reconciling.lease import Lease
+from shared.reconciling.report import Progress, Report, publish
 from shared.writing.cache import Remembered
 from shared.writing.tally_row import PARTITION
 from tests.fakes.world import World

@@ -12,8 +12,9 @@ from shared.errors import Refused
 from shared.model.ports import Entity, Head, Page, Write
 from shared.model.tally import Sum
 from shared.reconciling import comparison
+from shared.reconciling.lease import AlreadyRunning
 from shared.reconciling.report import Progress
-from shared.reconciling.run import AlreadyRunning, Stage
+from shared.reconciling.run import Stage
 from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.engines.listings import Killed, killed_at, slow_down
 from tests.fakes import memory_table
