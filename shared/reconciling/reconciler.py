@@ -3,7 +3,7 @@
 ::
 
     LISTING     fold the listing into (count, digest) a folder ──► equal to the tally: clean, nothing is written
-    COMPARING   scan the ledger's keys, list again, look at what differs, correct it      (comparison.py)
+    COMPARING   scan the ledger's keys, list again, look at what differs, correct it      (comparison.py, repair.py)
     COLLECTING  once a day: drop the rows of names long gone                               (tombstones.py)
 
 Every page that was dealt with is checkpointed, so that a run that ends early (killed, or its time is up) goes on

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING, Final
 
@@ -32,35 +33,25 @@ CONCURRENT_LOOKS: Final = 32
 HELD_BACK: Final = 2000
 
 
+@dataclass(frozen=True, slots=True)
 class Repair:
     """Looks at what differs, and corrects it.
 
-    Args:
+    Attributes:
         parts: What a reconciliation works with.
         partition: Where in the table the rows are.
         report: Takes what is found.
         live_since: What changed since then is left to its events; None: nothing is, because there are none.
         keep_going: Called between steps; may raise to end the run.
-        commit: False to change nothing, and only note what would be corrected.
+        commits: False to change nothing, and only note what would be corrected.
     """
 
-    def __init__(
-        self,
-        parts: Parts,
-        partition: str,
-        report: Report,
-        live_since: datetime | None,
-        keep_going: Callable[[str, int], Awaitable[None]],
-        *,
-        commit: bool,
-    ) -> None:
-        self._parts = parts
-        self._writer = parts.writer
-        self._partition = partition
-        self._report = report
-        self._live_since = live_since
-        self._keep_going = keep_going
-        self._commits = commit
+    parts: Parts
+    partition: str
+    report: Report
+    live_since: datetime | None
+    keep_going: Callable[[str, int], Awaitable[None]]
+    commits: bool
 
     async def add_in_bulk(self, paths: list[str], folder: str, date: datetime, doubt: str) -> None:
         """Count a page of names at once, on condition that they have no rows yet; those that have are looked at.
@@ -71,13 +62,13 @@ class Repair:
             date: That of the page.
             doubt: The tally's, before the page was asked for.
         """
-        nothing = Remembered(None, None, self._parts.clock.monotonic(), self._partition, doubt)
+        nothing = Remembered(None, None, self.parts.clock.monotonic(), self.partition, doubt)
         known: list[str] = []
 
         async def add(path: str) -> None:
             seen = Observation(path, folder, present=True, observed_at=date, is_listed=True)
             try:
-                self._report.count(folder, (await self._writer.observe(seen, nothing)).delta)
+                self.report.count(folder, (await self.parts.writer.observe(seen, nothing)).delta)
             except RowChanged:
                 known.append(path)
             except Rejected as error:
@@ -96,13 +87,13 @@ class Repair:
         for some in batched(keys, HELD_BACK, strict=False):
             absent: list[tuple[Observation, Remembered]] = []
             await self._bounded(self._look_at_unlisted(key, absent) for key in some)
-            if absent and self._live_since is not None and self._commits:
-                await self._parts.clock.sleep(self._parts.grace_seconds)
+            if absent and self.live_since is not None and self.commits:
+                await self.parts.clock.sleep(self.parts.grace_seconds)
             await self._bounded(self._commit(seen, base) for seen, base in absent)
         return bool(some)
 
     async def _add(self, path: str, folder: str) -> None:
-        base = await self._writer.read_row(path)
+        base = await self.parts.writer.read_row(path)
         row = base.row
         if row is not None and row.is_sound and row.folder == folder and (row.present or self._is_live(row.event_time)):
             return
@@ -112,18 +103,18 @@ class Repair:
         await self._commit(Observation(path, folder, present=True, observed_at=head.date, etag=head.etag), base)
 
     async def _look_at_unlisted(self, key: int, absent: list[tuple[Observation, Remembered]]) -> None:
-        entity = await self._parts.table.read(self._partition, f"{key:032x}")
+        entity = await self.parts.table.read(self.partition, f"{key:032x}")
         if entity is None:
             return
         path = from_entity(entity.row_key, entity.properties).path
         if not path:
-            self._report.unreadable += 1
+            self.report.unreadable += 1
             return
-        base = await self._writer.read_row(path)
+        base = await self.parts.writer.read_row(path)
         row = base.row
         if row is None or not row.present:
             return
-        belongs_in = self._parts.folders.folder_of(*_names(path))
+        belongs_in = self.parts.folders.folder_of(*_names(path))
         if belongs_in == row.folder and self._is_live(row.event_time):
             return
         head = await self._look(path)
@@ -134,37 +125,37 @@ class Repair:
         absent.append((seen, base))
 
     async def _look(self, path: str) -> Head:
-        self._report.looks += 1
-        return await self._parts.heads.head(*_names(path))
+        self.report.looks += 1
+        return await self.parts.heads.head(*_names(path))
 
     def _is_live(self, changed_at: datetime | None) -> bool:
-        since = self._live_since
+        since = self.live_since
         if since is None or changed_at is None:
             return False
         # Last-Modified has no fractions of a second.
-        return since.replace(microsecond=0) <= changed_at and is_credible(changed_at, self._parts.clock.now())
+        return since.replace(microsecond=0) <= changed_at and is_credible(changed_at, self.parts.clock.now())
 
     async def _commit(self, seen: Observation, base: Remembered) -> None:
-        if not self._commits:
-            self._report.count(seen.folder, decide_observed(base.row, seen).delta)
+        if not self.commits:
+            self.report.count(seen.folder, decide_observed(base.row, seen).delta)
             return
         try:
-            self._report.count(seen.folder, (await self._writer.observe(seen, base)).delta)
+            self.report.count(seen.folder, (await self.parts.writer.observe(seen, base)).delta)
         except RowChanged:
             # An event came first. It may be an older one, which leaves things as they were: look once more.
-            self._report.count(seen.folder, (await self._writer.look(*_names(seen.path), seen.folder)).delta)
+            self.report.count(seen.folder, (await self.parts.writer.look(*_names(seen.path), seen.folder)).delta)
         except Rejected as error:
             self._note_refused(error)
 
     def _note_refused(self, error: Rejected) -> None:
         """One row that storage will never take must not keep all others from being reconciled."""
-        self._report.refused += 1
+        self.report.refused += 1
         log.error("a blob cannot be counted, storage refuses its row: %s", error)
 
     async def _bounded(self, steps: Iterable[Coroutine[None, None, None]]) -> None:
         for some in batched(steps, CONCURRENT_LOOKS, strict=False):
             await _all(some)
-            await self._keep_going("repairing", self._report.looks)
+            await self.keep_going("repairing", self.report.looks)
 
 
 async def _all(steps: Iterable[Coroutine[None, None, None]]) -> None:

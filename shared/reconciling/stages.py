@@ -168,7 +168,7 @@ class Pass:
         if report.bootstrap and not report.resumed and comparison.rows > self._expected:
             self._is_tally_new = True
         live_since = run.since if self._leaves_live(only) else None
-        repair = Repair(self._parts, partition, report, live_since, self._keep_going, commit=self._commits)
+        repair = Repair(self._parts, partition, report, live_since, self._keep_going, self._commits)
         async for folder, paths, date in self._pages(locations):
             listed = comparison.take(folder, paths)
             if report.bootstrap and self._commits:

@@ -225,17 +225,17 @@ MUTANTS: dict[str, Mutant] = {
     "listing trusted over the blob": _edit(
         "reconciling.repair",
         "        if not head.present or self._is_live(head.last_modified):\n            return\n",
-        "        head = type(head)(present=True, date=self._parts.clock.now())\n",
+        "        head = type(head)(present=True, date=self.parts.clock.now())\n",
     ),
     "candidate not HEADed": _edit(
         "reconciling.repair",
         "        head = await self._look(path)\n        is_there",
-        "        head = type('Head', (), {'present': False, 'date': self._parts.clock.now(), 'etag': ''})\n        is_there",
+        "        head = type('Head', (), {'present': False, 'date': self.parts.clock.now(), 'etag': ''})\n        is_there",
     ),
     "correctness leaning on the lease": _edit(
         "reconciling.repair",
-        "self._report.count(seen.folder, (await self._writer.observe(seen, base)).delta)",
-        "self._report.count(seen.folder, (await self._writer.observe(seen, await self._writer.read_row(seen.path))).delta)",
+        "self.report.count(seen.folder, (await self.parts.writer.observe(seen, base)).delta)",
+        "self.report.count(seen.folder, (await self.parts.writer.observe(seen, await self.parts.writer.read_row(seen.path))).delta)",
         only_in="late events",  # an event has to come between a look and its commit
     ),
     "ready set before bootstrap ends": _edit(
@@ -347,8 +347,8 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "comparison given up where an old event comes between": _edit(
         "reconciling.repair",
-        "            self._report.count(seen.folder, (await self._writer.look(*_names(seen.path), seen.folder)).delta)\n",
-        "            self._report.count(seen.folder, 0)\n",
+        "            self.report.count(seen.folder, (await self.parts.writer.look(*_names(seen.path), seen.folder)).delta)\n",
+        "            self.report.count(seen.folder, 0)\n",
     ),
     # Generations
     "tally dated when its commit is answered": _edit(
@@ -476,7 +476,7 @@ MUTANTS: dict[str, Mutant] = {
         "reconciling.repair", "row.is_sound and row.folder == folder and (", "row.is_sound and ("
     ),
     "live for ever what lies ahead of every clock": _edit(
-        "reconciling.repair", " and is_credible(changed_at, self._parts.clock.now())", ""
+        "reconciling.repair", " and is_credible(changed_at, self.parts.clock.now())", ""
     ),
     "rows of a folder that changed left where they were": _edit(
         "writing.plan",

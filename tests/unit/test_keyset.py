@@ -67,7 +67,7 @@ def test_buckets_survive_being_written_down(keys):
     assert len(once.encode()) < 6000
 
 
-@pytest.mark.parametrize("text", ["AAAA", "not base64!", "AAAAAAAAAAA="])
+@pytest.mark.parametrize("text", ["AAAA", "not base64!", "AAAAAAAAAAA=", f"!{Buckets().encode()}"])
 def test_what_is_not_buckets_is_refused(text):
     """A checkpoint of another make is not taken for one of ours."""
     with pytest.raises(ValueError, match=r".+"):
