@@ -11,10 +11,9 @@ from shared.serving import endpoints, openapi
 from shared.settings.app import Settings
 
 SETTINGS = Settings.from_environ(os.environ)
-PROCESS = AppProcess(SETTINGS)
+PROCESS = AppProcess(SETTINGS, [leak_guard.install().health])
 KEY_NEEDED = func.AuthLevel.FUNCTION if SETTINGS.auth_mode == "function" else func.AuthLevel.ANONYMOUS
 
-leak_guard.install()
 exporters.start(SETTINGS.telemetry)
 app = func.FunctionApp(http_auth_level=KEY_NEEDED)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from shared.errors import BlobStatusError, SettingsError, StorageError, advice
-from shared.reconciling.run import AlreadyRunning
+from shared.reconciling.lease import AlreadyRunning
 from shared.writing.tally_row import ForeignTally
 
 

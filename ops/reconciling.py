@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from ops.exits import Exit, WrongArgument
 from ops.output import table
 from shared.model.folders import FOLDERS, Location
+from shared.reconciling.lease import AlreadyRunning
 from shared.reconciling.recount import recount
-from shared.reconciling.run import AlreadyRunning
 
 if TYPE_CHECKING:
     import argparse

@@ -10,7 +10,8 @@ from ops.exits import Exit, WrongArgument, explain
 from ops.output import table
 from ops.work import each
 from shared.errors import EventNotUnderstood, OtherTopic
-from shared.model.changes import BlobChange, DirectoryChange, parse
+from shared.intake.event_grid import parse
+from shared.model.changes import BlobChange, DirectoryChange
 
 if TYPE_CHECKING:
     import argparse

@@ -32,9 +32,10 @@ from shared.writing.tally_row import Counts
 from shared.writing.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from shared.model.tally import Tally
+    from shared.serving.health import Probe
     from shared.settings.app import Settings
 
 
@@ -45,9 +46,10 @@ class Services:
         settings: The checked settings.
         proxy: Address of the HTTP proxy through which storage is reached, or None. The app has none; an operator's
             desk may be behind one.
+        process_probes: What the health report says of the process that they are in.
     """
 
-    def __init__(self, settings: Settings, proxy: str | None = None) -> None:
+    def __init__(self, settings: Settings, proxy: str | None = None, process_probes: Sequence[Probe] = ()) -> None:
         self.settings = settings
         self.random = SystemRandom()
         self._clients = StorageClients(settings.storage, proxy)
@@ -89,7 +91,7 @@ class Services:
         self.api = StatusApi(
             self.watch,
             BearerTokens(settings.jwt, clock) if settings.jwt else Open(),
-            Health(self.watch, clock, probes),
+            Health(self.watch, clock, [*probes, *process_probes]),
             clock,
             self.random,
             settings.max_wait_seconds,
@@ -133,10 +135,12 @@ class AppProcess:
 
     Args:
         settings: The checked settings.
+        probes: What the health report says of this process.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, probes: Sequence[Probe] = ()) -> None:
         self._settings = settings
+        self._probes = probes
         self._starting: asyncio.Task[Services] | None = None
         self._started: Services | None = None
         self._unheard = Unheard(SystemClock())
@@ -164,7 +168,7 @@ class AppProcess:
 
     async def _start(self) -> Services:
         self._effects.enter_context(self._unheard.listening(logging.getLogger("shared")))
-        services = Services(self._settings)
+        services = Services(self._settings, process_probes=self._probes)
         try:
             await services.start()
         except BaseException:

@@ -7,17 +7,16 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shared.model.changes import (
+from shared.intake.event_grid import (
     BLOB_CREATED,
     BLOB_DELETED,
     BLOB_RENAMED,
     DIRECTORY_DELETED,
     DIRECTORY_RENAMED,
-    BlobChange,
     parse,
 )
-from shared.model.folders import Location
-from shared.reconciling.comparison import parts_within
+from shared.model.changes import BlobChange
+from shared.model.folders import Location, parts_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -16,30 +16,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from shared.model.ledger import Properties
+    from shared.model.ports import Write
+
 _PART: Final = b"Content-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
 _HEADERS: Final = "Content-Type: application/json\r\nAccept: application/json\r\nDataServiceVersion: 3.0\r\n"
-_NO_CONTENT: Final = "Prefer: return-no-content\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation.
-
-    Attributes:
-        method: POST (create), PUT (replace) or DELETE.
-        url: Of the table (POST) or of the entity.
-        entity: What is written, as JSON values; None for a DELETE.
-        etag: The ETag that the entity must have; "" for a POST.
-    """
-
-    method: str
-    url: str
-    entity: dict[str, str | bool] | None = None
-    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +43,48 @@ class Result:
     body: bytes
 
 
-def encode(operations: Iterable[Operation], boundary: str) -> bytes:
-    """Return the body of a request whose content type is ``multipart/mixed; boundary=batch_{boundary}``."""
+def encode(table_url: str, partition: str, writes: Iterable[Write], boundary: str) -> bytes:
+    """Return the body of a request whose content type is ``multipart/mixed; boundary=batch_{boundary}``.
+
+    Raises:
+        ValueError: A write has no condition.
+    """
     head = f"--batch_{boundary}\r\nContent-Type: multipart/mixed; boundary=changeset_{boundary}\r\n\r\n"
     between = f"--changeset_{boundary}\r\n".encode()
     end = f"--changeset_{boundary}--\r\n--batch_{boundary}--\r\n"
-    parts = (between + _PART + _message(each) + b"\r\n" for each in operations)
+    parts = (between + _PART + _message(table_url, partition, write) + b"\r\n" for write in writes)
     return head.encode() + b"".join(parts) + end.encode()
 
 
-def _message(operation: Operation) -> bytes:
-    condition = f"If-Match: {operation.etag}\r\n" if operation.etag else ""
-    wish = _NO_CONTENT if operation.method == "POST" else ""
-    body = b"" if operation.entity is None else json.dumps(operation.entity).encode()
+def _message(table_url: str, partition: str, write: Write) -> bytes:
+    """Return one operation: create (POST), replace (PUT) or delete."""
+    is_deletion, etag = write.properties is None, write.etag
+    keys: Properties = {"PartitionKey": partition, "RowKey": write.row_key}
+    if etag is None and not is_deletion:
+        start, condition = f"POST {table_url}", "Prefer: return-no-content\r\n"
+    elif etag:
+        url = f"{table_url}(PartitionKey='{_key(partition)}',RowKey='{_key(write.row_key)}')"
+        start, condition = f"{'DELETE' if is_deletion else 'PUT'} {url}", f"If-Match: {etag}\r\n"
+    else:
+        raise ValueError("a replacement or a deletion without an ETag: every operation is conditional")
+    body = b"" if write.properties is None else json.dumps(_json(keys | write.properties)).encode()
     length = f"Content-Length: {len(body)}\r\n"
-    return f"{operation.method} {operation.url} HTTP/1.1\r\n{_HEADERS}{wish}{condition}{length}\r\n".encode() + body
+    return f"{start} HTTP/1.1\r\n{_HEADERS}{condition}{length}\r\n".encode() + body
+
+
+def _key(key: str) -> str:
+    return quote(key.replace("'", "''"), safe="")
+
+
+def _json(properties: Properties) -> dict[str, str | bool]:
+    """Return properties as the service takes them: wide integers are strings with their type beside them."""
+    written: dict[str, str | bool] = {}
+    for name, value in properties.items():
+        if isinstance(value, int) and not isinstance(value, bool):
+            written |= {name: str(value), f"{name}@odata.type": "Edm.Int64"}
+        else:
+            written[name] = value
+    return written
 
 
 def decode(body: bytes) -> list[Result]:

@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from shared.azure.heads import AnswerDate
-from shared.azure.table import AzureTable, entity_of, translated
+from shared.azure.table import AzureTable, entity_of
+from shared.azure.table_errors import translated
 from shared.model.ports import EntityPage
 
 if TYPE_CHECKING:
@@ -22,13 +23,14 @@ class AzureInbox(AzureTable):
     async def page(self, token: str = "") -> EntityPage:
         """Read the next page of all that is in the table."""
         answer = AnswerDate()
-        async with self.there(), translated():
-            pages = self._client.list_entities(results_per_page=PAGE_SIZE, raw_response_hook=answer.note).by_page(
-                json.loads(token) if token else None
-            )
-            async for page in pages:
-                entities = [entity_of(each) async for each in page]
-                return EntityPage(entities, answer.date, _token_of(getattr(pages, "continuation_token", None)))
+        async with self.there():
+            with translated():
+                pages = self._client.list_entities(results_per_page=PAGE_SIZE, raw_response_hook=answer.note).by_page(
+                    json.loads(token) if token else None
+                )
+                async for page in pages:
+                    entities = [entity_of(each) async for each in page]
+                    return EntityPage(entities, answer.date, _token_of(getattr(pages, "continuation_token", None)))
         return EntityPage([], answer.date)
 
 

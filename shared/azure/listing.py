@@ -51,11 +51,9 @@ class BlobListing:
             pages = names.by_page(token or None)
             async for _ in pages:
                 yield Page(answer.names(), answer.date, getattr(pages, "continuation_token", None) or "")
-        except ResourceNotFoundError as error:
-            if error_code(error) == "ContainerNotFound":
-                raise ContainerAbsent(f"there is no container {container!r}", answer_date(error.response)) from error
-            raise translate(error) from error
         except Exception as error:
+            if isinstance(error, ResourceNotFoundError) and error_code(error) == "ContainerNotFound":
+                raise ContainerAbsent(f"there is no container {container!r}", answer_date(error.response)) from error
             raise translate(error) from error
 
 

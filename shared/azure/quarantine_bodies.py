@@ -57,11 +57,9 @@ class BlobBodies:
         try:
             stream = await self._container.download_blob(f"{key}.json")
             return await stream.readall(), str(stream.properties.etag)
-        except ResourceNotFoundError as error:
-            if error_code(error) in ABSENT_CODES:
-                return None
-            raise translate(error) from error
         except (AzureError, OSError, TimeoutError) as error:
+            if isinstance(error, ResourceNotFoundError) and error_code(error) in ABSENT_CODES:
+                return None
             raise translate(error) from error
 
     async def remove(self, key: str, etag: str) -> None:
@@ -87,8 +85,8 @@ class BlobBodies:
             try:
                 try:
                     await self._container.upload_blob(f"{key}.json", body, overwrite=True)
-                except AzureError as error:
-                    if getattr(error, "error_code", "") != "ContainerNotFound":
+                except ResourceNotFoundError as error:
+                    if error_code(error) != "ContainerNotFound":
                         raise
                     await self._make_container()
                     await self._container.upload_blob(f"{key}.json", body, overwrite=True)

@@ -1,9 +1,7 @@
 """Table Storage behind the :class:`shared.model.ports.Table` port.
 
 The SDK's own retries are off for transactions: a retried ``$batch`` whose first answer was lost makes an outcome
-that nobody can tell. Only a 4xx with an error code of the service is a known outcome. Everything else is
-:class:`OutcomeUnknown`: what azure-core calls "never sent" (it says so of a server that hung up on a reused
-connection), an answer that cannot be understood, and the error page of something in between.
+that nobody can tell. What each answer means is in :mod:`shared.azure.table_errors`.
 
 Transactions go by :mod:`shared.azure.batch`, which is the SDK's call without its detour; without it the SDK's own is
 used. A write on its own goes as a request of its own, which takes storage half the time of a ``$batch`` with one
@@ -12,18 +10,18 @@ operation; a deletion does not, because the SDK takes 404 for success there.
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
-from azure.data.tables import EdmType, EntityProperty, TableTransactionError, UpdateMode
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.data.tables import EdmType, EntityProperty, UpdateMode
 
+from shared.azure.batch import TIMEOUT_SECONDS
 from shared.azure.heads import AnswerDate
-from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected, StorageError, TableAbsent
+from shared.azure.table_errors import code_of, translated
+from shared.errors import OutcomeUnknown, Rejected, TableAbsent
 from shared.model.ports import Entity
 
 if TYPE_CHECKING:
@@ -38,16 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: What answers of storage mean for a transaction, by status; other 4xx are :class:`Refused`.
-_CONFLICTS: Final = {404, 409, 412}
-_TOO_LARGE: Final = 413
-_REJECTIONS: Final = {400, _TOO_LARGE}
-#: These speak of the table, not of a row: https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes
-_TABLE_CODES: Final = {"TableNotFound", "TableBeingDeleted"}
-_SERVICE_CODE: Final = re.compile(r"[A-Z][A-Za-z0-9]{2,}")
-_TIMEOUT_SECONDS: Final = 10
-_NONE: Final[Mapping[str, Any]] = {}
-
 
 class AzureTable:
     """One table of the Table service (or of Azurite).
@@ -59,7 +47,7 @@ class AzureTable:
 
     def __init__(self, client: TableClient, transactions: Transactions | None = None) -> None:
         self._client = client
-        self._transactions = transactions or client
+        self._transactions = transactions or _SdkTransactions(client)
         self._is_ours = False
 
     async def create(self) -> None:
@@ -72,11 +60,11 @@ class AzureTable:
         self._is_ours = True
 
     async def _create(self) -> bool:
-        async with translated():
+        with translated():
             try:
                 await self._client.create_table()
             except HttpResponseError as error:
-                if _code(error) != "TableAlreadyExists":  # a 409 is also that of a table which is being deleted
+                if code_of(error) != "TableAlreadyExists":  # a 409 is also that of a table which is being deleted
                     raise
                 return False
         return True
@@ -109,33 +97,31 @@ class AzureTable:
 
     async def _find(self, partition: str, row_key: str) -> Entity | None:
         answer = AnswerDate()
-        async with translated():
+        with translated():
             try:
                 found = await self._client.get_entity(partition, row_key, raw_response_hook=answer.note)
                 return entity_of(found, answer.date if answer.is_dated else None)
             except ResourceNotFoundError as error:
-                if _code(error) == "TableNotFound":
+                if code_of(error) == "TableNotFound":
                     raise
                 return None
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         """Do all of the writes or none."""
-        operations = [_operation(partition, write) for write in writes]
-        if len(writes) == 1 and writes[0].properties is not None:
-            with suppress(Rejected):  # by storage, or by something in between: inside a batch that can be told apart
-                return [_etag(await self._commit_alone(*operations[0]))]
-        async with self.there(), translated():
-            results = await self._transactions.submit_transaction(
-                operations, retry_total=0, read_timeout=_TIMEOUT_SECONDS
-            )
-        return [
-            _etag(result) if write.properties is not None else "" for write, result in zip(writes, results, strict=True)
-        ]
+        async with self.there():
+            if len(writes) == 1 and writes[0].properties is not None:
+                with suppress(Rejected):  # by storage, or by something in between: inside a batch that is told apart
+                    return [_required(await self._commit_alone(partition, writes[0]))]
+            etags = await self._transactions.commit(partition, writes)
+        pairs = zip(writes, etags, strict=True)
+        return [_required(etag) if write.properties is not None else "" for write, etag in pairs]
 
-    async def _commit_alone(self, kind: str, entity: dict[str, Any], condition: Mapping[str, Any] = _NONE) -> Any:
-        write = self._client.create_entity if kind == "create" else self._client.update_entity
-        async with self.there(), translated(is_one_write=True):
-            return await write(entity, **condition, retry_total=0, read_timeout=_TIMEOUT_SECONDS)
+    async def _commit_alone(self, partition: str, write: Write) -> object:
+        _, entity, *condition = _operation(partition, write)
+        send = self._client.create_entity if write.etag is None else self._client.update_entity
+        with translated(is_one_write=True):
+            answer = await send(entity, **dict(*condition), retry_total=0, read_timeout=TIMEOUT_SECONDS)
+        return answer.get("etag")
 
     async def scan(
         self,
@@ -152,10 +138,25 @@ class AzureTable:
         if within is not None:
             condition += f" and {within.name} ge @low and {within.name} lt @high"
             values |= {"low": within.low, "high": within.high}
-        async with self.there(), translated():
-            pages = self._client.query_entities(condition, parameters=values, select=columns).by_page()
-            async for page in pages:
-                yield [entity_of(entity) async for entity in page]
+        async with self.there():
+            with translated():
+                pages = self._client.query_entities(condition, parameters=values, select=columns).by_page()
+                async for page in pages:
+                    yield [entity_of(entity) async for entity in page]
+
+
+class _SdkTransactions:
+    """Sends transactions as the SDK does."""
+
+    def __init__(self, client: TableClient) -> None:
+        self._client = client
+
+    async def commit(self, partition: str, writes: Sequence[Write]) -> list[Any]:
+        """Do all of the writes or none. Returns the ETags."""
+        operations = [_operation(partition, write) for write in writes]
+        with translated():
+            results = await self._client.submit_transaction(operations, retry_total=0, read_timeout=TIMEOUT_SECONDS)
+        return [result.get("etag") for result in results]
 
 
 def _operation(partition: str, write: Write) -> tuple[Any, ...]:
@@ -168,10 +169,10 @@ def _operation(partition: str, write: Write) -> tuple[Any, ...]:
     return ("update", entity, {"mode": UpdateMode.REPLACE, **condition})
 
 
-def _etag(result: Mapping[str, Any]) -> str:
-    if not result.get("etag"):
+def _required(etag: object) -> str:
+    if not etag:
         raise OutcomeUnknown("Table Storage: a success without an ETag is no answer of the service")
-    return str(result["etag"])
+    return str(etag)
 
 
 def _typed(properties: Properties) -> dict[str, Any]:
@@ -191,63 +192,3 @@ def entity_of(found: Mapping[str, Any], read_at: datetime | None = None) -> Enti
     metadata: Mapping[str, Any] = getattr(found, "metadata", {})
     etag, written_at = str(metadata.get("etag", "")), metadata.get("timestamp")
     return Entity(str(found["RowKey"]), properties, etag, written_at, read_at, str(found["PartitionKey"]))
-
-
-@asynccontextmanager
-async def translated(*, is_one_write: bool = False) -> AsyncIterator[None]:
-    """Turn the SDK's exceptions into the app's."""
-    try:
-        yield
-    except StorageError:
-        raise
-    except AzureError as error:
-        raise _translate(error, is_one_write=is_one_write) from error
-    except Exception as error:
-        # A connection cut in the middle, or an answer that cannot be decoded: the SDK lets the exceptions of every
-        # decoder through, zlib's and the XML parser's among them. None of them says what storage has done.
-        raise OutcomeUnknown(f"no usable answer from Table Storage: {type(error).__name__}: {error}") from error
-
-
-def _translate(error: AzureError, *, is_one_write: bool) -> StorageError:
-    status = error.status_code if isinstance(error, HttpResponseError) else None
-    text, code = str(error.message).partition("\n")[0], _code(error)
-    message = f"Table Storage answered {status} {code}: {text}" if status is not None else f"Table Storage: {text}"
-    if status is None or not 400 <= status < 500 or status in {408, 429}:  # noqa: PLR2004
-        return OutcomeUnknown(message, _retry_after(error))
-    is_commit = is_one_write or isinstance(error, TableTransactionError)
-    if not code:
-        message = f"something between the app and Table Storage answered {status}"
-        return Rejected(message, by_service=False) if is_commit and status == _TOO_LARGE else OutcomeUnknown(message)
-    if is_commit:
-        index = getattr(error, "index", 0)
-        if status in _CONFLICTS and code not in _TABLE_CODES:
-            return Conflict(message, index)
-        if status in _REJECTIONS:
-            return Rejected(message, index)
-    return (TableAbsent if code in _TABLE_CODES else Refused)(message, status, code)
-
-
-def _retry_after(error: AzureError) -> float:
-    """Return the seconds that a busy service asks for; it gives no dates.
-
-    https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
-    """
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    text = str(headers.get("Retry-After") or "")
-    return float(text) if text.isdecimal() else 0.0
-
-
-def _code(error: AzureError) -> str:
-    """Return the service's error code; "" where the answer has none, which is then no answer of the service."""
-    code = getattr(error, "error_code", None)
-    if code is None and isinstance(error, HttpResponseError) and error.response is not None:
-        code = _code_in(error.response)  # the SDK's create_entity raises what it has not decoded
-    text = str(getattr(code, "value", code) or "")
-    return text if _SERVICE_CODE.fullmatch(text) else ""  # the SDK also takes any tag of a page that has "code" in it
-
-
-def _code_in(response: Any) -> object:
-    try:
-        return response.headers.get("x-ms-error-code") or json.loads(response.text())["odata.error"]["code"]
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return None  # no JSON, or not the service's

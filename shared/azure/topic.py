@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 
 from azure.core.exceptions import AzureError
@@ -44,7 +43,7 @@ class GridTopic:
 
     async def publish(self, tally: Tally) -> None:
         """Publish these counts. The event's id is their version, its data that of the status endpoint."""
-        data = json.loads(StatusSnapshot(tally, tally.changed_at).body)["data"]
+        data = StatusSnapshot(tally, tally.changed_at).data
         event = CloudEvent(SOURCE, STATUS_CHANGED, id=tally.version, data=data, time=tally.changed_at, subject="status")
         try:
             await self._client.send(event, connection_timeout=_TIMEOUT_SECONDS, read_timeout=_TIMEOUT_SECONDS)

@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import EventNotUnderstood, OtherTopic, Rejected
-from shared.model.changes import DirectoryChange, parse
+from shared.intake.event_grid import parse
+from shared.model.changes import DirectoryChange
 from shared.process import telemetry
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from shared.errors import Conflict, Rejected
 from shared.intake.quarantine_rows import Rows, entry_of
 from shared.model.ports import Write
 from shared.process import telemetry
-from shared.reconciling.run import CONTROL_PARTITION
+from shared.reconciling.lease import CONTROL_PARTITION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -73,3 +73,12 @@ class FolderMap:
         """Return a short hash of all that decides what is counted; two that differ must not share a tally."""
         parts = [account, *(f"{folder}={self.locations[folder]}/" for folder in FOLDERS), *sorted(self.suffixes)]
         return hashlib.blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()
+
+
+def parts_within(locations: Mapping[str, Location], wanted: Location) -> dict[str, Location]:
+    """Return the parts of the folders that lie in a location, by folder."""
+    return {
+        folder: location if wanted.holds(location.container, location.prefix) else wanted
+        for folder, location in locations.items()
+        if location.overlaps(wanted)
+    }

@@ -53,18 +53,22 @@ class StatusSnapshot:
         """The strong entity tag."""
         return f'"{self.version}"'
 
-    @cached_property
-    def body(self) -> bytes:
-        """The JSON of ``GET /api/cases/storage/status``."""
+    @property
+    def data(self) -> dict[str, object]:
+        """What the status endpoint and the topic say of the counts."""
         counts = self.tally.counts()
-        data = {
+        return {
             "queued_count": counts[QUEUED],
             "input_count": counts[INPUT],
             "output_count": counts[OUTPUT],
             "timestamp": to_iso(self.tally.changed_at),
             "version": self.version,
         }
-        return _json({"success": True, "data": data})
+
+    @cached_property
+    def body(self) -> bytes:
+        """The JSON of ``GET /api/cases/storage/status``."""
+        return _json({"success": True, "data": self.data})
 
     @cached_property
     def frame(self) -> bytes:

@@ -10,21 +10,53 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 log = logging.getLogger(__name__)
 
-_MODULE: Final = "azure_functions_runtime.http_v2"
+_RUNTIME: Final = "azure_functions_runtime"
 _METHOD: Final = "await_http_response_async"
+#: The version of the runtime that was seen to leak, and that the guard is tested with.
+LEAKING_VERSION: Final = "1.3.0"
 
 
-def install() -> bool:
-    """Guard this process's runtime, if it is there and has the shape that leaks.
+class Status(StrEnum):
+    """What became of the guard."""
 
-    Returns:
-        Whether the guard is in place.
-    """
-    coordinator: Any = getattr(sys.modules.get(_MODULE), "http_coordinator", None)
+    IN_PLACE = "in place"
+    NOT_NEEDED = "not needed"
+    UNKNOWN_SHAPE = "unknown shape"
+
+
+@dataclass(slots=True)
+class LeakGuard:
+    """The guard of this process, and what became of it."""
+
+    status: Status = Status.NOT_NEEDED
+
+    async def health(self) -> dict[str, object]:
+        """Return what the health report says of this part."""
+        return {"runtime_leak_guard": self.status}
+
+
+def install() -> LeakGuard:
+    """Guard this process's runtime, if it is there and has the shape that leaks, and log what became of it."""
+    guard = LeakGuard()
+    runtime = sys.modules.get(f"{_RUNTIME}.http_v2")
+    version = getattr(sys.modules.get(f"{_RUNTIME}.version"), "VERSION", "none")
+    if runtime is not None:
+        is_placed = _place(getattr(runtime, "http_coordinator", None), guard)
+        guard.status = Status.IN_PLACE if is_placed else Status.UNKNOWN_SHAPE
+    is_tested = (guard.status, version) in {(Status.NOT_NEEDED, "none"), (Status.IN_PLACE, LEAKING_VERSION)}
+    level = logging.INFO if is_tested else logging.WARNING
+    log.log(level, "guard against the leak of runtime %s: %s (runtime: %s)", LEAKING_VERSION, guard.status, version)
+    return guard
+
+
+def _place(coordinator: Any, guard: LeakGuard) -> bool:
+    """Put the guard around the coordinator's method. Returns False when it has another shape, or is guarded already."""
     references = getattr(coordinator, "_context_references", None)
     hand_over = getattr(coordinator, _METHOD, None)
     if not isinstance(references, dict) or hand_over is None or _METHOD in vars(coordinator):
@@ -35,6 +67,7 @@ def install() -> bool:
         response = await hand_over(invocation_id)
         if references.pop(invocation_id, None) is None:
             vars(coordinator).pop(_METHOD, None)
+            guard.status = Status.NOT_NEEDED
             log.info("the runtime forgets finished invocations by itself; the guard has gone")
         return response
 

@@ -11,7 +11,7 @@ from shared.errors import Conflict
 from shared.model.folders import Location
 from shared.model.ledger import row_key
 from shared.model.ports import PropertyRange, Write
-from shared.reconciling.run import CONTROL_PARTITION
+from shared.reconciling.lease import CONTROL_PARTITION
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -3,7 +3,7 @@
 ::
 
     LISTING     fold the listing into (count, digest) a folder ──► equal to the tally: clean, nothing is written
-    COMPARING   scan the ledger's keys, list again, look at what differs, correct it      (comparison.py)
+    COMPARING   scan the ledger's keys, list again, look at what differs, correct it      (comparison.py, repair.py)
     COLLECTING  once a day: drop the rows of names long gone                               (tombstones.py)
 
 Every page that was dealt with is checkpointed, so that a run that ends early (killed, or its time is up) goes on
@@ -15,27 +15,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeGuard
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
 from shared.clock import to_iso
 from shared.errors import OutcomeUnknown, StorageError, advice
-from shared.model.folders import Location
+from shared.model.folders import Location, parts_within
 from shared.model.ledger import SKEW_MARGIN, is_credible
 from shared.model.tally import Sum
 from shared.process import telemetry
-from shared.reconciling import publish
-from shared.reconciling.comparison import parts_within
+from shared.reconciling.lease import LEASE_SECONDS, AlreadyRunning, Lease, last_report
 from shared.reconciling.marked_directories import Marks
-from shared.reconciling.report import Progress, Report
-from shared.reconciling.run import LEASE_SECONDS, OLDEST_RESUMED, AlreadyRunning, Lease, Run, Stage, last_report
+from shared.reconciling.report import Progress, Report, publish
+from shared.reconciling.run import Run, Stage
 from shared.reconciling.stages import Pass, TimeIsUp
 from shared.writing.plan import BUDGET_SECONDS
 from shared.writing.tally_row import PARTITION, TRUSTED_SECONDS, StoredTally
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Iterator
 
     from shared.clock import Clock
     from shared.model.tally import Tally
@@ -46,6 +46,8 @@ log = logging.getLogger(__name__)
 
 #: Spent on a directory within the delivery of its event; Event Grid waits 30 s.
 DIRECTORY_SECONDS: Final = 10.0
+#: An unfinished run that is older is not resumed: all that changed since its start would be left alone.
+OLDEST_RESUMED: Final = timedelta(days=1)
 #: A writer reads the tally anew after 30 s, and ends what it has begun within 15 s more.
 OLD_WRITERS_SECONDS: Final = TRUSTED_SECONDS + BUDGET_SECONDS
 
@@ -92,11 +94,13 @@ class Reconciler:
         unfinished = lease.unfinished
         try:
             stored = await self._counts.open()
-            if full or not self._goes_on(unfinished, stored):
+            if full or unfinished is None or not self._goes_on(unfinished, stored):
                 await self._let_old_writers_end(stored, on_progress)
-                unfinished = None
-            run = unfinished = self._begin(unfinished, stored, full=full)
-            with _Timed(self._clock, run.report), telemetry.span("reconcile"):
+                unfinished = self._new_run(stored, full=full)
+            else:
+                unfinished.resume()
+            run = unfinished
+            with _timed(self._clock, run.report), telemetry.span("reconcile"):
                 await Pass(self._parts, run, lease, stored, slice_seconds, on_progress).work()
             await self._finish(run)
             await lease.finish(run.report)
@@ -212,7 +216,7 @@ class Reconciler:
         run = self._new_run(stored, full=True)
         work = Pass(self._parts, run, None, stored, slice_seconds, on_progress, commit=commit)
         locations = self._folders.locations if only is None else parts_within(self._folders.locations, only)
-        with suppress(TimeIsUp), _Timed(self._clock, run.report):
+        with suppress(TimeIsUp), _timed(self._clock, run.report):
             await work.compare(locations, only)
             if only is None:
                 await work.audit()
@@ -220,21 +224,13 @@ class Reconciler:
         run.report.clean = run.report.is_exact
         return run.report
 
-    def _goes_on(self, unfinished: Run | None, stored: StoredTally) -> TypeGuard[Run]:
-        """Tell whether there is an unfinished run to go on with: of this tally, and not too old."""
-        if unfinished is None or unfinished.subject != _subject(stored.tally):
+    def _goes_on(self, unfinished: Run, stored: StoredTally) -> bool:
+        """Tell whether an unfinished run is to be gone on with: of this tally, and not too old."""
+        if unfinished.subject != _subject(stored.tally):
             return False
         if unfinished.report.bootstrap and stored.tally.ready:
             return False  # somebody else has come to the end of a first run
         return self._clock.now() - unfinished.started_at <= OLDEST_RESUMED
-
-    def _begin(self, unfinished: Run | None, stored: StoredTally, *, full: bool) -> Run:
-        """Return the run to work on: the unfinished one, or a new one."""
-        if unfinished is None:
-            return self._new_run(stored, full=full)
-        unfinished.report.slices += 1
-        unfinished.report.finished = False  # its last words may have been lost
-        return unfinished
 
     async def _let_old_writers_end(self, stored: StoredTally, on_progress: OnProgress) -> None:
         """Before the first listing of a new generation, wait until no process acknowledges into the former one.
@@ -269,7 +265,7 @@ class Reconciler:
         if not report.clean and run.since is not None:
             await self._marks.remove_older(run.since - SKEW_MARGIN)  # they lie in what was compared as a whole
         report.finished = True
-        publish.publish(report)
+        publish(report)
 
     async def _set_ready(self, run: Run) -> int:
         """Let the counts be served. Returns how many blobs they count.
@@ -286,20 +282,14 @@ class Reconciler:
         return sum((await self._counts.change(ready)).tally.counts().values())
 
 
-class _Timed:
-    """Adds the time spent inside to a report."""
-
-    def __init__(self, clock: Clock, report: Report) -> None:
-        self._clock = clock
-        self._report = report
-        self._began = clock.monotonic()
-
-    def __enter__(self) -> None:
-        self._began = self._clock.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        spent = self._clock.monotonic() - self._began
-        self._report.duration_seconds = round(self._report.duration_seconds + spent, 3)
+@contextmanager
+def _timed(clock: Clock, report: Report) -> Iterator[None]:
+    """Add the time spent inside to a report."""
+    began = clock.monotonic()
+    try:
+        yield
+    finally:
+        report.duration_seconds = round(report.duration_seconds + clock.monotonic() - began, 3)
 
 
 def _subject(tally: Tally) -> str:

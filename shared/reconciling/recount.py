@@ -14,8 +14,8 @@ import asyncio
 from itertools import batched
 from typing import TYPE_CHECKING, Final
 
+from shared.reconciling.lease import AlreadyRunning
 from shared.reconciling.report import Progress
-from shared.reconciling.run import AlreadyRunning
 from shared.reconciling.tombstones import drop
 from shared.writing.tally_row import TALLY_KEY
 

@@ -1,10 +1,15 @@
-"""What a reconciliation found: returned, logged, and kept in the table for the operator."""
+"""What a reconciliation found: returned, logged, measured, and kept in the table for the operator."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
+
+from shared.process import telemetry
+
+log = logging.getLogger(__name__)
 
 
 class Progress(NamedTuple):
@@ -87,7 +92,25 @@ class Report:
             side = self.added if delta > 0 else self.removed
             side[folder] = side.get(folder, 0) + 1
 
-    def vanish(self, folder: str) -> None:
-        """Note that a folder is gone as a whole."""
-        if folder not in self.vanished:
-            self.vanished.append(folder)
+
+def publish(report: Report) -> None:
+    """Log and measure a finished report."""
+    _measure(report)
+    level = logging.WARNING if report.corrected and not report.bootstrap else logging.INFO
+    log.log(level, "reconciled: %s", asdict(report))
+    if report.disputed:
+        log.error("listing and ledger differ by %s names, and no look at a blob says so", report.disputed)
+    if report.vanished:
+        log.error("nothing is left of %s: is that meant?", ", ".join(report.vanished))
+
+
+def _measure(report: Report) -> None:
+    result = "bootstrap" if report.bootstrap else "clean" if report.clean else "compared"
+    telemetry.RECONCILIATION.record(report.duration_seconds, {"result": result})
+    if report.bootstrap:
+        return
+    for folder, blobs in report.miscounted.items():
+        telemetry.DRIFT.add(max(abs(blobs), 1), {"folder": folder, "side": "tally"})
+    for side, folders in (("added", report.added), ("removed", report.removed)):
+        for folder, blobs in folders.items():
+            telemetry.DRIFT.add(blobs, {"folder": folder, "side": side})

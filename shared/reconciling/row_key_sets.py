@@ -63,12 +63,10 @@ class KeySet:
             if not mark
         )
 
-    def buckets(self, others: Buckets | None = None) -> Buckets:
-        """Return the sums of all keys, marked or not, and of those others."""
-        sums = Buckets(others.encode() if others is not None else "")
+    def add_to(self, sums: Buckets) -> None:
+        """Add all keys, marked or not, to these sums."""
         for high, low in zip(self._high, self._low, strict=True):
             sums.add((high << _LOW_BITS) | low)
-        return sums
 
 
 class Buckets:

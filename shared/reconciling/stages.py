@@ -7,21 +7,24 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import ContainerAbsent
+from shared.model.ledger import COUNTED_BY
+from shared.model.ports import PropertyRange
 from shared.model.tally import fold
-from shared.reconciling.comparison import Comparison
+from shared.reconciling.comparison import Comparison, KeyRange
+from shared.reconciling.repair import Repair
 from shared.reconciling.report import Progress
 from shared.reconciling.run import Stage
-from shared.reconciling.tally_audit import audit
+from shared.reconciling.tally_audit import correct, counted_paths
 from shared.reconciling.tombstones import collect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
     from shared.model.folders import Location
-    from shared.model.ports import Page
+    from shared.reconciling.lease import Lease
     from shared.reconciling.parts import Parts
     from shared.reconciling.report import OnProgress
-    from shared.reconciling.run import Lease, Run
+    from shared.reconciling.run import Run
     from shared.writing.tally_row import StoredTally
 
 log = logging.getLogger(__name__)
@@ -103,13 +106,13 @@ class Pass:
                 directory that was moved raises none for its blobs.
         """
         if self._run.since is None and self._leaves_live(only):
-            self._run.since = await self._storage_time()
-        while True:
-            await self._compare_range(locations, only)
-            if not self._run.upto_key:
-                break
+            somewhere = next(iter(locations.values()))
+            self._run.since = (await self._parts.heads.head(somewhere.container, f"{somewhere.prefix}{_NO_BLOB}")).date
+        await self._compare_range(locations, only)
+        while self._run.upto_key:
             self._run.go_on_after(self._run.upto_key)
             await self._save()
+            await self._compare_range(locations, only)
 
     async def audit(self) -> None:
         """After a comparison of everything, correct a tally that is not the sum of its rows, if it may not be."""
@@ -132,54 +135,69 @@ class Pass:
         await self._go_on_auditing(stored)
 
     async def _go_on_auditing(self, stored: StoredTally) -> None:
-        await audit(self._parts, self._run, stored, self._keep_going, commit=self._commits)
+        """Add the rows up, and correct the tally; one that has moved since the audit began is left to the next run."""
+        run = self._run
+        if stored.etag != run.tally_etag:
+            return
+        async for page in self._parts.table.scan(stored.partition, COUNTED_BY, after=run.after_key):
+            for folder, paths in counted_paths(page).items():
+                run.listed[folder] = fold(stored.tally.digest_key, paths, run.listed[folder])
+            run.compared += len(page)
+            run.after_key = page[-1].row_key if page else run.after_key
+            await self._keep_going(run.stage, run.compared)
+        run.report.miscounted = await correct(self._parts, stored, run.listed, commit=self._commits)
 
     def _leaves_live(self, only: Location | None) -> bool:
         """Tell whether what changes meanwhile is left to its events: a first run trusts none, a directory has none."""
         return only is None and not self._run.report.bootstrap
 
-    async def _storage_time(self) -> datetime:
-        """Ask storage for the time: a look at a blob that is not there."""
-        where = next(iter(self._parts.folders.locations.values()))
-        return (await self._parts.heads.head(where.container, f"{where.prefix}{_NO_BLOB}")).date
-
     async def _compare_range(self, locations: Mapping[str, Location], only: Location | None) -> None:
-        run, is_resumed = self._run, self._run.is_listing_begun
-        comparison = Comparison(
-            self._parts,
-            run,
-            self._stored.partition,
-            self._keep_going,
-            leaves_live=self._leaves_live(only),
-            commit=self._commits,
-        )
-        run.upto_key = await comparison.scan(only)
-        if run.report.bootstrap and not run.report.resumed and comparison.rows > self._expected:
-            self._is_tally_new = True
-        async for folder, container, page in self._pages(locations):
-            listed = await comparison.take_page(folder, container, page, self._doubt)
-            run.differs |= comparison.differs
-            run.listed[folder] = fold(self._stored.tally.digest_key, listed.values(), run.listed[folder])
-            run.compared += len(listed)
-            for key in listed:
-                run.seen.add(key)
-        run.report.listed = run.compared
-        await comparison.remove_unlisted(run.seen if is_resumed else None)
-        run.differs |= comparison.differs
+        """Compare the rows of one range of keys with a listing.
 
-    async def _pages(self, locations: Mapping[str, Location]) -> AsyncIterator[tuple[str, str, Page]]:
-        """Iterate over the pages that are left.
+        A range is as large as is held at once. One whose listing has begun keeps its end, however many rows it has by
+        now: what was listed of it stands in the run's sums. Only a first run, which starts with no rows at all and
+        sums up nothing, is divided as it grows.
+        """
+        run, report, partition = self._run, self._run.report, self._stored.partition
+        is_resumed = run.is_listing_begun
+        comparison = Comparison(self._parts.folders.locations, KeyRange(run.after_key, run.upto_key))
+        paths_within = _range_of(only) if only is not None else None
+        rows = self._parts.table.scan(partition, COUNTED_BY, after=run.after_key, within=paths_within)
+        await comparison.read(rows, self._keep_going, may_end_early=report.bootstrap or not is_resumed)
+        run.upto_key = comparison.keys.upto
+        if report.bootstrap and not report.resumed and comparison.rows > self._expected:
+            self._is_tally_new = True
+        live_since = run.since if self._leaves_live(only) else None
+        repair = Repair(self._parts, partition, report, live_since, self._keep_going, self._commits)
+        async for folder, paths, date in self._pages(locations):
+            listed = comparison.take(folder, paths)
+            if report.bootstrap and self._commits:
+                await repair.add_in_bulk(listed.missing, folder, date, self._doubt)
+            else:
+                await repair.add(listed.missing, folder)
+            run.differs |= bool(listed.missing)
+            self._fold(folder, listed.paths.values())
+            run.compared += len(listed.paths)
+            for key in listed.paths:
+                run.seen.add(key)
+        report.listed = run.compared
+        report.unreadable += comparison.unreadable
+        run.differs |= await repair.remove(comparison.unlisted(run.seen if is_resumed else None))
+
+    async def _pages(self, locations: Mapping[str, Location]) -> AsyncIterator[tuple[str, list[str], datetime]]:
+        """Iterate over the pages that are left: folder, paths of images, and the page's date.
 
         A page is dealt with when the next one is asked for; only then the place moves on, and is checkpointed with
         all that the page has changed.
         """
-        run = self._run
+        run, is_image = self._run, self._parts.folders.is_image
         for folder, location in list(locations.items())[run.folders_done :]:
             try:
                 await self._note_doubt()
                 async for page in self._parts.listing.pages(location.container, location.prefix, run.token):
                     run.since = run.since or page.date
-                    yield folder, location.container, page
+                    paths = [f"{location.container}/{name}" for name in page.names if is_image(name)]
+                    yield folder, paths, page.date
                     run.token = page.next_token
                     if run.token:
                         await self._page_done()
@@ -198,18 +216,21 @@ class Pass:
             self._doubt = (await self._parts.counts.open()).tally.doubt
 
     async def _fold_listing(self) -> None:
-        run, is_image = self._run, self._parts.folders.is_image
-        async for folder, container, page in self._pages(self._parts.folders.locations):
-            paths = (f"{container}/{name}" for name in page.names if is_image(name))
-            run.listed[folder] = fold(self._stored.tally.digest_key, paths, run.listed[folder])
+        run = self._run
+        async for folder, paths, _ in self._pages(self._parts.folders.locations):
+            self._fold(folder, paths)
             run.report.listed = sum(total.count for total in run.listed.values())
         for folder, listed in run.listed.items():
             if not listed.count:
                 self._note_if_vanished(folder)
 
+    def _fold(self, folder: str, paths: Iterable[str]) -> None:
+        self._run.listed[folder] = fold(self._stored.tally.digest_key, paths, self._run.listed[folder])
+
     def _note_if_vanished(self, folder: str) -> None:
-        if self._run.before[folder].count:
-            self._run.report.vanish(folder)
+        vanished = self._run.report.vanished
+        if self._run.before[folder].count and folder not in vanished:
+            vanished.append(folder)
 
     async def _agrees(self) -> bool:
         """Tell whether listing and tally are the same set, giving events on their way the time to arrive."""
@@ -253,3 +274,8 @@ class Pass:
             await self._lease.keep(self._run)
         if self._parts.clock.monotonic() > self._deadline:
             raise TimeIsUp
+
+
+def _range_of(location: Location) -> PropertyRange:
+    start = f"{location.container}/{location.prefix}"
+    return PropertyRange("path", start, start[:-1] + chr(ord("/") + 1))

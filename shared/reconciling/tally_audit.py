@@ -14,58 +14,20 @@ import logging
 from typing import TYPE_CHECKING
 
 from shared.errors import Conflict
-from shared.model.ledger import COUNTED_BY, folder_counted_in
-from shared.model.tally import fold
+from shared.model.ledger import folder_counted_in
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Iterable, Mapping
 
     from shared.model.ports import Entity
+    from shared.model.tally import Sum
     from shared.reconciling.parts import Parts
-    from shared.reconciling.run import Run
     from shared.writing.tally_row import StoredTally
 
 log = logging.getLogger(__name__)
 
 
-async def audit(
-    parts: Parts, run: Run, stored: StoredTally, keep_going: Callable[[str, int], Awaitable[None]], *, commit: bool
-) -> None:
-    """Correct a tally that is not the sum of its rows.
-
-    Args:
-        parts: What a reconciliation works with.
-        run: In its stage AUDITING; what is found is noted in its report.
-        stored: The tally as it is now; when it is not the one that the audit began with, it is left to the next run.
-        keep_going: Called after each page; may raise to end the run, which goes on there.
-        commit: False to change nothing.
-    """
-    if stored.etag != run.tally_etag:
-        return
-    async for page in parts.table.scan(stored.partition, COUNTED_BY, after=run.after_key):
-        for folder, paths in _present(page).items():
-            run.listed[folder] = fold(stored.tally.digest_key, paths, run.listed[folder])
-        run.compared += len(page)
-        run.after_key = page[-1].row_key if page else run.after_key
-        await keep_going(run.stage, run.compared)
-    before = dict(stored.tally.sums)
-    if run.listed == before:
-        return
-    try:
-        if commit:
-            tally = stored.tally.holding(run.listed, parts.clock.now())
-            await parts.table.commit(stored.partition, [stored.write(tally)])
-        elif (now := await parts.counts.read()) is None or now.etag != stored.etag:
-            return
-    except Conflict:
-        return  # counts have changed meanwhile: the next run will see
-    for folder, held in run.listed.items():
-        if before[folder] != held:
-            run.report.miscounted[folder] = before[folder].count - held.count
-    log.error("the tally disagreed with its rows: %s", run.report.miscounted)
-
-
-def _present(page: Iterable[Entity]) -> dict[str, list[str]]:
+def counted_paths(page: Iterable[Entity]) -> dict[str, list[str]]:
     """Return folder → the paths that count in it: those of rows that make sense."""
     found: dict[str, list[str]] = {}
     for entity in page:
@@ -73,3 +35,32 @@ def _present(page: Iterable[Entity]) -> dict[str, list[str]]:
         if folder:
             found.setdefault(folder, []).append(str(entity.properties["path"]))
     return found
+
+
+async def correct(parts: Parts, stored: StoredTally, sums: Mapping[str, Sum], *, commit: bool) -> dict[str, int]:
+    """Correct a tally that is not the sum of its rows.
+
+    Args:
+        parts: What a reconciliation works with.
+        stored: The tally, as it was before the first row was read.
+        sums: Folder → the sum of its rows.
+        commit: False to change nothing.
+
+    Returns:
+        Folder → how many more than its rows the tally counted. Nothing where they agree, or where counts have changed
+        meanwhile: the next run will see.
+    """
+    if sums == stored.tally.sums:
+        return {}
+    try:
+        if commit:
+            tally = stored.tally.holding(sums, parts.clock.now())
+            await parts.table.commit(stored.partition, [stored.write(tally)])
+        elif (now := await parts.counts.read()) is None or now.etag != stored.etag:
+            return {}
+    except Conflict:
+        return {}
+    before = stored.tally.sums
+    miscounted = {folder: before[folder].count - held.count for folder, held in sums.items() if before[folder] != held}
+    log.error("the tally disagreed with its rows: %s", miscounted)
+    return miscounted

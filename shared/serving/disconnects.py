@@ -1,8 +1,9 @@
 """Whether a client is still there: asked of the ASGI server, without waiting and without a task.
 
-An invocation is not cancelled when its client goes; ASGI says so in a message. Starlette's ``is_disconnected`` sets up
-and cancels a scope of anyio to look for that message, which is a turn of the loop and some 30 µs; with thousands of
-parked clients that adds up.
+An invocation is not cancelled when its client goes; ASGI says so in a message. To look for that message Starlette's
+``is_disconnected`` sets up and cancels a scope of anyio: a turn of the loop and some 40 µs of processor time. Driven
+by hand, uvicorn's ``receive`` takes 3 µs (uvicorn 0.54, both parsers). Ten thousand parked clients are asked once a
+second: 0.03 s of each second, not 0.4 s. ``tests/contract/test_disconnects.py`` holds it against uvicorn itself.
 """
 
 from __future__ import annotations

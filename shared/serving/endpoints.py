@@ -104,7 +104,7 @@ async def status(api: StatusApi, request: Request) -> Response:
     """Answer ``GET /api/cases/storage/status``: at once, or when the counts change."""
     query = protocol.parse_status_query(headers_of(request), _query(request), api.max_wait_seconds)
     watch, is_gone = api.watch, partial(has_left, request.receive)
-    snapshot = await watch.latest(newer_than=query.tags)
+    snapshot = await watch.latest(newer_than=query.tags.versions)
     left_seconds = _token_seconds(api, request)
     holds = query.holds_for(snapshot)
     wait_seconds = min(query.wait_seconds * (1 - api.random.uniform(0, JITTER)), left_seconds)

@@ -30,6 +30,10 @@ DETAILS: Final[dict[str, tuple[str | list[str], str]]] = {
     "events": ("object", "Delivered events since this instance started, by outcome."),
     "quarantined_by_this_instance": ("integer", "Events put into quarantine since this instance started."),
     "last_reconciliation": (["object", "null"], "The report of the last one; null before one."),
+    "runtime_leak_guard": (
+        "string",
+        "Of the guard against a leak of the platform's runtime: in place, not needed, or unknown shape (look into it).",
+    ),
 }
 
 

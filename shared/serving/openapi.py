@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from azurefunctions.extensions.http.fastapi import Response
 
-from shared.model.snapshot import names
 from shared.serving import protocol
 from shared.serving.endpoints import ALLOW, STREAM_HEADERS, headers_of
 from shared.serving.health import DETAILS
@@ -34,9 +33,8 @@ STATUS_CACHE_CONTROL: Final = "private, no-cache, no-transform"
 async def openapi(api: StatusApi, request: Request) -> Response:
     """Answer ``GET /api/openapi.json``."""
     del api
-    known = protocol.if_none_match(headers_of(request))
     headers = {"ETag": f'"{_TAG}"', "Cache-Control": CACHE_CONTROL}
-    if protocol.ANY in known or any(names(tag, _TAG) for tag in known):
+    if protocol.if_none_match(headers_of(request)).hold_for(_TAG):
         return Response(status_code=304, headers=headers)
     return Response(_BODY, media_type="application/json", headers=headers)
 

@@ -11,6 +11,7 @@ from datetime import UTC
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
+from shared.model.snapshot import names
 from shared.serving import negotiation, problems
 from shared.serving.problems import BadRequest
 
@@ -27,11 +28,24 @@ LONGEST_DATE_HOLD_SECONDS: Final = 3.0
 KEEP_ALIVE: Final = b": keep-alive\n\n"
 UNCHANGED: Final = b": unchanged\n\n"
 EVENT_STREAM: Final = "text/event-stream"
-#: The unquoted ``*`` of If-None-Match; no entity tag can contain a quote.
-ANY: Final = '"'
 
 _ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"|([^",\s]+)')
 _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class EntityTags:
+    """What If-None-Match lists: versions, unquoted, and whether a ``*`` is there, which holds for every version."""
+
+    versions: frozenset[str] = frozenset()
+    is_any: bool = False
+
+    def __bool__(self) -> bool:
+        return self.is_any or bool(self.versions)
+
+    def hold_for(self, version: str) -> bool:
+        """Tell whether a version is among them (RFC 9110, 13.1: weak comparison)."""
+        return self.is_any or any(names(tag, version) for tag in self.versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +53,23 @@ class StatusQuery:
     """What a request for the status asks.
 
     Attributes:
-        tags: Versions that the client has (unquoted; :data:`ANY` stands for whatever there is), or empty.
+        tags: Versions that the client has.
         unmodified_since: The If-Modified-Since moment, or None. Only looked at without tags.
         wait_seconds: How long to hold the answer at most; 0 answers at once.
         wait_was_preferred: The wait came with ``Prefer``, so ``Preference-Applied`` answers it.
         from_now: Without a validator, hold until the next change instead of answering at once.
     """
 
-    tags: frozenset[str] = frozenset()
+    tags: EntityTags = EntityTags()
     unmodified_since: datetime | None = None
     wait_seconds: float = 0.0
     wait_was_preferred: bool = False
     from_now: bool = False
 
     def holds_for(self, snapshot: StatusSnapshot) -> bool:
-        """Tell whether what the client has is what the snapshot shows (RFC 9110, 13.1: weak comparison)."""
+        """Tell whether what the client has is what the snapshot shows."""
         if self.tags:
-            return ANY in self.tags or any(snapshot.is_named(tag) for tag in self.tags)
+            return self.tags.hold_for(snapshot.version)
         return self.unmodified_since is not None and not snapshot.modified_since(self.unmodified_since)
 
     def is_held_from(self, snapshot: StatusSnapshot) -> bool:
@@ -128,7 +142,7 @@ def parse_last_event_id(headers: Sequence[tuple[str, str]], query: Sequence[tupl
     return given.strip().removeprefix("W/").strip('"')
 
 
-def if_none_match(headers: Sequence[tuple[str, str]]) -> frozenset[str]:
+def if_none_match(headers: Sequence[tuple[str, str]]) -> EntityTags:
     """Read the tags of If-None-Match; several lines are one list.
 
     Raises:
@@ -137,14 +151,15 @@ def if_none_match(headers: Sequence[tuple[str, str]]) -> frozenset[str]:
     return parse_tags(",".join(_values(headers, "if-none-match")))
 
 
-def parse_tags(value: str) -> frozenset[str]:
+def parse_tags(value: str) -> EntityTags:
     """Read an If-None-Match value: a list of entity tags, weak or strong, or ``*``.
 
     An empty value counts as absent (the first request of some clients has one). A tag without quotes is taken as
     it stands: some clients strip them. Junk between the tags is skipped.
     """
     found = _ENTITY_TAG.findall(value)
-    return frozenset(ANY if bare == "*" else quoted or bare for quoted, bare in found if quoted or bare)
+    versions = frozenset(quoted or bare for quoted, bare in found if quoted or bare not in {"", "*"})
+    return EntityTags(versions, is_any=("", "*") in found)
 
 
 def http_date(moment: datetime) -> str:

@@ -13,7 +13,7 @@ from localdev.host import newtonsoft
 from localdev.testbed import STATUS, STREAM, App, Stack, plus
 from shared.clock import to_iso
 from shared.errors import EventNotUnderstood
-from shared.model.changes import BLOB_DELETED, parse
+from shared.intake.event_grid import BLOB_DELETED, parse
 from shared.services import Services
 from shared.settings.app import Settings
 

@@ -18,6 +18,7 @@ from shared.clock import SystemClock
 from shared.errors import OutcomeUnknown
 from shared.model.ports import Write
 from shared.model.tally import to_properties
+from shared.process import leak_guard
 from shared.serving import cors, endpoints, openapi
 from shared.serving.auth import Open
 from shared.serving.health import CACHE_SECONDS, DETAILS, Health
@@ -103,6 +104,7 @@ class App:
             return {"quarantined_by_this_instance": 7}
 
         probes = [process.delivery.health, process.writer.health, quarantined, process.reconciler.health]
+        probes.append(leak_guard.LeakGuard().health)
         return Health(self.watch, self.clock, probes)
 
     async def get(self) -> Any:

@@ -18,7 +18,7 @@ from localdev.ports import LOOPBACK
 from shared.azure.clients import connections
 from shared.azure.heads import BlobHeads
 from shared.azure.listing import BlobListing
-from shared.errors import StorageError
+from shared.errors import ContainerAbsent, OutcomeUnknown, Refused, StorageError
 
 HEADERS = 'Date: Wed, 25 Nov 2026 12:00:00 GMT\r\nLast-Modified: Wed, 25 Nov 2026 11:00:00 GMT\r\nETag: "0x1"\r\n'
 
@@ -35,13 +35,13 @@ def page(*blobs: str) -> str:
 
 
 @asynccontextmanager
-async def account(body: str = "", headers: str = "") -> AsyncIterator[BlobServiceClient]:
+async def account(body: str = "", headers: str = "", status: int = 200) -> AsyncIterator[BlobServiceClient]:
     """Return an account that answers everything in this way."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         whole = body.encode()
-        head = f"HTTP/1.1 200 OK\r\n{HEADERS}{headers}Content-Type: application/xml\r\n"
+        head = f"HTTP/1.1 {status} Whatever\r\n{HEADERS}{headers}Content-Type: application/xml\r\n"
         writer.write(head.encode() + f"Content-Length: {len(whole)}\r\n\r\n".encode() + whole)
         await writer.drain()
         writer.close()
@@ -56,9 +56,9 @@ async def account(body: str = "", headers: str = "") -> AsyncIterator[BlobServic
         server.close()
 
 
-async def names(body: str) -> list[str]:
+async def names(body: str, headers: str = "", status: int = 200) -> list[str]:
     """Return the names that the adapter reads in a page."""
-    async with account(body) as service:
+    async with account(body, headers, status) as service:
         return [name async for each in BlobListing(service).pages("queued", "") for name in each.names]
 
 
@@ -107,3 +107,27 @@ async def test_i4_what_is_no_page_is_no_empty_listing(body: str) -> None:
     """A container that looks empty because a proxy has answered would cost a look at every blob in it."""
     with pytest.raises(StorageError):
         await names(body)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (404, "ContainerNotFound", ContainerAbsent),
+        (404, "ResourceNotFound", Refused),
+        (403, "AuthorizationFailure", Refused),
+        (409, "ContainerBeingDeleted", Refused),
+        (500, "InternalError", OutcomeUnknown),
+    ],
+)
+async def test_i4_a_refused_listing_is_no_empty_one(status: int, code: str, expected: type[StorageError]) -> None:
+    """Only a definite answer says that there is no container; everything else stops the run."""
+    with pytest.raises(StorageError) as caught:
+        await names("", f"x-ms-error-code: {code}\r\n", status)
+    assert type(caught.value) is expected
+
+
+async def test_i4_a_listing_that_breaks_off_is_no_short_one() -> None:
+    """The page that was cut is not taken for the last one."""
+    whole = page(listed("a.jpg"))
+    with pytest.raises(OutcomeUnknown):
+        await names(whole[: len(whole) // 2], "Content-Encoding: gzip\r\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
@@ -13,9 +14,8 @@ from shared.azure.heads import answer_date
 from shared.errors import CountsNotReady, OutcomeUnknown, Refused, Rejected
 from shared.model.ledger import row_key
 from shared.model.ports import Page, Write
-from shared.reconciling.publish import publish
-from shared.reconciling.report import Progress, Report
-from shared.reconciling.run import Lease
+from shared.reconciling.lease import Lease
+from shared.reconciling.report import Progress, Report, publish
 from shared.writing.cache import Remembered
 from shared.writing.tally_row import PARTITION
 from tests.fakes.world import World
@@ -262,6 +262,19 @@ async def test_i4_a_vanished_container_is_reported(world: World) -> None:
     assert (await world.process.reconciler.run()).vanished == []
 
 
+async def test_i4_a_first_run_finds_nothing_and_knows_since_when() -> None:
+    """An older event may be of what was deleted with its container: the answer that says so has a date as well."""
+    world = World()
+    created = world.blobs.put("queued/a.jpg")
+    for container in ("queued", "input", "output"):
+        world.blobs.delete_container(container)
+    world.clock.advance(60)
+    await world.process.reconciler.run()
+    assert world.stored_tally().known_since == world.clock.now().replace(microsecond=0)
+    await world.process.delivery.take(created)
+    assert world.stored_tally().counts()["queued"] == 0
+
+
 async def test_a_full_run_looks_at_every_name(world: World) -> None:
     """Asked to, a run compares name by name although the digests agree, and says what it is doing."""
     for number in range(25):
@@ -286,6 +299,26 @@ async def test_verify_changes_nothing(world: World) -> None:
     assert world.table.entities_written == written
     await world.process.reconciler.run()
     assert (await world.process.reconciler.verify()).clean
+
+
+async def test_verify_says_how_far_it_is(world: World) -> None:
+    """In names that were compared, of as many as are counted."""
+    for number in range(25):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number}.jpg"))
+    seen: list[Progress] = []
+    await world.process.reconciler.verify(on_progress=seen.append)
+    assert [each for each in seen if each.stage == "comparing"][:3] == [
+        Progress("comparing", 10, 25),
+        Progress("comparing", 20, 25),
+        Progress("comparing", 25, 25),
+    ]
+
+
+def test_a_new_report_says_nothing() -> None:
+    """Whatever is not found is not in it, and it calls nothing exact."""
+    report = Report("now")
+    assert {name: value for name, value in asdict(report).items() if value} == {"started_at": "now", "slices": 1}
+    assert (report.corrected, report.is_exact, report.resumed) == (0, False, False)
 
 
 async def test_verify_before_the_first_run_writes_nothing() -> None:

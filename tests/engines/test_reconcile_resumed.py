@@ -12,8 +12,9 @@ from shared.errors import Refused
 from shared.model.ports import Entity, Head, Page, Write
 from shared.model.tally import Sum
 from shared.reconciling import comparison
+from shared.reconciling.lease import AlreadyRunning
 from shared.reconciling.report import Progress
-from shared.reconciling.run import AlreadyRunning, Stage
+from shared.reconciling.run import Stage
 from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.engines.listings import Killed, killed_at, slow_down
 from tests.fakes import memory_table
@@ -98,6 +99,21 @@ async def test_i4_a_comparison_that_is_killed_goes_on(world: World, page_number:
     assert world.stored_tally().sums == world.truth()
     assert (report.added, report.removed) == ({"queued": 13}, {"queued": 13})
     assert len(listed) <= 2 * len(set(listed)) + 1
+
+
+@pytest.mark.parametrize("full", [True, False])
+async def test_i4_a_container_that_vanished_is_named_once_by_who_goes_on(world: World, full: bool) -> None:
+    """The process dies at the page after it: what was found stands in the checkpoint."""
+    for path in ("queued/a.jpg", "input/b.jpg", "output/c.jpg"):
+        await world.process.delivery.take(world.blobs.put(path))
+    world.blobs.delete_container("input")
+    world.clock.advance(60)
+    killed_at(world, 2)
+    with pytest.raises(Killed):
+        await world.process.reconciler.run(full=full)
+    world.clock.advance(61)
+    report = await world.new_process().reconciler.run()
+    assert (report.slices, report.removed, report.vanished) == (2, {"input": 1}, ["input"])
 
 
 async def test_a_slice_ends_in_time_and_the_next_one_goes_on(world: World) -> None:

@@ -118,6 +118,16 @@ async def test_i3_a_failed_operation_is_named(status: int, code: str, expected: 
     assert caught.value.index == index
 
 
+@pytest.mark.parametrize("writes", [[Write("a", None, 'W/"1"')], WRITES])
+@pytest.mark.parametrize("before", range(2))
+async def test_i3_a_failed_operation_is_seen_wherever_its_result_stands(writes: list[Write], before: int) -> None:
+    """A deletion goes as a batch of one, whose only result is as many as were asked for."""
+    failed = f"412 No\r\nContent-Type: application/json\r\n\r\n{error('UpdateConditionNotSatisfied', '0:No.')}"
+    async with table_behind(answering(202, changeset(*[DONE] * before, failed))) as table:
+        with pytest.raises(Conflict):
+            await table.commit("p", writes)
+
+
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 async def test_i3_what_was_not_decided_in_an_operation_s_place_is_unknown(status: int) -> None:
     """The same inside of the answer and instead of it."""
@@ -252,22 +262,12 @@ async def test_in_azure_the_app_s_identity_asks() -> None:
     assert b"POST https://a.table.core.windows.net/counts HTTP/1.1" in request.content
 
 
-@pytest.mark.parametrize(
-    ("operation", "retry_total"),
-    [
-        (("update", {"PartitionKey": "p", "RowKey": "a"}, {}), 0),
-        (("delete", {"PartitionKey": "p", "RowKey": "a"}), 0),
-        (("upsert", {"PartitionKey": "p", "RowKey": "a"}, {"etag": "x"}), 0),
-        (("create", {"PartitionKey": "p", "RowKey": "a"}), 1),
-    ],
-)
-async def test_i3_nothing_is_sent_that_has_no_condition_or_would_be_sent_twice(
-    operation: tuple[Any, ...], retry_total: int
-) -> None:
-    """It is a mistake of the app's, and said before anything is sent."""
+@pytest.mark.parametrize("write", [Write("a", {"n": 1}, ""), Write("a", None, ""), Write("a", None, None)])
+async def test_i3_nothing_is_sent_that_has_no_condition(write: Write) -> None:
+    """It is a mistake of the app's, and nothing of it is sent."""
     transport = _Recorder()
     async with TableServiceClient.from_connection_string(connection_string(1), transport=transport) as service:
         transactions = Transactions(service.get_table_client("counts"), transport)
-        with pytest.raises(ValueError, match=r"condition|operation|twice"):
-            await transactions.submit_transaction([operation], retry_total=retry_total, read_timeout=1)
+        with pytest.raises(OutcomeUnknown, match="every operation is conditional"):
+            await transactions.commit("p", [write])
     assert not transport.sent

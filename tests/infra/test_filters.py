@@ -13,7 +13,7 @@ from infra.checks.evaluate import Resource
 from infra.checks.project import EVENT_PARAMETERS, deploy_events
 from infra.checks.sample_events import Event, concerns, passes, samples
 from shared.errors import SettingsError
-from shared.model.changes import BLOB_CREATED, BLOB_DELETED
+from shared.intake.event_grid import BLOB_CREATED, BLOB_DELETED
 from shared.settings.app import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -21,7 +21,7 @@ from azure.storage.blob import BlobServiceClient
 
 from localdev.azurite import Azurite
 from ops.__main__ import main
-from shared.model.changes import BLOB_CREATED
+from shared.intake.event_grid import BLOB_CREATED
 from shared.model.folders import FOLDERS
 from shared.services import Services
 from shared.settings.app import Settings

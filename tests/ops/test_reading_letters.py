@@ -7,7 +7,8 @@ import json
 import pytest
 
 from ops.dead_letters import NotDeadLetters, read_letters
-from shared.model.changes import BlobChange, parse
+from shared.intake.event_grid import parse
+from shared.model.changes import BlobChange
 from tests.ops.conftest import LETTERS
 
 

@@ -24,6 +24,7 @@ DETAILS = {
     "events",
     "quarantined_by_this_instance",
     "last_reconciliation",
+    "runtime_leak_guard",
 }
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from shared.model.folders import FOLDERS, FolderMap
 from shared.model.ports import Entity
-from shared.reconciling.run import CONTROL_PARTITION
+from shared.reconciling.lease import CONTROL_PARTITION
 from shared.writing.tally_row import PARTITION, TALLY_KEY
 
 MODULUS = 1 << 128

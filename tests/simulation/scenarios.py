@@ -14,9 +14,9 @@ from shared.model.folders import FolderMap
 from shared.model.ledger import row_key
 from shared.model.ports import Entity, Write
 from shared.reconciling import comparison
+from shared.reconciling.lease import AlreadyRunning
 from shared.reconciling.recount import recount
 from shared.reconciling.report import Report
-from shared.reconciling.run import AlreadyRunning
 from shared.writing.tally_row import TALLY_KEY, StoredTally
 from tests.fakes.world import FOLDER_MAP, NEW_MAP
 from tests.simulation.app import App

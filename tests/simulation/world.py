@@ -16,8 +16,8 @@ from shared.intake.quarantine_rows import PARTITIONS as PARTITIONS_OF_QUARANTINE
 from shared.model.folders import FolderMap
 from shared.model.ports import Entity, Write
 from shared.reconciling import comparison
+from shared.reconciling.lease import AlreadyRunning
 from shared.reconciling.report import Report
-from shared.reconciling.run import AlreadyRunning
 from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.fakes.memory_table import TableState
 from tests.fakes.world import FOLDER_MAP, NEW_MAP

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from shared.model.changes import BLOB_CREATED, BlobChange
+from shared.intake.event_grid import BLOB_CREATED
+from shared.model.changes import BlobChange
 from shared.model.folders import FOLDERS, FolderMap, Location
 from shared.model.ledger import Row
 from shared.model.snapshot import StatusSnapshot

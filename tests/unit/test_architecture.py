@@ -109,7 +109,7 @@ VIOLATIONS = [
     ("only azure/", "serving/cors", "azure.core"),
     ("what is deployed needs no tool", "writing/plan", "localdev.ports"),
     ("nothing but tests imports tests", "../bench/writing/naive", "tests.e2e.stack"),
-    ("no circles", "reconciling/report", "shared.reconciling.publish"),
+    ("no circles", "reconciling/run", "shared.reconciling.lease"),
 ]
 
 

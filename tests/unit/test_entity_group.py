@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.azure.batch_format import Operation, Result, decode, encode
+from shared.azure.batch_format import Result, decode, encode
+from shared.model.ports import Write
 
 TABLE = "https://account.table.core.windows.net/counts"
 #: As https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions shows it.
@@ -39,12 +40,12 @@ FAILED = (
 
 def test_the_operations_of_a_transaction_are_messages_in_one_changeset():
     """Create, replace and delete, each whole, the last two on their conditions."""
-    operations = [
-        Operation("POST", TABLE, {"PartitionKey": "g1", "RowKey": "a", "text": "ä", "present": True}),
-        Operation("PUT", f"{TABLE}(PartitionKey='g1',RowKey='b')", {"n": "1"}, 'W/"1"'),
-        Operation("DELETE", f"{TABLE}(PartitionKey='g1',RowKey='c')", None, 'W/"2"'),
+    writes = [
+        Write("a", {"text": "ä", "present": True}, None),
+        Write("b", {"n": 2**53 + 1}, 'W/"1"'),
+        Write("c'#", None, 'W/"2"'),
     ]
-    assert encode(operations, "1").decode().split("\r\n") == [
+    assert encode(TABLE, "g1", writes, "1").decode().split("\r\n") == [
         "--batch_1",
         "Content-Type: multipart/mixed; boundary=changeset_1",
         "",
@@ -69,14 +70,14 @@ def test_the_operations_of_a_transaction_are_messages_in_one_changeset():
         "Accept: application/json",
         "DataServiceVersion: 3.0",
         'If-Match: W/"1"',
-        "Content-Length: 10",
+        "Content-Length: 91",
         "",
-        '{"n": "1"}',
+        '{"PartitionKey": "g1", "RowKey": "b", "n": "9007199254740993", "n@odata.type": "Edm.Int64"}',
         "--changeset_1",
         "Content-Type: application/http",
         "Content-Transfer-Encoding: binary",
         "",
-        f"DELETE {TABLE}(PartitionKey='g1',RowKey='c') HTTP/1.1",
+        f"DELETE {TABLE}(PartitionKey='g1',RowKey='c%27%27%23') HTTP/1.1",
         "Content-Type: application/json",
         "Accept: application/json",
         "DataServiceVersion: 3.0",

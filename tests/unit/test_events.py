@@ -1,4 +1,4 @@
-"""shared.model.changes: what an event says, in both schemas, and that nothing else than a reason ever comes out."""
+"""shared.intake.event_grid: what an event says, in both schemas, and that nothing else than a reason ever comes out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import EventNotUnderstood, OtherTopic
-from shared.model.changes import (
+from shared.intake.event_grid import (
     BLOB_CREATED,
     BLOB_DELETED,
     BLOB_RENAMED,
@@ -22,11 +22,9 @@ from shared.model.changes import (
     DIRECTORY_RENAMED,
     MAX_NAME_CHARACTERS,
     SAYS_NOTHING,
-    BlobChange,
-    DirectoryChange,
-    normalise_sequencer,
     parse,
 )
+from shared.model.changes import BlobChange, DirectoryChange, normalise_sequencer
 from tests.unit.builders import PATH, SAMPLES, cloud_event, event_grid, sample, sequencer, subject_of, to_text
 
 # Sample (without its schema's prefix) → path, presence and the digits in which its sequencer ends; () says nothing.

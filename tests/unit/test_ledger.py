@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.intake.event_grid import BLOB_RENAMED, parse
 from shared.model import ledger
-from shared.model.changes import BLOB_RENAMED, BlobChange, parse
+from shared.model.changes import BlobChange
 from shared.model.ledger import LATE_AFTER, SKEW_MARGIN, TOMBSTONE_HORIZON, Observation, Outcome, Row, Transition
 from tests.unit.builders import PATH, START, at, change, event_grid, row, sequencer, to_text
 

@@ -20,7 +20,7 @@ from shared.model.ledger import TOMBSTONE_HORIZON
 from shared.model.ports import Page
 from shared.model.snapshot import StatusSnapshot
 from shared.model.tally import Sum, Tally
-from shared.reconciling import comparison, row_key_sets, tombstones
+from shared.reconciling import comparison, repair, row_key_sets, tombstones
 from shared.reconciling.row_key_sets import KeySet
 from shared.reconciling.stages import COLLECT_EVERY
 from shared.serving.endpoints import JITTER
@@ -192,7 +192,7 @@ class Small:
 def slow_motion(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a range of as many rows as stand for 500,000, and look at one blob at a time."""
     monkeypatch.setattr(comparison, "ROWS_AT_ONCE", comparison.ROWS_AT_ONCE // PAGE_SIZE)
-    monkeypatch.setattr(comparison, "CONCURRENT_LOOKS", 1)
+    monkeypatch.setattr(repair, "CONCURRENT_LOOKS", 1)
     monkeypatch.setattr(row_key_sets, "_BUCKET_SHIFT", 123)
 
 

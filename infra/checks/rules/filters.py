@@ -13,7 +13,7 @@ from infra.checks.project import MAIN, deploy_events
 from infra.checks.rules.settings import as_environment
 from infra.checks.sample_events import Event, beside, concerns, passes, samples
 from shared.errors import SettingsError
-from shared.model.changes import BLOB_CREATED, BLOB_DELETED
+from shared.intake.event_grid import BLOB_CREATED, BLOB_DELETED
 from shared.settings.app import Settings
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
-from bench.ledgers import FINGERPRINT, FOLDER, NoHeads
+from bench.load.ledgers import FINGERPRINT, FOLDER, NoHeads
 from localdev.virtual_time import VirtualClock, VirtualLoop
 from shared.errors import Conflict, OutcomeUnknown, StorageError
 from shared.model.changes import BlobChange
