@@ -23,6 +23,7 @@ async def status(services: Services, given: argparse.Namespace, out: Output) -> 
     stored = await services.counts.read()
     report = await services.reconciler.last_report()
     quarantined = await services.quarantine.count()
+    waiting = len(await services.writer.waiting_paths())
     tally = stored.tally if stored is not None else None
     locations = {folder: str(location) for folder, location in services.settings.folders.locations.items()}
     data: dict[str, object] = {
@@ -32,20 +33,27 @@ async def status(services: Services, given: argparse.Namespace, out: Output) -> 
         "changed_at": to_iso(tally.changed_at) if tally is not None else None,
         "folders": locations,
         "last_reconciliation": report,
+        "handed_over": waiting,
         "quarantined": min(quarantined, MAX_COUNTED),
         "quarantined_more": quarantined > MAX_COUNTED,
     }
     counts = tally.counts() if tally is not None else {}
     rows: list[tuple[str, object, str]] = [(each, counts.get(each, "-"), at) for each, at in locations.items()]
-    out.show(data, table(("folder", "images", "where"), rows, numbers=[1]), *_lines(tally, report, quarantined))
+    out.show(
+        data, table(("folder", "images", "where"), rows, numbers=[1]), *_lines(tally, report, quarantined, waiting)
+    )
     return Exit.DONE
 
 
-def _lines(tally: Tally | None, report: dict[str, Any] | None, quarantined: int) -> list[str]:
+def _lines(tally: Tally | None, report: dict[str, Any] | None, quarantined: int, waiting: int) -> list[str]:
     ready = tally is not None and tally.ready
     lines = ["", f"ready        {'yes' if ready else 'no: never reconciled to the end, the app answers 503'}"]
     if tally is not None:
         lines.append(f"version      {tally.version}, counts changed {moment(to_iso(tally.changed_at))}")
+    if tally is not None and tally.writer is not None:
+        lines.append(f"writer       one instance commits for all, until {to_iso(tally.writer.until)} if not renewed")
+    if waiting:
+        lines.append(f"handed over  {waiting:,} blob{'' if waiting == 1 else 's'}, not committed yet")
     lines.append(f"reconciled   {_reconciled(report)}")
     count = f"more than {MAX_COUNTED:,}" if quarantined > MAX_COUNTED else f"{quarantined:,}"
     lines.append(f"quarantine   {count} event{'' if quarantined == 1 else 's'}")

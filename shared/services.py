@@ -60,7 +60,8 @@ class Services:
         account = self._clients.blobs.account_name or self._clients.blobs.primary_hostname
         self.counts = Counts(self.table, settings.folders.fingerprint(account), clock)
         self.watch = Watch(self.counts, clock, settings.poll_interval_seconds, settings.max_waiters)
-        self.writer = Writer(self.table, self.counts, heads, clock, self.random, on_change=self._changed)
+        self._inbox = self._clients.inbox(settings.inbox_table)
+        self.writer = Writer(self.table, self.counts, heads, clock, self.random, self._changed, self._inbox)
         bodies = BlobBodies(self._clients.blobs, settings.quarantine_container)
         self.quarantine = Quarantine(self.table, bodies, clock, self.random)
         self.reconciler = Reconciler(
@@ -101,17 +102,18 @@ class Services:
         )
 
     async def start(self) -> None:
-        """Make the table if there is none.
+        """Make the tables if there are none.
 
         Raises:
             StorageError: Storage is not there, or the table is being deleted; a later start may succeed.
         """
-        await self.table.create()
+        await asyncio.gather(self.table.create(), self._inbox.create())
 
     async def reconcile(self) -> None:
         """Do what the timer is for, on a table that is there."""
         await self.counts.open()
         await self.reconciler.run_scheduled(self.settings.reconcile_slice_seconds)
+        await self.writer.clear_inbox()
         await self.quarantine.purge_daily(self.settings.quarantine_retention)
         telemetry.QUARANTINE_SIZE.set(await self.quarantine.count())
 

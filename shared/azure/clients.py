@@ -12,6 +12,7 @@ from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 
 from shared.azure.batch import Transactions
+from shared.azure.inbox import AzureInbox
 from shared.azure.table import AzureTable
 from shared.azure.topic import GridTopic
 
@@ -51,6 +52,11 @@ class StorageClients:
         """Return a table; its transactions share the client's connections."""
         client = self.tables.get_table_client(name)
         return AzureTable(client, Transactions(client, self._table_connections))
+
+    def inbox(self, name: str) -> AzureInbox:
+        """Return the table through which processes hand over to each other."""
+        client = self.tables.get_table_client(name)
+        return AzureInbox(client, Transactions(client, self._table_connections))
 
     def topic(self, endpoint: str) -> GridTopic | None:
         """Return the topic that changes are announced to, if there is to be one."""

@@ -79,7 +79,10 @@ class Repair:
 
     async def add(self, paths: Iterable[str], folder: str) -> None:
         """Look at what was listed and is not counted in this folder."""
-        await self._bounded(self._add(path, folder) for path in paths)
+        if not (paths := [*paths]):
+            return
+        waiting = await self._waiting()
+        await self._bounded(self._add(path, folder) for path in paths if path not in waiting)
 
     async def remove(self, keys: Iterable[int]) -> bool:
         """Look at what is counted, by row key, and was not listed. Returns whether there was any."""
@@ -89,8 +92,13 @@ class Repair:
             await self._bounded(self._look_at_unlisted(key, absent) for key in some)
             if absent and self.live_since is not None and self.commits:
                 await self.parts.clock.sleep(self.parts.grace_seconds)
-            await self._bounded(self._commit(seen, base) for seen, base in absent)
+            waiting = await self._waiting() if absent else set()
+            await self._bounded(self._commit(seen, base) for seen, base in absent if seen.path not in waiting)
         return bool(some)
+
+    async def _waiting(self) -> set[str]:
+        """Return the names whose events are in a process's hands, and will be counted by them."""
+        return await self.parts.writer.waiting_paths() if self.live_since is not None else set()
 
     async def _add(self, path: str, folder: str) -> None:
         base = await self.parts.writer.read_row(path)

@@ -38,7 +38,7 @@ MOST_RETENTION_DAYS: Final = 36_500
 LONGEST_SLICE_SECONDS: Final = 540.0
 
 _CONTAINER = re.compile(r"(\$root|\$web|[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9])){2,62})")
-_TABLE = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}")
+_TABLE = re.compile(r"[A-Za-z][A-Za-z0-9]{2,57}")
 _IN_AZURE: Final = "WEBSITE_SITE_NAME"
 
 
@@ -82,6 +82,11 @@ class Settings:
     status_topic_endpoint: str
     telemetry: TelemetrySettings
 
+    @property
+    def inbox_table(self) -> str:
+        """Return the name of the table through which processes hand over to each other."""
+        return f"{self.counts_table}inbox"
+
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Read and check all settings.
@@ -101,7 +106,7 @@ class Settings:
         return cls(
             storage=Connection.from_environ(environ, in_azure=_IN_AZURE in environ),
             folders=folders,
-            counts_table=_matching(environ, "COUNTS_TABLE", "storagecounts", _TABLE, "3 to 63 letters and digits"),
+            counts_table=_matching(environ, "COUNTS_TABLE", "storagecounts", _TABLE, "3 to 58 letters and digits"),
             quarantine_container=quarantine,
             quarantine_retention=timedelta(
                 days=_count(environ, "QUARANTINE_RETENTION_DAYS", DEFAULT_RETENTION_DAYS, MOST_RETENTION_DAYS)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import Conflict, OutcomeUnknown, StorageError
@@ -194,18 +195,24 @@ class Handover:
             follows: It may be what whoever was named before has committed, and not answered yet.
         """
         now = self._clock.monotonic()
+        # What is answered while the inbox is read may still be read as waiting.
+        self._in_hand = {key: task for key, task in self._in_hand.items() if not task.done()}
         try:
             found = await self._inbox.look(now + BUDGET_SECONDS)
         except StorageError as error:
             log.info("the inbox cannot be read: %s", error)
             return False
-        new = [each for each in found if each.key not in self._in_hand]
-        for each in new:
-            self._naming.drained(now)
+        is_new = False
+        for each in found:
+            if each.key in self._in_hand:
+                continue
+            is_new = True
             for intent in each.intents:
                 intent.is_repeated = follows
             self._in_hand[each.key] = asyncio.create_task(self._serve(each), name="answer what was handed over")
-        return bool(new)
+        if is_new:
+            self._naming.drained(now)
+        return is_new
 
     async def _serve(self, waiting: Waiting) -> None:
         self._submit(waiting.intents)
@@ -214,7 +221,19 @@ class Handover:
             each if isinstance(each, Transition | StorageError) else OutcomeUnknown(repr(each)) for each in results
         ]
         await self._inbox.answer(waiting, answers, self._naming.living(self._clock.monotonic()))
-        del self._in_hand[waiting.key]
+
+    async def waiting_paths(self) -> set[str]:
+        """Return the names about which something waits in the inbox, as far as can be told."""
+        try:
+            return await self._inbox.waiting_paths()
+        except StorageError as error:
+            log.info("the inbox cannot be read: %s", error)
+            return set()
+
+    async def clear(self) -> None:
+        """Remove what is left over, of processes that are gone."""
+        with suppress(StorageError):
+            await self._inbox.look(0.0)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)

@@ -173,6 +173,23 @@ class Inbox:
                 break
         return waiting
 
+    async def waiting_paths(self) -> set[str]:
+        """Return the names about which something waits, whoever is to commit it; of the first few pages only.
+
+        Raises:
+            StorageError: As the table raises it.
+        """
+        paths: set[str] = set()
+        token = ""
+        for _ in range(PAGES_A_LOOK):
+            page = await self._table.page(token)
+            for entity in page.entities:
+                if "outcomes" not in entity.properties:
+                    paths.update(intent.path for intent in _intents_in(entity, 0.0))
+            if not (token := page.next_token):
+                break
+        return paths
+
     async def answer(self, waiting: Waiting, answers: Sequence[Answer], writer: NamedWriter | None) -> None:
         """Write what became of intents, unless somebody else has, or their owner has given up."""
         properties: Properties = {"outcomes": json.dumps([_answer(each) for each in answers])}

@@ -111,7 +111,18 @@ class Writer:
 
     async def health(self) -> dict[str, object]:
         """Return what the health report says of this part."""
-        return {"events": dict(self.stats.events)}
+        now = self._clock.monotonic()
+        named = "this" if self._naming.is_mine(now) else "another" if self._naming.living(now) is not None else "none"
+        return {"events": dict(self.stats.events), "named_writer": named}
+
+    async def waiting_paths(self) -> set[str]:
+        """Return the names about which something was handed over and is not committed yet: they are live."""
+        return await self._handover.waiting_paths() if self._handover is not None else set()
+
+    async def clear_inbox(self) -> None:
+        """Remove what processes that are gone have handed over; their deliveries have come again."""
+        if self._handover is not None:
+            await self._handover.clear()
 
     async def look(self, container: str, name: str, folder: str) -> Transition:
         """Look at the blob and bring its row to what was found.

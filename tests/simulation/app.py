@@ -115,6 +115,10 @@ class CountingWriter:
         """Read a row."""
         return await self._writer.read_row(path)
 
+    async def waiting_paths(self) -> set[str]:
+        """Return the names that wait."""
+        return await self._writer.waiting_paths()
+
     async def look(self, container: str, name: str, folder: str) -> Transition:
         """Look at a blob."""
         self.observed += 1

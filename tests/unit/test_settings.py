@@ -229,7 +229,7 @@ def test_suffixes(value, suffixes):
     ("name", "values"),
     [
         ("IMAGE_SUFFIXES", [",", "tar.gz", "*.jpg", "jpg png", "jp/g", "..jpg", "jp\u00e9g"]),
-        ("COUNTS_TABLE", ["ab", "1counts", "counts-1", "counts_1", "x" * 64]),
+        ("COUNTS_TABLE", ["ab", "1counts", "counts-1", "counts_1", "x" * 59]),
         ("QUARANTINE_CONTAINER", ["Q", "Quarantine", "queued/x", "queued", "output"]),
         ("POLL_INTERVAL_SECONDS", ["0", "0.04", "31", "-1", "fast", "nan", "inf"]),
         ("MAX_WAIT_SECONDS", ["0", "0.9", "201", "1m", "nan", "inf"]),

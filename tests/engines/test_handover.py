@@ -1,0 +1,483 @@
+"""One writes, the others hand over: what holds whoever is named, dies, freezes or is forgotten. In virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+from localdev.virtual_time import START, VirtualClock, run
+from shared.errors import Conflict, OutcomeUnknown, Rejected
+from shared.model import tally as tallies
+from shared.model.changes import BlobChange
+from shared.model.ledger import Observation, Outcome, row_key
+from shared.model.ports import Entity, Head, Write
+from shared.model.tally import NamedWriter, Tally
+from shared.writing.inbox import LEFT_OVER_AFTER, Inbox
+from shared.writing.naming import FORMAT, LIFE_SECONDS, STAY_SECONDS, Naming
+from shared.writing.plan import BUDGET_SECONDS, MAX_BLOBS, Intent, RowChanged
+from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts, StoredTally
+from shared.writing.writer import Writer
+from tests.fakes.memory_table import Fault, MemoryTable
+
+FINGERPRINT = "a fingerprint"
+COMMIT_SECONDS = 0.05
+
+
+class Heads:
+    """Blobs that are all there."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+
+    async def head(self, container: str, name: str) -> Head:
+        """Look."""
+        del container, name
+        return Head(present=True, date=self._clock.now())
+
+
+class Ledger:
+    """A ledger that is ready, the inbox beside it, and processes at both."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.table = MemoryTable(now=self.clock.now)
+        self.inbox = MemoryTable(now=self.clock.now)
+        self.counts = Counts(self.table, FINGERPRINT, self.clock)
+        self.random = Random(1)
+        self.busy: list[asyncio.Task[Any]] = []
+        for table in (self.table, self.inbox):
+            table.pause = lambda: asyncio.sleep(self.random.uniform(0.1, 0.5) * COMMIT_SECONDS)
+
+    async def opened(self) -> Ledger:
+        """Make the tally."""
+        await self.counts.change(lambda tally: replace(tally, ready=True, known_since=START - timedelta(days=1)))
+        return self
+
+    def writer(self) -> Writer:
+        """Start a process."""
+        counts = Counts(self.table, FINGERPRINT, self.clock)
+        return Writer(self.table, counts, Heads(self.clock), self.clock, self.random, inbox=self.inbox)
+
+    async def tally(self) -> StoredTally:
+        """Return the tally as it stands."""
+        stored = await self.counts.read()
+        assert stored is not None
+        return stored
+
+    async def name(self, process: str, seconds: float, form: int = FORMAT) -> None:
+        """Have the tally name somebody."""
+        writer = NamedWriter(process, form, self.clock.now() + timedelta(seconds=seconds))
+        await self.counts.change(lambda tally: replace(tally, writer=writer))
+
+    @property
+    def handed_over(self) -> dict[str, Entity]:
+        """What is in the inbox."""
+        return {key: row for rows in self.inbox.state.partitions.values() for key, row in rows.items()}
+
+
+def created(number: int, *, present: bool = True, sequencer: int = 1) -> BlobChange:
+    """Return an event of a blob, now."""
+    time = START + timedelta(seconds=asyncio.get_running_loop().time())
+    return BlobChange("queued", f"{number}.jpg", present, f"{sequencer:048x}", time)
+
+
+async def deliver(writers: list[Writer], numbers: range, pace: float = 0.01) -> list[Outcome | BaseException]:
+    """Deliver creations to the writers in turn, and wait for all."""
+    tasks = []
+    for number in numbers:
+        tasks.append(asyncio.create_task(writers[number % len(writers)].apply(created(number), "queued")))
+        await asyncio.sleep(pace)
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def virtual(test: Callable[[Ledger], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """Run a test in virtual time, on a ledger of its own."""
+
+    async def within() -> None:
+        await test(await Ledger().opened())
+
+    def sync() -> None:
+        run(within())
+
+    sync.__name__, sync.__doc__ = test.__name__, test.__doc__
+    return sync
+
+
+@virtual
+async def test_alone_nobody_is_named_and_nothing_is_handed_over(ledger: Ledger) -> None:
+    """Rule 9: at rest, and in a burst of one process, it costs nothing."""
+    await deliver([ledger.writer()], range(300), pace=0.001)
+    assert (await ledger.tally()).tally.writer is None
+    assert (ledger.inbox.commits, ledger.inbox.reads) == (0, 0)
+
+
+@virtual
+async def test_under_contention_one_is_named_and_nearly_no_commit_is_lost(ledger: Ledger) -> None:
+    """Six processes: each loses a commit or three until somebody is named, then all hand over."""
+    writers = [ledger.writer() for _ in range(6)]
+    results = await deliver(writers, range(600))
+    assert set(results) == {Outcome.APPLIED}
+    assert (await ledger.tally()).tally.counts()["queued"] == 600
+    assert sum(writer.stats.conflicts for writer in writers) <= 3 * len(writers)
+    assert ledger.inbox.commits > 100
+    assert not ledger.handed_over, "owners remove what was answered"
+
+
+@virtual
+async def test_the_tally_keeps_version_and_time_when_only_a_name_is_written(ledger: Ledger) -> None:
+    """I6, I7: nobody is woken by it."""
+    writer = ledger.writer()
+    before = (await ledger.tally()).tally
+    writer._naming.deliveries, writer._naming.claims = 1, True
+    await writer._commits.read_tally()
+    await writer._commits.claim()
+    after = (await ledger.tally()).tally
+    assert after.writer is not None
+    assert (after.version, after.changed_at, replace(after, writer=None)) == (before.version, before.changed_at, before)
+
+
+@virtual
+async def test_a_direct_commit_carries_a_living_name_over_and_drops_one_that_is_over(ledger: Ledger) -> None:
+    """Rule 1: whoever commits while somebody is named leaves the name as it is."""
+    await ledger.name("another", LIFE_SECONDS, form=FORMAT + 1)  # not handed anything: it reads another format
+    writer = ledger.writer()
+    await writer.apply(created(1), "queued")
+    named = (await ledger.tally()).tally.writer
+    assert named is not None
+    assert named.process == "another"
+    assert not ledger.inbox.commits
+    await asyncio.sleep(LIFE_SECONDS + 1)
+    await writer.apply(created(2), "queued")
+    assert (await ledger.tally()).tally.writer is None
+
+
+@pytest.mark.parametrize("seconds", [LIFE_SECONDS, 3600.0])
+def test_a_writer_that_is_gone_is_followed(seconds: float) -> None:
+    """Rule 3: nothing is taken back; one of those who wait names itself, whatever the dead one's clock said."""
+
+    async def within() -> None:
+        ledger = await Ledger().opened()
+        await ledger.name("gone", seconds)
+        writers = [ledger.writer() for _ in range(3)]
+        results = await asyncio.wait_for(deliver(writers, range(30)), 6 + STAY_SECONDS)
+        assert set(results) == {Outcome.APPLIED}
+        assert (await ledger.tally()).tally.counts()["queued"] == 30
+        assert ledger.inbox.commits > 0
+
+    run(within())
+
+
+@virtual
+async def test_a_delivery_is_acknowledged_when_its_outcome_was_read_and_not_before(ledger: Ledger) -> None:
+    """Rule 3: an append is no acknowledgement, and what waits is no row of the ledger."""
+    await ledger.name("another", LIFE_SECONDS)
+    writer = ledger.writer()
+    task = asyncio.create_task(writer.apply(created(1), "queued"))
+    again = asyncio.create_task(writer.apply(created(1), "queued"))
+    await asyncio.sleep(LIFE_SECONDS / 2)
+    assert not task.done()
+    assert not again.done(), "a duplicate of what waits, waits too"
+    assert row_key("queued/1.jpg") not in ledger.table.entities(PARTITION)
+    ((partition, rows),) = ledger.inbox.state.partitions.items()
+    for key, row in [*rows.items()]:
+        count = sum(name[1:].isdecimal() for name in row.properties)
+        answers = json.dumps([["done", "applied", 1]] * count)
+        await ledger.inbox.commit(partition, [Write(key, {"outcomes": answers}, row.etag)])
+    assert [await task, await again] == [Outcome.APPLIED, Outcome.APPLIED]
+
+
+@virtual
+async def test_without_an_outcome_the_delivery_fails_in_its_budget(ledger: Ledger) -> None:
+    """Rule 3: below Event Grid's 30 s, with somebody named all the time who never drains."""
+    writer = ledger.writer()
+
+    async def rename() -> None:
+        while True:
+            await ledger.name("deaf", LIFE_SECONDS + asyncio.get_running_loop().time() / 1000)
+            await asyncio.sleep(1)
+
+    renaming = asyncio.create_task(rename())
+    await asyncio.sleep(0.5)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(OutcomeUnknown):
+        await writer.apply(created(1), "queued")
+    renaming.cancel()
+    assert asyncio.get_running_loop().time() - began < BUDGET_SECONDS + 1
+
+
+@pytest.mark.parametrize("what", ["gone", "no sense", "too few", "append lost", "append refused", "table gone"])
+def test_what_is_not_answered_is_committed_directly(what: str) -> None:
+    """Rule 3: missing, nonsense or not known to be appended acknowledges nothing."""
+
+    async def within() -> None:
+        ledger = await Ledger().opened()
+        await ledger.name("another", LIFE_SECONDS)
+        faults = {"append lost": Fault.LOST_ANSWER, "append refused": Fault.REFUSED}
+        ledger.inbox.fault = lambda method: faults.get(what) if method == "commit" else None
+        writer = ledger.writer()
+        task = asyncio.create_task(writer.apply(created(1), "queued"))
+        await asyncio.sleep(0.12)
+        if what in {"gone", "table gone"}:
+            ledger.inbox.lose()
+        for partition, rows in ledger.inbox.state.partitions.items():
+            for key, row in [*rows.items()]:
+                texts = {"no sense": "nonsense", "too few": "[]"}
+                if what in texts:
+                    await ledger.inbox.commit(partition, [Write(key, {"outcomes": texts[what]}, row.etag)])
+        assert await task is Outcome.APPLIED
+        assert asyncio.get_running_loop().time() < LIFE_SECONDS
+        assert (await ledger.tally()).tally.counts()["queued"] == 1
+
+    run(within())
+
+
+@virtual
+async def test_all_outcomes_come_back(ledger: Ledger) -> None:
+    """Rule 2: what is above the writer cannot tell who has committed."""
+    named, other = ledger.writer(), ledger.writer()
+    await contend(ledger, named, other)
+    owner = other if named._naming.is_mine(ledger.clock.monotonic()) else named
+    appended = ledger.inbox.commits
+    assert await owner.apply(created(1000), "queued") is Outcome.APPLIED
+    assert await owner.apply(created(1000, sequencer=2), "queued") is Outcome.UNCHANGED
+    assert await owner.apply(created(1000, sequencer=2), "queued") is Outcome.DUPLICATE
+    assert await owner.apply(created(1000, sequencer=1), "queued") is Outcome.STALE
+    assert await owner.apply(replace(created(1001), sequencer=None), "queued") is Outcome.LOOK
+    base = await owner.read_row("queued/1002.jpg")
+    seen = Observation("queued/1002.jpg", "queued", present=True, observed_at=ledger.clock.now())
+    assert (await owner.observe(seen, base)).delta == 1
+    with pytest.raises(RowChanged):
+        await owner.observe(replace(seen, present=False), base)
+    poisoned = replace(created(1003), etag="x" * 30_000)
+    refuse_rows(ledger, "queued/1003.jpg")
+    results = await asyncio.gather(
+        owner.apply(poisoned, "queued"), owner.apply(created(1004), "queued"), return_exceptions=True
+    )
+    assert isinstance(results[0], Rejected)
+    assert results[1] is Outcome.APPLIED, "a rejection is of one row alone"
+    assert ledger.inbox.commits > appended + 8
+
+
+async def contend(ledger: Ledger, *writers: Writer) -> None:
+    """Contend until one is named, and stays so."""
+    for number, each in enumerate(writers, 1):
+        events = range(number * 10_000, number * 10_000 + 2000)
+        ledger.busy.append(asyncio.create_task(deliver([each], events)))
+    await asyncio.sleep(3)
+    assert (await ledger.tally()).tally.writer is not None
+
+
+async def drain_once(writer: Writer) -> None:
+    """Have a process do what is waiting, as if it were named."""
+    handover = writer._handover
+    assert handover is not None
+    await handover._look()
+    await asyncio.gather(*handover._in_hand.values())
+
+
+def refuse_rows(ledger: Ledger, path: str) -> None:
+    """Have storage refuse every row of a path."""
+    apply = ledger.table.state.apply
+
+    def refusing(partition: str, writes: Any) -> list[str]:
+        for index, write in enumerate(writes):
+            if (write.properties or {}).get("path") == path:
+                raise Rejected("no such row", index)
+        return apply(partition, writes)
+
+    ledger.table.state.apply = refusing  # type: ignore[method-assign]
+
+
+@virtual
+async def test_what_was_committed_by_the_one_before_counts_as_done(ledger: Ledger) -> None:
+    """Rule 2: an observation finds its own effect; an event is a duplicate. Applied twice, nothing changes (rule 4)."""
+    writer = ledger.writer()
+    seen = Observation("queued/1.jpg", "queued", present=True, observed_at=ledger.clock.now())
+    base = await writer.read_row("queued/1.jpg")
+    assert (await writer.observe(seen, base)).delta == 1
+    inbox = Inbox(ledger.inbox, "owner")
+    await inbox.append((PARTITION, FINGERPRINT), [Intent(seen.path, "queued", seen=seen, base=base)])
+    ((waiting,),) = [await inbox.look(100.0)]
+    writer._enqueue(waiting.intents)
+    (answer,) = await asyncio.gather(*(each.done for each in waiting.intents))
+    assert (answer.outcome, answer.delta) == (Outcome.UNCHANGED, 0)
+    assert (await ledger.tally()).tally.counts()["queued"] == 1
+
+
+@pytest.mark.parametrize("generation", [("g2", FINGERPRINT), (PARTITION, "other settings")])
+def test_what_is_of_another_generation_is_not_committed(generation: tuple[str, str]) -> None:
+    """Rule 5: it is held against the tally that the commit is conditional on; the owner commits it directly."""
+
+    async def within() -> None:
+        ledger = await Ledger().opened()
+        inbox = Inbox(ledger.inbox, "owner")
+        intent = Intent("queued/1.jpg", "queued", change=created(1))
+        handed = await inbox.append(generation, [intent])
+        writer = ledger.writer()
+        await drain_once(writer)
+        assert row_key("queued/1.jpg") not in ledger.table.entities(PARTITION)
+        found = await inbox.answers(handed, 1)
+        assert found is not None
+        (answer,) = found.answers
+        assert type(answer).__name__ == "OtherGeneration"
+        writer._handover._tell([intent], found.answers)  # type: ignore[union-attr]
+        assert (await intent.done).outcome is Outcome.APPLIED
+
+    run(within())
+
+
+@virtual
+async def test_what_is_not_understood_is_left_alone_until_it_is_left_over(ledger: Ledger) -> None:
+    """Rules 4 and 5: a newer release's, or nonsense; after a minute nobody waits for it any more."""
+    odd = [{"format": FORMAT + 1, "i00": "{}"}, {"format": FORMAT, "i00": "{}"}, {"format": FORMAT, "i00": "["}, {}]
+    for number, properties in enumerate(odd):
+        await ledger.inbox.commit("somebody", [Write(str(number), {**properties}, None)])
+    writer = ledger.writer()
+    await writer.clear_inbox()
+    assert len(ledger.handed_over) == len(odd)
+    await asyncio.sleep(LEFT_OVER_AFTER.total_seconds() + 2)
+    await writer.clear_inbox()
+    assert not ledger.handed_over
+
+
+@virtual
+async def test_a_process_is_named_only_while_a_delivery_runs(ledger: Ledger) -> None:
+    """Rule 6: the last delivery stays for what others hand over, 10 s at most; then nobody of this process is named."""
+    writers = [ledger.writer() for _ in range(3)]
+    deliveries = await asyncio.gather(
+        *(deliver([each], range(n * 100, n * 100 + 100)) for n, each in enumerate(writers))
+    )
+    assert {each for some in deliveries for each in some} == {Outcome.APPLIED}
+    assert all(writer._naming.deliveries == 0 for writer in writers)
+    assert not any(writer._naming.is_mine(ledger.clock.monotonic()) for writer in writers)
+    assert not any(writer._handover._draining for writer in writers)  # type: ignore[union-attr]
+    before = ledger.inbox.reads
+    await asyncio.sleep(60)
+    assert ledger.inbox.reads == before, "at rest nobody looks"
+
+
+@virtual
+async def test_the_last_delivery_stays_for_a_bounded_time(ledger: Ledger) -> None:
+    """Rule 6: others go on for a minute; each delivery of whoever is named ends."""
+    writers = [ledger.writer() for _ in range(4)]
+    longest = 0.0
+
+    async def one(writer: Writer, number: int) -> None:
+        nonlocal longest
+        began = asyncio.get_running_loop().time()
+        await writer.apply(created(number), "queued")
+        longest = max(longest, asyncio.get_running_loop().time() - began)
+
+    tasks = []
+    for number in range(1200):
+        tasks.append(asyncio.create_task(one(writers[number % 4], number)))
+        await asyncio.sleep(0.05)
+    await asyncio.gather(*tasks)
+    assert longest < STAY_SECONDS + 2
+    assert (await ledger.tally()).tally.counts()["queued"] == 1200
+
+
+@virtual
+async def test_who_must_write_the_tally_gets_through(ledger: Ledger) -> None:
+    """Rule 7: while one process commits all the time for itself and others."""
+    writers = [ledger.writer() for _ in range(3)]
+    await contend(ledger, *writers)
+    began = asyncio.get_running_loop().time()
+    await asyncio.wait_for(ledger.counts.doubt_until(START), 5)
+    assert asyncio.get_running_loop().time() - began < 5
+
+
+@virtual
+async def test_what_waits_in_the_inbox_is_live(ledger: Ledger) -> None:
+    """Rule 7: the reconciler asks once, and leaves such names to their events."""
+    await ledger.name("another", LIFE_SECONDS)
+    writer = ledger.writer()
+    task = asyncio.create_task(writer.apply(created(7), "queued"))
+    await asyncio.sleep(0.5)
+    assert await ledger.writer().waiting_paths() == {"queued/7.jpg"}
+    await task
+    assert await ledger.writer().waiting_paths() == set()
+
+
+@virtual
+async def test_an_older_release_names_nobody(ledger: Ledger) -> None:
+    """Rule 8: it drops what it does not know; then nobody is named, and everybody commits directly."""
+    await ledger.name("another", LIFE_SECONDS)
+    entity = ledger.table.entities(PARTITION)[TALLY_KEY]
+    known = {name: value for name, value in entity.properties.items() if not name.startswith("writer")}
+    await ledger.table.commit(PARTITION, [Write(TALLY_KEY, known, entity.etag)])
+    assert (await ledger.tally()).tally.writer is None
+    assert await ledger.writer().apply(created(1), "queued") is Outcome.APPLIED
+    assert not ledger.inbox.commits
+
+
+@pytest.mark.parametrize("odd", [{"writer_format": "x"}, {"writer_until": "soon"}, {"writer_until": ""}])
+def test_a_name_that_makes_no_sense_names_nobody(odd: dict[str, str]) -> None:
+    """And what is written comes back."""
+    tally = Tally("e", bytes(16), "f", START, START, writer=NamedWriter("p", FORMAT, START))
+    properties = tallies.to_properties(tally)
+    assert tallies.from_properties(properties) == tally
+    assert tallies.from_properties({**properties, **odd}).writer is None
+
+
+@virtual
+async def test_an_inbox_of_many_pages_is_read_to_its_end(ledger: Ledger) -> None:
+    """Rule 10: five pages a look, and the next one goes on; a page may end at any partition."""
+    for number in range(13):
+        owner = Inbox(ledger.inbox, f"owner {number:02d}")
+        await owner.append((PARTITION, FINGERPRINT), [Intent(f"queued/{number}.jpg", "queued", change=created(number))])
+    inbox = Inbox(ledger.inbox, "named")
+    looks = [await inbox.look(100.0) for _ in range(4)]
+    assert [len(each) for each in looks] == [5, 5, 3, 5]
+    assert len({waiting.key for look in looks[:3] for waiting in look}) == 13
+
+
+@virtual
+async def test_a_full_batch_of_long_names_is_handed_over(ledger: Ledger) -> None:
+    """The inbox takes what a transaction takes; each intent comes back as it was."""
+    inbox = Inbox(ledger.inbox, "owner")
+    names = [f"{number:03d}{'ü#%?' * 255}"[:1024] for number in range(MAX_BLOBS)]
+    intents = [Intent(f"queued/{name}", "queued", change=replace(created(0), name=name)) for name in names]
+    await inbox.append((PARTITION, FINGERPRINT), intents)
+    (waiting,) = await inbox.look(100.0)
+    assert [each.change for each in waiting.intents] == [each.change for each in intents]
+    assert {(each.owner, each.is_bound, each.generation) for each in waiting.intents} == {
+        ("owner", True, (PARTITION, FINGERPRINT))
+    }
+
+
+@virtual
+async def test_an_answer_is_written_once(ledger: Ledger) -> None:
+    """A frozen writer that wakes cannot replace another's outcomes, nor bring back what its owner has removed."""
+    inbox = Inbox(ledger.inbox, "owner")
+    handed = await inbox.append((PARTITION, FINGERPRINT), [Intent("queued/1.jpg", "queued", change=created(1))])
+    (waiting,) = await inbox.look(100.0)
+    await inbox.answer(waiting, [OutcomeUnknown("an outage")], None)
+    await inbox.answer(waiting, [RowChanged("late")], None)
+    found = await inbox.answers(handed, 1)
+    assert found is not None
+    assert str(found.answers[0]) == "an outage"
+    await inbox.remove(handed, found.etag)
+    await inbox.answer(waiting, [RowChanged("later")], None)
+    with pytest.raises(Conflict):
+        await inbox.answers(handed, 1)
+
+
+def test_a_name_lives_no_longer_than_its_life_whatever_the_clocks_say() -> None:
+    """An hour ahead, and an hour behind: at most three seconds from when it was first heard."""
+    for skew, expected in ((3600.0, LIFE_SECONDS), (-3600.0, 0.0), (1.0, 1.0)):
+        naming = Naming("me")
+        named = NamedWriter("another", FORMAT, START + timedelta(seconds=skew))
+        tally = Tally("e", bytes(16), "f", START, START, writer=named)
+        naming.read(StoredTally(tally, "1", read_at=START), 100.0)
+        assert expected == 0 or naming.other(100.0 + expected - 0.01) is not None
+        assert naming.other(100.0 + expected + 0.01) is None
+        naming.read(StoredTally(tally, "2", read_at=START), 200.0)
+        assert naming.other(200.01) is None, "heard of before"
