@@ -1,8 +1,8 @@
 """Many instances at one ledger, in virtual time: who waits how long, and what is asked of storage.
 
-``make bench-writers``. The app's own writers over a table in memory, on an event loop whose clock jumps; what Azure does
-and Azurite does not is an input: a transaction takes 50 ms (median, log-normal, sigma 0.5; one of 99 rows twice as
-long), a read or a page 12 ms, a partition takes 2,000 entities a second (failed attempts and reads included, 503
+``make bench-writers``. The app's own writers over a table in memory, on an event loop whose clock jumps. What Azure
+does and Azurite does not is an input: a transaction takes 50 ms (median, log-normal, sigma 0.5; one of 99 rows twice
+as long), a read or a page 12 ms, a partition takes 2,000 entities a second (failed attempts and reads included, 503
 above), a failed delivery comes again after 10 s. Events come at random (Poisson), each to an instance at random.
 
 *Readable* is from an event's arrival until its count stands in the tally, *acknowledged* until its delivery ends.
@@ -21,13 +21,17 @@ import itertools
 import json
 import logging
 import math
+import os
+import sys
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.load.ledgers import FINGERPRINT, FOLDER, NoHeads
+from bench.report import DOCS, RESULTS, markdown, number, quoted, surroundings
 from localdev.virtual_time import VirtualClock, VirtualLoop
 from shared.errors import Conflict, OutcomeUnknown, StorageError
 from shared.model.changes import BlobChange
@@ -37,7 +41,9 @@ from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts
 from shared.writing.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+
+    from shared.model.tally import Tally
 
 START = datetime(2026, 11, 22, 18, 20, 31, tzinfo=UTC)
 PARTITION_ENTITIES_A_SECOND = 2000
@@ -279,7 +285,7 @@ class Run:
         """Let events come until they are over, and all of them are acknowledged."""
         line = self.line
         counts = Counts(self.ledger, FINGERPRINT, self.clock)
-        await counts.change(lambda tally: _ready(tally))
+        await counts.change(_ready)
         self.seen.attempts = self.seen.committed = self.seen.entities = 0
         began = self.now()
         for _ in range(line.instances):
@@ -299,8 +305,8 @@ class Run:
                 self._deliver(name, self.random.choice(self.instances) if name == names[0] else self.last)
         for each in others:
             each.cancel()
-        while self.waiting or self.tasks:
-            await asyncio.sleep(0.5)
+        while self.tasks:
+            await asyncio.wait(self.tasks)
         stored = await counts.read()
         assert stored is not None
         assert stored.tally.counts()[FOLDER] == number, "the count is wrong"
@@ -332,8 +338,8 @@ class Run:
         await asyncio.sleep(REDELIVERED_AFTER_SECONDS)
         self._deliver(name, self.random.choice(self.instances))
 
-    def _others(self, counts: Counts) -> list[object]:
-        found = []
+    def _others(self, counts: Counts) -> list[Coroutine[None, None, None]]:
+        found: list[Coroutine[None, None, None]] = []
         if self.line.killed_every_seconds:
             found.append(self._kill())
         if self.line.scales:
@@ -376,9 +382,7 @@ def _inner_tasks(writer: Writer) -> list[asyncio.Task[None]]:
     return [each for each in inner if each is not None]
 
 
-def _ready(tally):  # type: ignore[no-untyped-def]
-    from dataclasses import replace
-
+def _ready(tally: Tally) -> Tally:
     return replace(tally, ready=True, known_since=START - timedelta(days=1))
 
 
@@ -387,9 +391,8 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))] if values else float("nan")
 
 
-def measure(line: Line, seed: int = 1) -> dict[str, object]:
+def measure(line: Line, seed: int = 1) -> dict[str, float]:
     """Run a line; return its figures."""
-    logging.disable(logging.CRITICAL)
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         run = Run(line, seed)
         seen = runner.run(run.go())
@@ -397,7 +400,10 @@ def measure(line: Line, seed: int = 1) -> dict[str, object]:
     wanted = [name for name, at in seen.arrived.items() if at < first]
     readable = [seen.readable[name] - seen.arrived[name] for name in wanted]
     acknowledged = [seen.acknowledged[name] - seen.arrived[name] for name in wanted]
-    return asdict(line) | {
+    return {
+        "instances": line.instances,
+        "events_per_second": line.events_per_second,
+        "commit_ms": line.commit_ms,
         "p50_ms": round(1000 * percentile(readable, 0.5)),
         "p99_ms": round(1000 * percentile(readable, 0.99)),
         "acknowledged_p50_ms": round(1000 * percentile(acknowledged, 0.5)),
@@ -407,21 +413,106 @@ def measure(line: Line, seed: int = 1) -> dict[str, object]:
         "failed_of_killed": seen.own_failed,
         "throttled": seen.throttled,
         "entities_per_second": round(seen.entities / line.seconds, 1),
+        "most_entities_per_second": round(1.5 * line.events_per_second + 40, 1),
         "inbox_requests_per_second": round(seen.inbox_requests / line.seconds, 1),
         "transactions_per_second": round(seen.committed / line.seconds, 1),
         "named": seen.named,
-        "most_instances": run.most_instances,
-        "slowest_tally_write_s": round(max(seen.tally_writes, default=0.0), 2),
+        "instances_at_the_end": run.most_instances,
+        "slowest_tally_write_seconds": round(max(seen.tally_writes, default=0.0), 2),
     }
 
 
+#: Name → what is run. ``steady-…`` have to keep the limits below.
+LINES: dict[str, Line] = {
+    **{
+        f"steady-{instances}-{rate}": Line(instances, rate, a_delivery=a_delivery)
+        for instances, rate, a_delivery in [
+            *((1, 20, 1), (2, 20, 1), (4, 20, 1), (10, 20, 1), (50, 20, 1), (100, 20, 1)),
+            *((1, 60, 1), (2, 60, 1), (10, 60, 1), (100, 60, 1)),
+            *((1, 200, 1), (2, 200, 1), (20, 200, 1), (50, 200, 1), (100, 200, 1)),
+            *((1, 500, 10), (10, 500, 10), (100, 500, 10)),
+        ]
+    },
+    "cold-burst": Line(100, 500, seconds=8, is_burst=True),
+    "killed": Line(20, 100, seconds=120, killed_every_seconds=20),
+    "must-write": Line(50, 800, a_delivery=10, seconds=60, must_write=True),
+    "ten-minutes": Line(100, 800, a_delivery=10, seconds=600),
+    "quarter-of-an-hour": Line(2, 100, seconds=900, scales=True),
+}
+BASELINE = ["steady-1-20", "steady-4-20", "steady-10-20", "steady-20-200", "steady-2-60"]
+
+
+def limits(name: str, found: dict[str, float]) -> list[str]:
+    """Return which of the limits a line does not keep."""
+    most: dict[str, float] = {"failed": 0, "throttled": 0}
+    if name.startswith("steady"):
+        most |= {"p99_ms": 1000, "acknowledged_p99_ms": 1500, "attempts": 1.1}
+        most["entities_per_second"] = found["most_entities_per_second"]
+    most |= {
+        "cold-burst": {"p99_ms": 1500},
+        "killed": {"p99_ms": 6000},
+        "must-write": {"slowest_tally_write_seconds": 5},
+        "quarter-of-an-hour": {"instances_at_the_end": 2},
+    }.get(name, {})
+    return [f"{name}: {key} is {found[key]}, at most {limit}" for key, limit in most.items() if found[key] > limit]
+
+
+def _measured(name: str, *, hands_over: bool) -> dict[str, Any]:
+    logging.disable(logging.CRITICAL)
+    return {"name": name, **measure(replace(LINES[name], hands_over=hands_over))}
+
+
+HEAD = (
+    *("", "Instances", "Events/s", "Readable p50 / p99, ms", "Acknowledged p99, ms", "Attempts", "Failed", "503s"),
+    "Entities/s in the partition",
+)
+
+
+def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Return the Markdown table of the lines, each above its baseline."""
+    former = {each["name"]: each for each in found["baseline"]}
+    rows = []
+    for line in found["lines"]:
+        rows.append(_row(line["name"], line))
+        if line["name"] in former:
+            rows.append(_row("… taking turns, as before", former[line["name"]]))
+    return markdown(HEAD, rows)
+
+
+def _row(name: str, line: Mapping[str, Any]) -> list[str]:
+    figures = [number(line[key]) for key in ("instances", "events_per_second")]
+    figures.append(f"{number(line['p50_ms'])} / {number(line['p99_ms'])}")
+    last = ("acknowledged_p99_ms", "attempts", "failed", "throttled", "entities_per_second")
+    return [name.replace("-", " ").rstrip("0123456789 "), *figures, *(number(line[key]) for key in last)]
+
+
+def save(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Store the results, and quote them in the docs."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "writers.json").write_text(json.dumps(surroundings() | found, indent=2) + "\n")
+    DOCS.write_text(quoted(DOCS.read_text(), "writers", table(found)))
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("line", nargs="?", default="")
+    """Run the lines, each beside the baseline where it has one."""
+    parser = argparse.ArgumentParser(prog="python -m bench.writing.writers", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=list(LINES), default=list(LINES), help="only these lines")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     arguments = parser.parse_args()
-    lines = eval(arguments.line) if arguments.line else []  # noqa: S307
-    for line in lines:
-        print(json.dumps(measure(line)), flush=True)
+    found: dict[str, list[dict[str, Any]]] = {}
+    with ProcessPoolExecutor(arguments.jobs) as pool:
+        lines = {name: pool.submit(_measured, name, hands_over=True) for name in arguments.only}
+        former = {name: pool.submit(_measured, name, hands_over=False) for name in BASELINE if name in lines}
+        for key, each in (("lines", lines), ("baseline", former)):
+            found[key] = []
+            for future in each.values():
+                found[key].append(future.result())
+                print(key, json.dumps(found[key][-1]), flush=True)
+    missed = [text for line in found["lines"] for text in limits(line["name"], line)]
+    if arguments.only == list(LINES):
+        save("writers", found)
+    if missed:
+        sys.exit("\n".join(missed))
 
 
 if __name__ == "__main__":

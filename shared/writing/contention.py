@@ -34,19 +34,30 @@ class Pauses:
 
     Args:
         random: Jitter.
+
+    Attributes:
+        commit_seconds: How long a commit takes, lately.
     """
 
     def __init__(self, random: Random) -> None:
         self._random = random
         self._contended_until = float("-inf")
         self._stood_back_at = float("-inf")
-        self._scale = 1.0
+        self.commit_seconds = USUAL_COMMIT_SECONDS
         self._unanswered = 0
 
     def took(self, seconds: float) -> None:
         """Note how long a commit took."""
-        scale = min(max(seconds / USUAL_COMMIT_SECONDS, 1.0), MAX_SCALE)
-        self._scale += (scale - self._scale) / 5
+        longest = MAX_SCALE * USUAL_COMMIT_SECONDS
+        self.commit_seconds += (min(seconds, longest) - self.commit_seconds) / 5
+
+    @property
+    def _scale(self) -> float:
+        return max(self.commit_seconds / USUAL_COMMIT_SECONDS, 1.0)
+
+    def jitter(self, seconds: float) -> float:
+        """Return a random time up to this."""
+        return self._random.uniform(0, seconds)
 
     def is_contended(self, now: float) -> bool:
         """Tell whether a commit was lost lately."""
@@ -57,7 +68,7 @@ class Pauses:
 
         None for the first in a while: a tally that was merely old is no contention.
         """
-        pause = self._random.uniform(0, LOST_PAUSE_SECONDS * self._scale) if self.is_contended(now) else 0.0
+        pause = self.jitter(LOST_PAUSE_SECONDS * self._scale) if self.is_contended(now) else 0.0
         self._contended_until = now + pause + CONTENDED_SECONDS
         return pause
 
@@ -65,7 +76,7 @@ class Pauses:
         """Return the seconds to wait before the next commit, where others may want to commit too."""
         if now - self._stood_back_at < BETWEEN_PAUSES_SECONDS:
             return 0.0
-        pause = STOOD_BACK_SHARE * USUAL_COMMIT_SECONDS * self._scale
+        pause = STOOD_BACK_SHARE * self.commit_seconds
         self._stood_back_at = now + pause
         return pause
 

@@ -23,17 +23,16 @@ from shared.model import ledger
 from shared.model.ledger import row_key
 from shared.process import telemetry
 from shared.writing.cache import Guesses, Remembered, RowMemory, TallyMemory
-from shared.writing.contention import Pauses
 from shared.writing.plan import Group, Plan, fail, origins, plan_batch
 from shared.writing.tally_row import PARTITION, TALLY_KEY, StoredTally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from random import Random
 
     from shared.clock import Clock
     from shared.model.ports import Table
     from shared.model.tally import Tally
+    from shared.writing.contention import Pauses
     from shared.writing.naming import Naming
     from shared.writing.tally_row import Counts
 
@@ -70,7 +69,7 @@ class GroupCommit:
         counts: Its tally.
         naming: Who is named to commit for all.
         clock: Time.
-        random: Jitter.
+        pauses: When to wait.
         on_change: Called with the new tally after a commit that changed a count.
     """
 
@@ -80,7 +79,7 @@ class GroupCommit:
         counts: Counts,
         naming: Naming,
         clock: Clock,
-        random: Random,
+        pauses: Pauses,
         on_change: Callable[[Tally], None],
     ) -> None:
         self._table = table
@@ -88,7 +87,7 @@ class GroupCommit:
         self._naming = naming
         self._clock = clock
         self._on_change = on_change
-        self._pauses = Pauses(random)
+        self._pauses = pauses
         self._tally = TallyMemory()
         self._rows = RowMemory()
         self._guesses = Guesses()

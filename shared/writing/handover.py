@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Final
 
 from shared.errors import Conflict, OutcomeUnknown, StorageError
 from shared.model.ledger import Transition
-from shared.writing.plan import BUDGET_SECONDS, OtherGeneration
+from shared.writing.plan import BUDGET_SECONDS, MAX_BLOBS, OtherGeneration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-    from random import Random
 
     from shared.clock import Clock
+    from shared.writing.contention import Pauses
     from shared.writing.group_commit import GroupCommit
     from shared.writing.inbox import Answer, Handed, Inbox, Waiting
     from shared.writing.naming import Naming
@@ -34,12 +34,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Between two looks into the inbox, while something waits there, and at most: doubled each time that nothing does.
-LOOK_SECONDS: Final = 0.05
+# The hand-over is as quick as storage is: these are shares of the time that a commit takes, and what they are at most.
+#: Between two looks into the inbox while something waits there; doubled each time that nothing does.
+LOOK_SHARE: Final = 0.5
 MAX_LOOK_SECONDS: Final = 0.25
-#: Until an owner looks for its outcomes, and at most between two of its looks.
-WAIT_SECONDS: Final = 0.1
+#: Until an owner looks for its outcomes; half as long again each time that there are none.
+WAIT_SHARE: Final = 1.5
 MAX_WAIT_SECONDS: Final = 0.4
+#: Before a commit of whoever is named, unless there is a full batch: its own deliveries come no sooner than others'.
+GATHER_SHARE: Final = 0.5
+MAX_GATHER_SECONDS: Final = 0.05
+
 #: The delivery that stays is relieved by another one that comes within this time.
 RELIEVED_SECONDS: Final = 1.0
 #: When the time of whoever was named has passed, those who wait look for a successor after a random time up to this.
@@ -54,7 +59,7 @@ class Handover:
         naming: Who is named.
         commits: Reads the tally.
         clock: Time.
-        random: Jitter.
+        pauses: When to wait.
         submit: Puts intents into this process's own queue.
         claim: Has this process named by its next commit, unless somebody else is by then.
     """
@@ -65,7 +70,7 @@ class Handover:
         naming: Naming,
         commits: GroupCommit,
         clock: Clock,
-        random: Random,
+        pauses: Pauses,
         submit: Callable[[Sequence[Intent]], None],
         claim: Callable[[], Awaitable[None]],
     ) -> None:
@@ -73,7 +78,7 @@ class Handover:
         self._naming = naming
         self._commits = commits
         self._clock = clock
-        self._random = random
+        self._pauses = pauses
         self._submit = submit
         self._claim = claim
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,15 +86,21 @@ class Handover:
         self._in_hand: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._succeeding = asyncio.Lock()
 
+    def _share(self, share: float, most_seconds: float) -> float:
+        """Return a share of the time that a commit takes."""
+        return min(share * self._pauses.commit_seconds, most_seconds)
+
     # Who is not named
 
     async def hand_over(self, generation: tuple[str, str], intents: list[Intent]) -> None:
         """Append intents to the inbox; they are answered when their outcomes are known."""
+        began = self._clock.monotonic()
         try:
             handed = await self._inbox.append(generation, intents)
         except StorageError:
             self._commit_here(intents)
             return
+        self._pauses.took(self._clock.monotonic() - began)
         self._keep(asyncio.create_task(self._wait(handed, intents), name="wait for outcomes"))
 
     def _commit_here(self, intents: Sequence[Intent]) -> None:
@@ -99,7 +110,7 @@ class Handover:
         self._submit(intents)
 
     async def _wait(self, handed: Handed, intents: list[Intent]) -> None:
-        deadline, pause = min(intent.deadline for intent in intents), WAIT_SECONDS
+        deadline, pause = min(intent.deadline for intent in intents), self._share(WAIT_SHARE, MAX_WAIT_SECONDS)
         while True:
             await self._clock.sleep(pause)
             asked_at = self._clock.monotonic()
@@ -143,7 +154,7 @@ class Handover:
         async with self._succeeding:
             if self._naming.living(self._clock.monotonic()) is not None:
                 return True
-            await self._clock.sleep(self._random.uniform(0, SUCCESSION_SECONDS))
+            await self._clock.sleep(self._pauses.jitter(SUCCESSION_SECONDS))
             try:
                 await self._commits.read_tally()
             except StorageError:
@@ -158,6 +169,11 @@ class Handover:
         """Look into the inbox from now on, for as long as this process is named."""
         if self._draining is None and self._naming.is_mine(self._clock.monotonic()):
             self._draining = asyncio.create_task(self._drain(), name="drain the inbox")
+
+    async def gather(self, queued: int) -> None:
+        """Let a batch gather what others hand over, unless there is a full one."""
+        if self._draining is not None and queued < MAX_BLOBS:
+            await self._clock.sleep(self._share(GATHER_SHARE, MAX_GATHER_SECONDS))
 
     async def stay(self, seconds: float) -> None:
         """Stay for what others hand over, as the last delivery of a process that is named: at most so long."""
@@ -178,9 +194,10 @@ class Handover:
     async def _drain(self) -> None:
         try:
             await self._look(follows=True)
-            pause = LOOK_SECONDS
+            pause = 0.0
             while self._naming.is_on_duty(self._clock.monotonic()):
-                pause = LOOK_SECONDS if await self._look() else min(2 * pause, MAX_LOOK_SECONDS)
+                is_new, shortest = await self._look(), self._share(LOOK_SHARE, MAX_GATHER_SECONDS)
+                pause = shortest if is_new else min(max(2 * pause, shortest), MAX_LOOK_SECONDS)
                 await self._clock.sleep(pause)
             if self._naming.other(self._clock.monotonic()) is None:
                 await self._look()  # once more, for those who have not heard yet

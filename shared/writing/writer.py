@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from shared.errors import OutcomeUnknown, StorageError
 from shared.model.ledger import Observation, Outcome
 from shared.process import telemetry
+from shared.writing.contention import Pauses
 from shared.writing.group_commit import GroupCommit
 from shared.writing.handover import Handover
 from shared.writing.inbox import Inbox
@@ -70,9 +71,10 @@ class Writer:
         self._clock = clock
         process = secrets.token_hex(16)
         self._naming = Naming(process if inbox is not None else "")
-        self._commits = GroupCommit(table, counts, self._naming, clock, random, on_change)
+        pauses = Pauses(random)
+        self._commits = GroupCommit(table, counts, self._naming, clock, pauses, on_change)
         self._handover = (
-            Handover(Inbox(inbox, process), self._naming, self._commits, clock, random, self._enqueue, self._claim)
+            Handover(Inbox(inbox, process), self._naming, self._commits, clock, pauses, self._enqueue, self._claim)
             if inbox is not None
             else None
         )
@@ -184,6 +186,8 @@ class Writer:
                 batch: list[Group] = []
                 try:
                     await self._commits.let_others()
+                    if self._handover is not None:
+                        await self._handover.gather(len(self._queue))
                     batch = take_batch(self._queue)
                     await self._flush(batch)
                 except StorageError as error:

@@ -16,9 +16,10 @@ from localdev.azurite import Azurite
 from shared.azure.batch import Transactions
 from shared.azure.clients import connections
 from shared.azure.heads import BlobHeads
+from shared.azure.inbox import AzureInbox
 from shared.azure.listing import BlobListing
 from shared.azure.table import AzureTable
-from shared.model.ports import Heads, Listing, Table
+from shared.model.ports import Heads, InboxTable, Listing, Table
 from tests.fakes.memory_blobs import FakeClock, MemoryBlobs
 from tests.fakes.memory_table import MemoryTable, TableState
 from tests.simulation.sdk import BlobService, DirectWire, TableClient
@@ -41,6 +42,28 @@ async def table(request: pytest.FixtureRequest, unique: str) -> AsyncIterator[Ta
     ) as service:
         client = service.get_table_client(unique)
         real = AzureTable(client, Transactions(client, transport) if request.param == "azurite" else None)
+        await real.create()
+        yield real
+
+
+@pytest.fixture(params=["memory", "simulated", "azurite"])
+async def inbox(request: pytest.FixtureRequest, unique: str) -> AsyncIterator[InboxTable]:
+    """Return an empty table that is also read as a whole: in memory, over the simulator's client, on Azurite."""
+    if request.param == "memory":
+        yield MemoryTable(now=lambda: datetime.now(UTC))
+        return
+    if request.param == "simulated":
+        wire = DirectWire(lambda: datetime.now(UTC))
+        state = TableState(lambda: datetime.now(UTC))
+        yield AzureInbox(TableClient(state, wire, page_size=lambda: 7))  # type: ignore[arg-type]
+        return
+    azurite: Azurite = request.getfixturevalue("azurite")
+    transport = connections()
+    async with TableServiceClient.from_connection_string(
+        azurite.connection_string, transport=transport, retry_total=0
+    ) as service:
+        client = service.get_table_client(unique)
+        real = AzureInbox(client, Transactions(client, transport))
         await real.create()
         yield real
 

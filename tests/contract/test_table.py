@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from shared.errors import Conflict, Rejected
-from shared.model.ports import PropertyRange, Table, Write
+from shared.model.ports import Entity, InboxTable, PropertyRange, Table, Write
 
 P = "g1"
 
@@ -157,3 +158,57 @@ async def test_delete_is_conditional_and_part_of_the_transaction(table: Table) -
     assert await table.read(P, "a") is None
     with pytest.raises(Conflict):
         await table.commit(P, [Write("a", None, current)])
+
+
+async def read_whole(inbox: InboxTable) -> list[Entity]:
+    """Read all pages."""
+    page = await inbox.page()
+    found = [*page.entities]
+    while page.next_token:
+        page = await inbox.page(page.next_token)
+        found += page.entities
+    return found
+
+
+async def test_an_empty_table_has_one_empty_page_with_a_date(inbox: InboxTable) -> None:
+    """There is a clock in it also when there is nothing else."""
+    page = await inbox.page()
+    assert (list(page.entities), page.next_token) == ([], "")
+    assert abs(datetime.now(UTC) - page.date) < timedelta(minutes=1)
+
+
+async def test_a_table_is_read_as_a_whole_across_partitions(inbox: InboxTable) -> None:
+    """Each entity says its partition, its ETag is good for a write, and its time and the page's are of one clock."""
+    written = {}
+    for number in range(20):
+        partition, key = f"p{number % 3}", f"{number:03d}"
+        (written[partition, key],) = await inbox.commit(
+            partition, [Write(key, {"n": number, "text": "ü" * 9000}, None)]
+        )
+    found = await read_whole(inbox)
+    assert {(each.partition, each.row_key): each.etag for each in found} == written
+    page = await inbox.page()
+    first = found[0]
+    assert first.written_at is not None
+    assert abs(page.date - first.written_at) < timedelta(minutes=1)
+    await inbox.commit(first.partition, [Write(first.row_key, None, first.etag)])
+    assert len(await read_whole(inbox)) == 19
+
+
+async def test_a_point_read_says_when_it_was_answered(inbox: InboxTable) -> None:
+    """By the service's clock, in whole seconds."""
+    await inbox.commit(P, [Write("a", {"n": 1}, None)])
+    found = await inbox.read(P, "a")
+    assert found is not None
+    assert found.read_at is not None
+    assert found.read_at.microsecond == 0
+    assert abs(datetime.now(UTC) - found.read_at) < timedelta(minutes=1)
+
+
+async def test_an_entity_of_many_large_properties_is_taken(inbox: InboxTable) -> None:
+    """What a full batch hands over: 99 properties of a few kilobytes."""
+    properties = {f"i{number:02d}": "x" * 4000 for number in range(99)}
+    (etag,) = await inbox.commit(P, [Write("a", properties, None)])
+    found = await inbox.read(P, "a")
+    assert found is not None
+    assert (found.properties, found.etag) == (properties, etag)

@@ -334,6 +334,22 @@ def test_what_is_of_another_generation_is_not_committed(generation: tuple[str, s
 
 
 @virtual
+async def test_a_look_from_before_a_directory_came_or_went_is_made_anew(ledger: Ledger) -> None:
+    """Rule 4: it was handed over before, and is committed after, the directory's event."""
+    writer = ledger.writer()
+    base = await writer.read_row("queued/1.jpg")
+    seen = Observation("queued/1.jpg", "queued", present=True, observed_at=ledger.clock.now())
+    inbox = Inbox(ledger.inbox, "owner")
+    handed = await inbox.append((PARTITION, FINGERPRINT), [Intent(seen.path, "queued", seen=seen, base=base)])
+    await ledger.counts.doubt_until(ledger.clock.now())
+    await drain_once(ledger.writer())
+    found = await inbox.answers(handed, 1)
+    assert found is not None
+    assert isinstance(found.answers[0], RowChanged)
+    assert (await ledger.tally()).tally.counts()["queued"] == 0
+
+
+@virtual
 async def test_what_is_not_understood_is_left_alone_until_it_is_left_over(ledger: Ledger) -> None:
     """Rules 4 and 5: a newer release's, or nonsense; after a minute nobody waits for it any more."""
     odd = [{"format": FORMAT + 1, "i00": "{}"}, {"format": FORMAT, "i00": "{}"}, {"format": FORMAT, "i00": "["}, {}]

@@ -214,6 +214,90 @@ MUTANTS: dict[str, Mutant] = {
         "        self.stats.transactions += 1\n",
         "        self.stats.transactions += 1\n        self._on_change(plan.tally)\n",
     ),
+    # Handing over
+    "acknowledged when it is appended": _edit(
+        "writing.handover",
+        "        deadline, pause = min(intent.deadline for intent in intents), self._share(WAIT_SHARE, MAX_WAIT_SECONDS)\n",
+        "        deadline, pause = min(intent.deadline for intent in intents), self._share(WAIT_SHARE, MAX_WAIT_SECONDS)\n"
+        "        self._tell(intents, [Transition('applied')] * len(intents))\n",
+    ),
+    "what is gone from the inbox taken for done": _edit(
+        "writing.inbox",
+        '            raise Conflict("what was handed over is gone")\n',
+        '            return Answers([Transition(Outcome.APPLIED)] * count, "", None, None)\n',
+    ),
+    "outcome written before the commit": _edit(
+        "writing.handover",
+        "        self._submit(waiting.intents)\n",
+        "        await self._inbox.answer(waiting, [Transition('applied')] * len(waiting.intents), None)\n"
+        "        self._submit(waiting.intents)\n",
+    ),
+    "rejection lost on its way back": _edit(
+        "writing.inbox",
+        "    if isinstance(answer, Transition):\n        return",
+        "    if isinstance(answer, Rejected):\n        return ['done', 'applied', 0]\n"
+        "    if isinstance(answer, Transition):\n        return",
+        only_in="writers",
+    ),
+    "another format read as our own": _edit(
+        "writing.inbox", '    if properties.get("format") != FORMAT:\n', "    if False:\n", only_in="writers"
+    ),
+    "time of a named writer never ends": _edit(
+        "writing.naming",
+        "        return min(max((named.until - now).total_seconds(), 0.0), LIFE_SECONDS)\n",
+        "        return float('inf')\n",
+        only_in="writers",
+    ),
+    "condition of a look lost on its way": _edit(
+        "writing.plan",
+        "        or (intent.base.partition, intent.base.etag) != (base.partition, base.etag)\n",
+        "        or (intent.generation is None and (intent.base.partition, intent.base.etag) != (base.partition, base.etag))\n",
+        only_in="writers",
+    ),
+    "doubt of a look lost on its way": _edit(
+        "writing.plan",
+        "        or intent.base.doubt != tally.doubt  #",
+        "        or (intent.generation is None and intent.base.doubt != tally.doubt)  #",
+        only_in="writers",
+        test="tests/engines/test_handover.py::test_a_look_from_before_a_directory_came_or_went_is_made_anew",
+    ),
+    "generation of what is handed over not compared": _edit(
+        "writing.plan",
+        "    if intent.generation not in {None, (base.partition, tally.fingerprint)}:\n",
+        "    if False:\n",
+        only_in="writers",
+    ),
+    "outcomes in another order": _edit(
+        "writing.inbox", "[_answer(each) for each in answers]", "[_answer(each) for each in reversed(answers)]"
+    ),
+    "look dated when it is committed": _edit(
+        "writing.inbox",
+        '"observed_at": from_iso(fields["observed_at"])',
+        '"observed_at": from_iso(fields["observed_at"]).replace(year=2027)',
+        only_in="writers",
+    ),
+    "left over below the budget": Mutant(
+        constants={("shared.writing.inbox", "LEFT_OVER_AFTER"): timedelta(0)},
+        test="tests/engines/test_handover.py::test_what_is_not_understood_is_left_alone_until_it_is_left_over",
+    ),
+    "name not renewed": _edit(
+        "writing.naming",
+        "not is_mine or self._over_at - now < RENEWED_SECONDS",
+        "False",
+        test="tests/engines/test_handover.py::test_a_writer_that_is_gone_is_followed",
+    ),
+    "named at rest": _edit(
+        "writing.naming",
+        "not (self.claims or (is_mine and self._is_wanted(now)))",
+        "not self.process",
+        test="tests/engines/test_handover.py::test_alone_nobody_is_named_and_nothing_is_handed_over",
+    ),
+    "what waits is corrected": _edit(
+        "writing.writer",
+        "return await self._handover.waiting_paths() if self._handover is not None else set()",
+        "return set()",
+        test="tests/engines/test_handover.py::test_what_waits_in_the_inbox_is_live",
+    ),
     # Looking at blobs
     "403 taken for absent": _edit(
         "azure.heads",

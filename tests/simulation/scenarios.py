@@ -523,18 +523,23 @@ def writers(seed: int) -> World:
     world.grid.habits.delay = lambda: random.random() * random.choice([0.05, 0.5])
     meddling = Meddling(world, every_seconds=random.choice([1, 4, 1000]))
     reconciling = Reconciling(world, every_seconds=20) if random.random() < 0.3 else None
+    kind: dict[str, float] = random.choice([{}, {}, {"directories": 0.2}, {"overwrites": 0.3}])
+    is_counted_anew = random.random() < 0.4
     for _ in range(2):
-        Traffic(world, changes=60, poison=False, pace=random.choice([0.01, 0.05, 0.2]), names=40).run()
-        if random.random() < 0.3 and not world.scheduler.stopped:
+        pace = random.choice([0.01, 0.05, 0.2])
+        Traffic(world, 60, poison=not is_counted_anew, pace=pace, names=40, **kind).run()  # type: ignore[arg-type]
+        if is_counted_anew and not world.scheduler.stopped:
             _start_anew(world, NEW_MAP if world.folders is FOLDER_MAP else FOLDER_MAP)
     meddling.is_over = True
     world.grid.choose = random.choice
     if reconciling is not None:
         reconciling.is_over = True
     _end(world)
+    _compare_marked(world)
     world.checker.check_exact("after every event was acknowledged, by whichever process")
     _redeliver(world, 30)
     world.drain()
+    _compare_marked(world)
     world.checker.check_exact("after late duplicates")
     return world
 
@@ -596,7 +601,9 @@ class Meddling:
         for partition, rows in [*world.inbox.partitions.items()]:
             for key, entity in [*rows.items()]:
                 if random.random() < 0.5:
-                    odd = random.choice([{"format": 2}, {"i00": "{}"}, {"outcomes": "[]"}, {"outcomes": "nonsense"}])
+                    text = str(entity.properties.get("i00"))
+                    newer = {"format": 2, "i00": text.replace("true", "TRUE").replace("false", "true").lower()}
+                    odd = random.choice([newer, {"i00": "{}"}, {"outcomes": "[]"}, {"outcomes": "nonsense"}])
                     world.inbox.apply(partition, [Write(key, {**entity.properties, **odd}, entity.etag)])
 
 
