@@ -98,7 +98,7 @@ class BearerTokens:
     def _require(self, claims: dict[str, Any]) -> None:
         name = self._settings.audience_claim
         if not _is_for(claims.get(name), self._settings.audiences):
-            raise _Unmet(f"{name} names nobody of JWT_AUDIENCE")
+            raise _Unmet(f"{name} names no audience of JWT_AUDIENCE")
         for name, wanted in self._settings.required_claims:
             if not _holds(claims.get(name), wanted):
                 raise _Unmet(f"{name} is not, and does not contain, {wanted}")

@@ -51,7 +51,9 @@ def read(text: Callable[..., str]) -> JwtSettings:
             raise SettingsError(f"{name} is not set; AUTH_MODE=jwt needs JWT_ISSUER and JWT_AUDIENCE")
     audiences = _listed(text("JWT_AUDIENCE"))
     if not audiences:
-        raise SettingsError(f"JWT_AUDIENCE={text('JWT_AUDIENCE')} names nobody; try JWT_AUDIENCE=api://blob-status")
+        raise SettingsError(
+            f"JWT_AUDIENCE={text('JWT_AUDIENCE')} names no audience; try JWT_AUDIENCE=api://blob-status"
+        )
     return JwtSettings(
         text("JWT_ISSUER"),
         audiences,
