@@ -111,9 +111,9 @@ class EntityPage:
     """One page of a query over all partitions.
 
     Attributes:
-        entities: What the service put into it, perhaps nothing; each says its partition.
+        entities: Its entities, perhaps none, each with its partition.
         date: The ``Date`` of the answer (the service's clock, whole seconds).
-        next_token: Where the query goes on; "" when this is the last page.
+        next_token: Where the query goes on; "" after the last page.
     """
 
     entities: Sequence[Entity]
@@ -122,10 +122,10 @@ class EntityPage:
 
 
 class InboxTable(Table, Protocol):
-    """A table that is also read as a whole."""
+    """A table that can also be read as a whole."""
 
     async def page(self, token: str = "") -> EntityPage:
-        """Read the next page of all that is in the table, by partition and row key.
+        """Read the next page of all entities, by partition and row key.
 
         Args:
             token: The ``next_token`` of the page before.

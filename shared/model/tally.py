@@ -41,7 +41,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NamedWriter:
-    """The process that commits for the others, for a while. A hint: nothing but the ETags protects the ledger.
+    """The process that commits for the others, for a while. It is a hint: only the ETags protect the ledger.
 
     Attributes:
         process: The id of this start of the process.
@@ -189,7 +189,7 @@ def from_properties(properties: Mapping[str, object]) -> Tally:
 
 
 def _named_writer(properties: Mapping[str, object]) -> NamedWriter | None:
-    """Read who is named; what makes no sense names nobody, as it does where an older release has written the tally."""
+    """Read the named writer; None if it makes no sense, or an older release has written the tally."""
     try:
         return NamedWriter(
             process=str(properties["writer"]),
