@@ -1,1 +1,1 @@
-"""Everything that runs the app on one machine: storage, events, functions host. Not deployed."""
+"""Runs the app on one machine: storage, events, functions host. Not deployed."""

@@ -3,7 +3,7 @@
     with Azurite() as azurite:
         client = BlobServiceClient.from_connection_string(azurite.connection_string)
 
-A stopped instance can be started again: same ports, same data.
+A stopped instance can be started again with the same ports and data.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ ENTRY = Path(__file__).parent / "node_modules" / "azurite" / "dist" / "src" / "a
 START_SECONDS = 30.0  # measured: under 2 s; a busy machine may need several times that
 
 # Runs inside Node before Azurite, which before 3.37 cuts the boundary of a Blob Batch at its first "=", and the Python
-# SDK's boundaries start with one (Azurite #2413): every batch delete fails. The handlers get the boundary as it stands
-# in the header.
+# SDK's boundaries start with one (Azurite #2413): every batch delete fails. The handlers get the header's boundary.
 _PRELOAD = """
 import { createRequire } from "node:module";
 const boundaryOf = (request) => /boundary="?([^";]+)/i.exec(request.getHeader("content-type") ?? "")?.[1];
@@ -67,9 +66,9 @@ class AzuriteError(Exception):
 class Azurite:
     """One Azurite process with the blob, queue and table services on the loopback interface.
 
-    Ports that are not given are chosen once and kept, so that `stop()` and `start()` come back to the same addresses.
-    Without `location` the data lives in a temporary folder that `close()` (the end of the `with` block) removes.
-    `on_end` is told when the process ends although nobody stopped it.
+    Ports that are not given are chosen once and kept, so that `stop()` and `start()` return to the same addresses.
+    Without `location` the data is in a temporary folder that `close()` (the end of the `with` block) removes.
+    `on_end` is called when the process ends by itself.
 
     Attributes:
         process: The process that was started last.
@@ -102,11 +101,11 @@ class Azurite:
 
     @property
     def connection_string(self) -> str:
-        """Talks to Azurite directly: no events are raised for what is done through it."""
+        """The connection string of Azurite itself: operations through it raise no events."""
         return self.connection_string_through(self.blob_url)
 
     def connection_string_through(self, blob_url: str) -> str:
-        """Returns the connection string with the blob service at `blob_url`, which is the bridge's address."""
+        """Return the connection string with the blob service at `blob_url`, which is the bridge's address."""
         return (
             f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};"
             f"BlobEndpoint={blob_url.rstrip('/')}/{ACCOUNT};"
@@ -115,12 +114,12 @@ class Azurite:
         )
 
     def start(self) -> None:
-        """Starts the process, unless it runs, and returns once blob, queue and table answer.
+        """Start the process, unless it runs, and return once blob, queue and table answer.
 
         Raises:
-            AzuriteError: it is not installed.
-            PortInUseError: one of the three ports is taken.
-            ProcessError: it ended at once, or did not answer within START_SECONDS.
+            AzuriteError: Azurite is not installed.
+            PortInUseError: One of the three ports is taken.
+            ProcessError: Azurite ended at once, or did not answer within START_SECONDS.
         """
         if self.process is not None and self.process.is_running:
             return
@@ -138,24 +137,24 @@ class Azurite:
             "azurite",
             [node, "--import", f"data:text/javascript,{quote(_PRELOAD)}", str(ENTRY), *self._options()],
             output=lambda _: None,
-            # AZURITE_ACCOUNTS, AZURITE_DB: of another Azurite, whose accounts and data are not ours.
+            # AZURITE_ACCOUNTS and AZURITE_DB are for another Azurite, whose accounts and data are not ours.
             env={name: value for name, value in os.environ.items() if not name.startswith("AZURITE_")},
             on_end=self._on_end,
         )
         self.process.until(lambda: all(map(_answers, ports.values())), START_SECONDS)
 
     def stop(self) -> None:
-        """Sends SIGTERM, which makes Azurite write its data, and waits for the end."""
+        """Send SIGTERM, which makes Azurite write its data, and wait for the end."""
         if self.process is not None:
             self.process.stop()
 
     def kill(self) -> None:
-        """Ends the process at once; acknowledged writes of the last seconds may be lost with it."""
+        """End the process at once; acknowledged writes of the last seconds may be lost."""
         if self.process is not None:
             self.process.kill()
 
     def close(self) -> None:
-        """Stops the process and removes the data folder, if it was a temporary one."""
+        """Stop the process and remove a temporary data folder."""
         self.stop()
         if self._temporary is not None:
             self._temporary.cleanup()
@@ -179,7 +178,7 @@ class Azurite:
 
 
 def _answers(port: int) -> bool:
-    """Says whether an HTTP server answers on the loopback port; what it answers does not matter."""
+    """Tell whether an HTTP server gives any answer on the loopback port."""
     try:
         with socket.create_connection((LOOPBACK, port), timeout=1) as connection:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

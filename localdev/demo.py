@@ -1,8 +1,8 @@
-"""`python -m localdev.demo`: a few hundred images through a running `make dev`, watched through its HTTP endpoint.
+"""`python -m localdev.demo`: send a few hundred images through a running `make dev`, and watch its HTTP endpoint.
 
-Uploads generated JPEG files to `queued`, moves them through `input` to `output`, shows the counts that the app serves
-while that happens, and at the end compares them with a listing. Earlier blobs stay; the counts are totals. Exits with
-0 when counts and listing are equal, with 1 otherwise.
+The demo uploads generated JPEG files to `queued`, moves them through `input` to `output`, shows the counts that the
+app serves meanwhile, and at the end compares them with a listing. Earlier blobs stay; the counts are totals. The exit
+code is 0 when counts and listing are equal, else 1.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
 
 CONCURRENCY: Final = 16
 SETTLE_SECONDS: Final = 60.0
-QUIET_SECONDS: Final = 5.0  # the counts stand when a request held for so long ends without a change
+QUIET_SECONDS: Final = 5.0  # the counts stand still when a request held for this long ends without a change
 
 
 async def run(given: argparse.Namespace, folders: FolderMap, console: Console) -> bool:
-    """Runs the demo; tells whether counts and listing are equal at the end.
+    """Run the demo; return whether counts and listing are equal at the end.
 
     Raises:
-        EndpointError: nothing serves counts.
-        AzureError: storage refused something.
-        ExceptionGroup: of AzureError.
+        EndpointError: No server serves counts.
+        AzureError: Storage refused something.
+        ExceptionGroup: Several AzureErrors.
     """
     case = f"case-{uuid.uuid4().hex[:6]}"
     async with (
@@ -70,7 +70,7 @@ async def run(given: argparse.Namespace, folders: FolderMap, console: Console) -
 
 
 async def _settle(endpoint: StatusEndpoint, service: BlobServiceClient, folders: FolderMap, view: View) -> Counts:
-    """Waits until the counts equal the listing and stand still, or the time is up; returns the listing."""
+    """Wait until the counts equal the listing and stand still, or the time is up; return the listing."""
     with suppress(TimeoutError):
         async with asyncio.timeout(SETTLE_SECONDS):
             while True:
@@ -82,7 +82,7 @@ async def _settle(endpoint: StatusEndpoint, service: BlobServiceClient, folders:
 
 
 def compare(counts: Counts, truth: Counts, console: Console) -> bool:
-    """Says whether counts and listing are equal, with the numbers of both when they are not."""
+    """Print and return whether counts and listing are equal, with the numbers of both when they are not."""
     if counts == truth:
         console.print("counts equal the listing: " + ", ".join(f"{folder} {truth[folder]}" for folder in FOLDERS))
         return True
@@ -115,7 +115,7 @@ def _development_storage() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command; return its exit code."""
     parser = _parser()
     given = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
     if given.images < 1 or given.rate <= 0:

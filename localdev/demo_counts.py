@@ -31,8 +31,8 @@ class StatusEndpoint:
     """A client of `GET /api/cases/storage/status` that remembers the ETag.
 
     Args:
-        session: For the requests.
-        base_url: Of the function app, without a path.
+        session: Sends the requests.
+        base_url: The function app's address, without a path.
         token: Bearer token, or "".
     """
 
@@ -44,10 +44,10 @@ class StatusEndpoint:
         self.counts: Counts = dict.fromkeys(FOLDERS, 0)
 
     async def ask(self, wait_seconds: float = 0) -> bool:
-        """Asks once, held for up to `wait_seconds` while nothing changes; tells whether the counts are new.
+        """Ask once, held for up to `wait_seconds` while nothing changes; return whether the counts are new.
 
         Raises:
-            EndpointError: nothing answers, or not with counts.
+            EndpointError: No server answers, or not with counts.
         """
         headers = {**self._headers, "If-None-Match": self._etag, "Prefer": f"wait={wait_seconds:g}"}
         timeout = aiohttp.ClientTimeout(total=wait_seconds + MARGIN_SECONDS)
@@ -67,7 +67,7 @@ class StatusEndpoint:
         return True
 
     async def follow(self, on_counts: Callable[[Counts], None]) -> None:
-        """Calls `on_counts` for each change, for ever; a failure is tried again."""
+        """Call `on_counts` for each change, for ever; retry after a failure."""
         while True:
             try:
                 if await self.ask(WAIT_SECONDS):
@@ -77,7 +77,7 @@ class StatusEndpoint:
 
 
 def _detail(text: str) -> str:
-    """What an error says: the detail of a problem document, or its first line."""
+    """Return an error's text: the detail of a problem document, or its first line."""
     with suppress(ValueError, LookupError, TypeError):
         return str(json.loads(text)["detail"])
     return text.strip().partition("\n")[0][:200]

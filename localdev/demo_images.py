@@ -16,7 +16,7 @@ QUALITY: Final = 80
 
 
 def jpeg(text: str, rng: random.Random) -> bytes:
-    """Returns a JPEG file of a few kilobytes that shows `text`."""
+    """Return a JPEG file of a few kilobytes that shows `text`."""
     width, height = rng.choice(SIZES)
     hue = rng.random()
     ramp = Image.linear_gradient("L").rotate(rng.choice((0, 90, 180, 270))).resize((width, height))

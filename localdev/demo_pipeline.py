@@ -1,4 +1,4 @@
-"""What a detection pipeline does on a flat storage account: upload, then twice copy and delete.
+"""A detection pipeline on a flat storage account: upload, then twice copy and delete.
 
 Between `queued`, `input` and `output` there is no rename: for a moment an image is in two places or in none.
 """
@@ -31,7 +31,7 @@ class Pipeline:
     """Sends the images of one case through the folders.
 
     Args:
-        service: The storage account, where events are raised for what is done through it.
+        service: The storage account, through the bridge that raises events.
         folders: Where the folders are.
         case: First part of the images' names.
         concurrency: How many storage operations may run at once.
@@ -45,15 +45,15 @@ class Pipeline:
         self._rng = random.Random()
 
     async def run(self, images: int, rate: float, on_moved: Callable[[], None]) -> None:
-        """Starts `rate` images a second, as far as storage keeps up; returns when all are in `output`.
+        """Start `rate` images a second, as far as storage keeps up; return when all are in `output`.
 
         Args:
             images: How many.
             rate: Images a second.
-            on_moved: Called for each image that has come to `output`.
+            on_moved: Called for each image that has reached `output`.
 
         Raises:
-            ExceptionGroup: of what storage answered; the other images are left where they are.
+            ExceptionGroup: Storage's errors; the other images stay where they are.
         """
         loop = asyncio.get_running_loop()
         started_at = loop.time()
@@ -61,7 +61,7 @@ class Pipeline:
             for number in range(images):
                 await asyncio.sleep(started_at + number / rate - loop.time())
                 async with self._slots:
-                    pass  # storage does not keep up: start later instead of queueing up
+                    pass  # start later, instead of queueing up, when storage does not keep up
                 group.create_task(self._send(f"{self._case}/img-{number + 1:04}.jpg", on_moved))
 
     async def _send(self, name: str, on_moved: Callable[[], None]) -> None:
@@ -88,7 +88,7 @@ async def _move(source: BlobClient, target: BlobClient) -> None:
 
 
 async def listed(service: BlobServiceClient, folders: FolderMap) -> dict[str, int]:
-    """Returns how many images a listing finds in each folder: the truth that the counts are compared with."""
+    """Return how many images a listing finds in each folder, to compare the counts with."""
     found = dict.fromkeys(FOLDERS, 0)
     for folder, location in folders.locations.items():
         container = service.get_container_client(location.container)

@@ -1,4 +1,4 @@
-"""What the demo shows: a progress bar over the legend of the three counts; plain lines when it is no terminal."""
+"""The demo's display: a progress bar over the legend of the three counts; plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class View:
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=REFRESH_PER_SECOND)
 
     def moved(self) -> None:
-        """Notes that one more image has come to its end."""
+        """Note that one more image has reached its end."""
         self._moved += 1
         self._progress.update(self._task, completed=self._moved)
 
     def counts(self, counts: Counts) -> None:
-        """Shows the counts."""
+        """Show the counts."""
         self._counts = counts
         now = time.monotonic()
         if not self._console.is_terminal and now - self._line_at >= LINE_SECONDS:

@@ -1,13 +1,13 @@
-"""Runs a command that ends when its standard input does: `python leash.py COMMAND [ARGUMENT...]`.
+"""`python leash.py COMMAND [ARGUMENT...]`: run a command that ends when its standard input does.
 
-Standard input is a pipe whose other end the starter holds. Closing it is how the starter stops the command; the
-operating system closes it too when the starter is gone, however it went. So there is one way to stop, and no way to
-be left behind, for every command, also for those that cannot be told to watch a pipe. Until then each byte on the pipe
-is the number of a signal for the command.
+Standard input is a pipe whose other end the starter holds. The starter closes it to stop the command; the operating
+system closes it too when the starter is gone, for whatever reason. So every command has one way to stop, and is never
+left behind, also when it cannot watch a pipe itself. Until then each byte on the pipe is the number of a signal for
+the command.
 
-At the end the command gets SIGTERM, and after a grace it is killed with all that it started. Its exit status is passed
-on, in the shell's convention (128 + signal) when a signal ended it. Imports the standard library only and runs under
-`python -I -S`, which makes it start in milliseconds.
+At the end the command gets SIGTERM, and after a grace it is killed with all its children. Its exit status is passed
+on, as the shell does (128 + signal) when a signal ended it. The leash imports the standard library only and runs under
+`python -I -S`, so it starts in milliseconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GRACE_SECONDS = 12.0  # the bridge lets deliveries in flight end for up to 10 s
 
 
 def main(command: list[str]) -> int:
-    """Runs the command to its end; returns the exit status."""
+    """Run the command to its end; return the exit status."""
     child = subprocess.Popen(  # noqa: S603  # the starter's own command line
         command, stdin=subprocess.DEVNULL, start_new_session=os.name == "posix"
     )
@@ -35,7 +35,7 @@ def main(command: list[str]) -> int:
 
 
 def _follow_input(child: subprocess.Popen[bytes]) -> None:
-    # Not sys.stdin: a thread that waits inside of it makes the interpreter abort at its end.
+    # Not sys.stdin: a thread that waits inside it makes the interpreter abort at its end.
     with suppress(OSError):
         while numbers := os.read(0, 4096):
             for number in numbers:
@@ -48,7 +48,7 @@ def _follow_input(child: subprocess.Popen[bytes]) -> None:
 
 
 def _kill_all(child: subprocess.Popen[bytes]) -> None:
-    """Kills the command and what it started, which are a process group of their own."""
+    """Kill the command and its children, which are a process group of their own."""
     if os.name == "posix":
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The live page's server: the built page as it is, and the `config.json` that tells it where everything is."""
+"""The live page's server: the built page, and a `config.json` with the addresses that it needs."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ CLOCK_SKEW: Final = timedelta(minutes=5)
 
 
 def config(functions_url: str, blob_url: str, folders: FolderMap) -> dict[str, Any]:
-    """Returns the page's configuration.
+    """Return the page's configuration.
 
     Args:
-        functions_url: The functions host, without a path.
-        blob_url: The bridge, without the account.
+        functions_url: The functions host's address, without a path.
+        blob_url: The bridge's address, without the account.
         folders: Where the folders are.
 
     Returns:
@@ -54,9 +54,9 @@ class Page:
     """Serves the built page on a loopback port.
 
     Args:
-        port: Where.
-        make_config: Called for each `config.json`, so that its SAS is never an expired one.
-        dist: The built page.
+        port: The port.
+        make_config: Called for each `config.json`, so that its SAS has never expired.
+        dist: The folder of the built page.
     """
 
     def __init__(self, port: int, make_config: Callable[[], dict[str, Any]], dist: Path) -> None:
@@ -67,7 +67,7 @@ class Page:
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        """Starts serving."""
+        """Start serving."""
         app = web.Application(middlewares=[_revalidate])
         app.router.add_get("/config.json", self._config)
         app.router.add_get("/", self._index)
@@ -77,7 +77,7 @@ class Page:
         await web.TCPSite(self._runner, LOOPBACK, self._port).start()
 
     async def stop(self) -> None:
-        """Stops serving."""
+        """Stop serving."""
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -92,7 +92,7 @@ class Page:
 async def _revalidate(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """A rebuilt page must show at the next reload."""
+    """Make browsers revalidate, so that a rebuilt page shows at the next reload."""
     response = await handler(request)
     response.headers["Cache-Control"] = "no-cache"
     return response

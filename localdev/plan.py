@@ -1,6 +1,6 @@
-"""What `up` is told, by command line and environment, checked before anything starts.
+"""The plan of `up`, from command line and environment, checked before anything starts.
 
-A flag wins over its variable. `local.settings.json` counts as environment that is not set, as with Core Tools.
+A flag wins over its variable. `local.settings.json` sets variables that the environment does not, as in Core Tools.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ HOSTS: Final = ("func", "bundled")
 
 
 class PlanError(Exception):
-    """Something given cannot be used; the message says what and how to put it right, in one line."""
+    """An argument or variable cannot be used; the message names it and the remedy, in one line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """The ports that others connect to; the names are those of the flags and, in capitals, of the variables.
+    """The public ports; the names are those of the flags and, in capitals, of the variables.
 
-    `blob` is the bridge's: it stands where every SDK looks for the development storage. Azurite's own blob service is
-    behind it, on a port that nobody needs to know.
+    `blob` is the bridge's: it is where every SDK looks for the development storage. Azurite's own blob service is
+    behind it, on any free port.
     """
 
     functions: int = 7071
@@ -64,16 +64,16 @@ _WANTED_BY: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to start.
+    """The parts to start.
 
     Attributes:
-        ports: Where things are served; free when the plan was made.
+        ports: The public ports; free when the plan was made.
         data: The folder of Azurite's data and the bridge's journal.
-        host: `func`, `bundled`, or "" for no functions host (somebody else runs it).
+        host: `func`, `bundled`, or "" for no functions host (the user runs it).
         timer: Whether the reconcile timer runs.
         page: Whether the live page is built and can be served.
         schema: The schema that events are delivered in.
-        chaos: What the bridge has been told to do wrong.
+        chaos: The bridge's deliberate faults.
         settings: The app's settings, for the folder map.
     """
 
@@ -88,27 +88,27 @@ class Plan:
 
     @property
     def functions_url(self) -> str:
-        """The functions host, without a path."""
+        """The functions host's address, without a path."""
         return f"http://{LOOPBACK}:{self.ports.functions}"
 
     @property
     def blob_url(self) -> str:
-        """The bridge, without the account."""
+        """The bridge's address, without the account."""
         return f"http://{LOOPBACK}:{self.ports.blob}"
 
     @property
     def page_url(self) -> str:
-        """The live page."""
+        """The live page's address."""
         return f"http://{LOOPBACK}:{self.ports.page}"
 
 
 def without_storage(environ: Mapping[str, str]) -> dict[str, str]:
-    """Returns the environment without the app's storage: it is the one started here, whatever else was set."""
+    """Return the environment without the app's storage settings: the storage is the one started here."""
     return {name: value for name, value in environ.items() if not is_storage(name)}
 
 
 def make_plan(arguments: Sequence[str]) -> Plan:
-    """Reads the command line and the environment, which it completes from `local.settings.json`.
+    """Read the command line and the environment, completed from `local.settings.json`.
 
     Raises:
         PlanError: A value is wrong, or a port is taken.
@@ -149,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-reconcile-timer",
         action="store_true",
-        help="switch the timer off (as AzureWebJobs.reconcile.Disabled=true does); a first run is still made",
+        help="switch the timer off (as AzureWebJobs.reconcile.Disabled=true does), except for a first run",
     )
     parser.add_argument(
         "--without-functions",
@@ -160,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def vars_of(ports: Ports) -> dict[str, int]:
-    """Returns the ports by name."""
+    """Return the ports by name."""
     return {name: getattr(ports, name) for name in _WANTED_BY}
 
 

@@ -1,4 +1,4 @@
-"""Local TCP ports: finding free ones, reaching them directly, and saying clearly when a wanted one is taken."""
+"""Local TCP ports: find free ones, reach them directly, and say clearly when a wanted one is taken."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ LOCAL_NAMES = ("localhost", LOOPBACK, "::1")
 
 
 class PortInUseError(Exception):
-    """A wanted port is taken. The message names the port and what wanted it."""
+    """A wanted port is taken. The message names the port and its purpose."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Returns `count` different TCP ports that are free on the loopback interface right now.
+    """Return `count` different TCP ports that are free on the loopback interface right now.
 
-    All are held open until the last one is chosen, so one call never returns a port twice. Another process may
-    still take one before it is used: whoever starts a server there must report that (`require_free`).
+    All are held open until the last one is chosen, so one call never returns a port twice. Another process may still
+    take one before it is used: the caller must report that (`require_free`).
     """
     held = [socket.socket() for _ in range(count)]
     try:
@@ -34,12 +34,12 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_port() -> int:
-    """Returns one TCP port that is free on the loopback interface right now."""
+    """Return one TCP port that is free on the loopback interface right now."""
     return free_ports(1)[0]
 
 
 def require_free(port: int, wanted_by: str, *, host: str = LOOPBACK) -> None:
-    """Raises PortInUseError when `port` cannot be listened on; `wanted_by` says who needs it, for the message."""
+    """Raise PortInUseError when `port` is not free; `wanted_by` names its purpose in the message."""
     with socket.socket() as probe:
         if os.name == "posix":
             # Connections of a server that has just stopped linger in TIME_WAIT: no reason to refuse the port.
@@ -54,11 +54,11 @@ def require_free(port: int, wanted_by: str, *, host: str = LOOPBACK) -> None:
 
 
 def reach_directly(environ: MutableMapping[str, str]) -> None:
-    """Keeps what talks to this machine from going through the proxies of an environment, here and in child processes.
+    """Keep connections to this machine from the environment's proxies, here and in child processes.
 
-    A proxy cannot reach our loopback interface: the SDKs, which honour HTTP_PROXY, would wait for it in vain. What is
-    elsewhere (a token issuer) is still reached through it. Both spellings are set, because programs differ in which
-    one they prefer.
+    A proxy cannot reach our loopback interface: the SDKs, which honour HTTP_PROXY, would wait for it in vain. Other
+    hosts (a token issuer) are still reached through it. Both spellings are set, because programs prefer one or the
+    other.
     """
     spellings = ("NO_PROXY", "no_proxy")
     given = [name.strip() for each in spellings for name in environ.get(each, "").split(",") if name.strip()]

@@ -1,7 +1,7 @@
 """The processes that `make dev`, the tests and the benchmarks start: one way to start, to wait for and to stop them.
 
-Each is on a leash (`localdev/leash.py`): it ends, with all that it started, when it is told to and also when whoever
-started it is gone. Imports the standard library only.
+Each is on a leash (`localdev/leash.py`): it ends, with all its children, when it is stopped and also when its starter
+is gone. This module imports the standard library only.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ POLL_SECONDS: Final = 0.02
 
 
 class ProcessError(Exception):
-    """A process ended although nobody stopped it, or does not get ready. The message has its last lines."""
+    """A process ended by itself, or does not get ready. The message has its last lines."""
 
     def __init__(self, name: str, problem: str, last_lines: Sequence[str]) -> None:
         shown = "".join(f"\n    {line}" for line in last_lines) or " none"
@@ -44,12 +44,12 @@ class Process:
     """A running command; as a context manager it is stopped at the end.
 
     Args:
-        name: What it is called in messages.
-        command: What to run.
-        output: The file that its output is added to, or what is called with each line of it, in a thread.
+        name: Its name in messages.
+        command: The command line.
+        output: A file to append its output to, or a function that is called with each line, in a thread.
         env: Its whole environment; None for this process's own.
-        cwd: Where it runs.
-        on_end: Called with the error, in a thread, when it ends although nobody stopped it.
+        cwd: Its working folder.
+        on_end: Called with the error, in a thread, when it ends by itself.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Process:
             stderr=subprocess.STDOUT,
             env={"PYTHONUNBUFFERED": "1", **(os.environ if env is None else env)},
             cwd=cwd,
-            # Ctrl-C goes to the whole group of the terminal; the processes are to stop one after the other instead.
+            # Ctrl-C goes to the whole group of the terminal, but the processes must stop one after the other.
             start_new_session=os.name == "posix",
         )
         if log:
@@ -110,10 +110,10 @@ class Process:
         return self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
 
     def until(self, is_ready: Callable[[], object], seconds: float = READY_SECONDS) -> Self:
-        """Waits for a condition; a process that ends instead, or takes longer, is stopped.
+        """Wait for a condition; stop a process that ends instead, or takes longer.
 
         Raises:
-            ProcessError: it ended, or was not ready in time.
+            ProcessError: It ended, or was not ready in time.
         """
         deadline = time.monotonic() + seconds
         while not is_ready():
@@ -126,24 +126,24 @@ class Process:
         return self
 
     def send_signal(self, number: int) -> None:
-        """Sends the command a signal; one that has ended takes none."""
+        """Send the command a signal, unless it has ended."""
         if self._leash.stdin is not None:
             with suppress(OSError, ValueError):
                 self._leash.stdin.write(bytes([number]))
                 self._leash.stdin.flush()
 
     def wait(self, seconds: float | None = None) -> int:
-        """Waits for its end; returns the exit status, 128 + signal when a signal ended it.
+        """Wait for its end; return the exit status, 128 + signal when a signal ended it.
 
         Raises:
-            TimeoutExpired: of `subprocess`; it runs on.
+            subprocess.TimeoutExpired: It still runs.
         """
         status = self._leash.wait(seconds)
         self._follower.join(MARGIN_SECONDS)
         return status
 
     def stop(self) -> int:
-        """Sends SIGTERM, after a grace SIGKILL to it and all that it started; returns the exit status."""
+        """Send SIGTERM, after a grace SIGKILL to it and all its children; return the exit status."""
         self._stopped = True
         if self._leash.stdin is not None:
             with suppress(OSError):
@@ -155,14 +155,14 @@ class Process:
             return self.wait()
 
     def kill(self) -> int:
-        """Ends it as a crash would; returns the exit status."""
+        """Kill it, as a crash would; return the exit status."""
         self._stopped = True
         self.send_signal(signal.SIGKILL)
         self.wait(GRACE_SECONDS)
         return self.stop()
 
     def _follow(self) -> None:
-        """Reads the output to its end, then notices the process's."""
+        """Read the output to its end, then notice the end of the process."""
         if self._leash.stdout is not None and self._show is not None:
             with self._leash.stdout as lines:
                 for line in lines:
@@ -181,7 +181,7 @@ class Process:
 
 
 def told_to_stop() -> asyncio.Event:
-    """Returns an event that SIGINT and SIGTERM of this process set, from now on, in the running loop."""
+    """Return an event that SIGINT and SIGTERM of this process set, from now on, in the running loop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,10 +1,10 @@
-"""The running stack: what is started in which order, when it is ready, how it stops.
+"""The running stack: the order of its start, when it is ready, how it stops.
 
 Start: the bridge, then Azurite and the functions host side by side, then the page. The bridge comes first because its
 journal can be opened only once: a second stack on the same folder ends there, before a second Azurite touches the
 data. The host comes up while Azurite does, so it must not reconcile by itself at its start; `up` asks it to.
 
-Stop: functions host, bridge, Azurite. Nobody loses what it stands on; events that are not delivered yet stay in the
+Stop: functions host, bridge, Azurite, so that no part loses another that it needs. Undelivered events stay in the
 journal.
 """
 
@@ -52,12 +52,12 @@ class Output:
         self._coloured = stream.isatty() and not os.environ.get("NO_COLOR")
 
     def say(self, text: str = "") -> None:
-        """Writes a line of `up` itself, without a prefix."""
+        """Write a line of `up` itself, without a prefix."""
         with suppress(BrokenPipeError):
             print(f"{text}\n", end="", file=self._stream, flush=True)  # in one piece: each part has a thread
 
     def line(self, name: str, text: str) -> None:
-        """Writes a line of one part."""
+        """Write a line of one part."""
         prefix = f"{name:<{PREFIX_WIDTH}} |"
         if self._coloured and name in _COLOURS:
             prefix = f"\x1b[{_COLOURS[name]}m{prefix}\x1b[0m"
@@ -68,7 +68,7 @@ class Stack:
     """Everything that `up` runs, as an async context manager that stops it all.
 
     Attributes:
-        ended: A future that fails with ProcessError when a part ends that nobody stopped.
+        ended: A future that fails with ProcessError when a part ends by itself.
         connection_string: For any Azure SDK, through the bridge.
     """
 
@@ -88,7 +88,7 @@ class Stack:
         self._parts = AsyncExitStack()
 
     async def start(self) -> None:
-        """Starts all parts; returns when an upload would be counted and the counts are served.
+        """Start all parts; return when an upload would be counted and the counts are served.
 
         Raises:
             AzuriteError: Azurite is not installed, or refuses.
@@ -122,7 +122,7 @@ class Stack:
         self._parts.push_async_callback(asyncio.to_thread, part.stop)
 
     def _fail(self, error: ProcessError) -> None:
-        """Called in a thread of the part that ended."""
+        """Note the end of a part; called in that part's thread."""
         self._loop.call_soon_threadsafe(self._note_end, error)
 
     def _note_end(self, error: ProcessError) -> None:
@@ -139,7 +139,7 @@ class Stack:
         ]
 
     def _app_environ(self) -> dict[str, str]:
-        """What the app gets: all of ours, and the storage that runs here."""
+        """Return the app's environment: this process's, with the storage that runs here."""
         environ = without_storage(os.environ) | {
             "STORAGE": self.connection_string,
             "AzureWebJobsStorage": self.connection_string,
@@ -153,11 +153,11 @@ class Stack:
         return environ if self._plan.timer else environ | _TIMER_OFF
 
     async def _until_ready(self, session: aiohttp.ClientSession) -> None:
-        """Waits until the app says that it is. For as long as it takes: the first listing of a big account may.
+        """Wait until the app is ready, without a limit: the first listing of a big account takes time.
 
-        The reconciliation at the start is asked for with the call that the platform's host has for it too and that
-        also runs a function whose timer is switched off. Without the timer only an account that has never been
-        reconciled gets one: there are no counts before it.
+        The reconciliation at the start is requested by the admin call of the platform's host, which also runs a
+        function whose timer is switched off. Without the timer only an account that has never been reconciled gets
+        one, because it has no counts before.
         """
         wanted = self._plan.timer and self._plan.settings.reconcile_on_start
         asked = False
@@ -196,7 +196,7 @@ async def _until_answers(session: aiohttp.ClientSession, url: str) -> None:
 
 
 async def _post(session: aiohttp.ClientSession, url: str) -> bool:
-    """Tells whether the request was accepted."""
+    """Send the request; return whether it was accepted."""
     try:
         async with session.post(url, json={}) as answer:
             return answer.ok
@@ -205,7 +205,7 @@ async def _post(session: aiohttp.ClientSession, url: str) -> bool:
 
 
 async def _health(session: aiohttp.ClientSession, functions_url: str) -> str:
-    """Returns the status that the app reports, or what stands in for it."""
+    """Return the status that the app reports, or why there is none."""
     try:
         async with session.get(f"{functions_url}/api/health") as answer:
             return str((await answer.json(content_type=None))["status"])

@@ -1,4 +1,4 @@
-"""What a storage account needs before it is used: the folders' containers, and CORS for the live page."""
+"""Prepares a storage account: the folders' containers, and CORS for the live page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from localdev.azurite import AzuriteError
 if TYPE_CHECKING:
     from shared.model.folders import FolderMap
 
-# Local storage with a published key: there is nothing to protect from any origin.
+# The key of local storage is published, so no origin has to be kept out.
 CORS: Final = CorsRule(
     ["*"],
     ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"],
@@ -23,15 +23,15 @@ CORS: Final = CorsRule(
 )
 
 
-# Azurite answers in milliseconds by now: who is stopped meanwhile is not kept waiting for the SDK's own minutes.
+# Azurite answers in milliseconds by now, so a Ctrl-C does not have to wait for the SDK's own minutes.
 PATIENCE: Final[dict[str, Any]] = {"retry_total": 1, "connection_timeout": 5, "read_timeout": 10}
 
 
 def prepare(connection_string: str, folders: FolderMap) -> None:
-    """Makes the containers that are missing and lets browsers in.
+    """Make the missing containers and let browsers in.
 
     Raises:
-        AzuriteError: Azurite does not do it.
+        AzuriteError: Azurite refuses or does not answer.
     """
     try:
         with BlobServiceClient.from_connection_string(connection_string, **PATIENCE) as service:

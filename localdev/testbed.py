@@ -1,4 +1,4 @@
-"""The whole thing as processes: Azurite, the event bridge, one or more functions hosts; and what asks them."""
+"""The whole stack as processes for tests and benchmarks: Azurite, the event bridge, functions hosts, and a client."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 STATUS = "/api/cases/storage/status"
 STREAM = "/api/cases/storage/status/stream"
 FOLDERS = ("queued", "input", "output")
-#: Only reconciliations that a test asks for.
+#: A schedule that leaves only the reconciliations that a test asks for.
 NEVER = "0 0 0 29 2 *"
 
 
@@ -34,11 +34,11 @@ class Stack:
     """One storage account with its bridge and functions hosts.
 
     Args:
-        folder: For data and logs.
+        folder: The folder for data and logs.
         environ: Settings of the app.
 
     Attributes:
-        digest_key: The secret in the tally, "" until it was read.
+        digest_key: The secret in the tally, "" until it has been read.
     """
 
     def __init__(self, folder: Path, **environ: str) -> None:
@@ -60,7 +60,7 @@ class Stack:
 
     @property
     def webhook(self) -> str:
-        """Where Event Grid delivers."""
+        """The address that Event Grid delivers to."""
         return f"{self.host_url}/runtime/webhooks/EventGrid?functionName=on_blob_event"
 
     def start_azurite(self) -> None:
@@ -70,7 +70,7 @@ class Stack:
             self.direct_blobs().create_container(name)
 
     def start_reconciled(self) -> None:
-        """Start the storage, with an empty ledger that is an hour old; a host makes it, and is stopped again."""
+        """Start the storage with an empty ledger that is an hour old; a host makes it and is stopped again."""
         self.start_azurite()
         self.start_host().stop()
         self.age()
@@ -100,12 +100,12 @@ class Stack:
         return program
 
     def blobs(self, **options: Any) -> BlobServiceClient:
-        """Return the storage SDK, through the bridge."""
+        """Return a client of the storage SDK that goes through the bridge."""
         address = self.azurite.connection_string_through(self.bridge_url)
         return BlobServiceClient.from_connection_string(address, **options)
 
     def direct_blobs(self) -> BlobServiceClient:
-        """Return the storage SDK behind the bridge's back: what it does raises no events."""
+        """Return a client of the storage SDK that bypasses the bridge: its changes raise no events."""
         return BlobServiceClient.from_connection_string(self.azurite.connection_string)
 
     def listed(self) -> tuple[int, ...]:
@@ -123,12 +123,12 @@ class Stack:
         return max((blob.last_modified.timestamp() for blob in found), default=0.0)
 
     def bridge_stats(self) -> dict[str, int]:
-        """Return what the bridge has done, and has left to do."""
+        """Return the bridge's counters of done and pending work."""
         found: dict[str, int] = httpx.get(f"{self.bridge_url}/__bridge__/stats", timeout=10).json()
         return found
 
     def age(self) -> None:
-        """Let the (empty) ledger be an hour old: events of its first seconds are looked at instead of ordered."""
+        """Make the (empty) ledger an hour old: events of its first seconds are looked at instead of ordered."""
         with TableClient.from_connection_string(self.azurite.connection_string, "storagecounts") as table:
             tally = table.get_entity("g1", "!tally")
             self.digest_key = str(tally["digest_key"])
@@ -139,7 +139,7 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End everything that was started."""
+        """Stop everything that was started."""
         for program in reversed(self.programs):
             program.stop()
         self.azurite.close()
@@ -167,14 +167,14 @@ class App:
         return await self.http.get(STATUS, headers=headers)
 
     async def tolerant_status(self) -> int:
-        """Ask at once; return the status, or 0 when nobody answered."""
+        """Ask at once; return the status, or 0 without an answer."""
         try:
             return (await self.status()).status_code
         except httpx.HTTPError:
             return 0
 
     async def held(self, etag: str, wait_seconds: float) -> httpx.Response:
-        """Ask to be answered when the version is another."""
+        """Ask for an answer when the version changes."""
         return await self.http.get(STATUS, params={"wait": f"{wait_seconds:g}"}, headers={"If-None-Match": etag})
 
     async def counts(self) -> tuple[int, ...]:
@@ -190,7 +190,7 @@ class App:
         await eventually(is_known, seconds)
 
     async def wait_for(self, wanted: tuple[int, ...], seconds: float = 30) -> None:
-        """Follow the counts by long poll until they are what is wanted; 503 is for a moment."""
+        """Follow the counts by long poll until they are the wanted ones; ignore a passing 503."""
         await self.wait_for_ready(seconds)
         response = await self.status()
         deadline = time.monotonic() + seconds

@@ -1,11 +1,11 @@
-"""`python -m localdev.up`: the whole stack in one terminal, until Ctrl-C. `--help` lists the options.
+"""`python -m localdev.up`: run the whole stack in one terminal, until Ctrl-C. `--help` lists the options.
 
 Environment: FUNCTIONS_PORT, BLOB_PORT, QUEUE_PORT, TABLE_PORT, PAGE_PORT, STATE_DIR; EVENT_CHAOS and EVENT_SCHEMA for
 the bridge; FUNCTIONS_HOST (`func` or `bundled`; default: `func` when Core Tools are on PATH); NO_COLOR; and every
 setting of the app (docs/configuration.md).
 
-Prints a line that begins with `ready` once an upload would be counted. Exits with 0 when it was told to stop, with 1
-when it could not start or when a part ended by itself, which it names. Nothing that it started outlives it.
+It prints a line that begins with `ready` once an upload would be counted. The exit code is 0 after a stop, 1 when it
+could not start or when a part ended by itself, which it names. No process that it started outlives it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STATUS_PATH = "/api/cases/storage/status"
 
 
 async def run(plan: Plan, output: Output) -> None:
-    """Runs the stack until a signal comes.
+    """Run the stack until a signal comes.
 
     Raises:
         AzuriteError: Azurite is not installed, or refuses.
@@ -55,7 +55,7 @@ async def run(plan: Plan, output: Output) -> None:
 
 
 async def _check(starting: asyncio.Future[Any], stack: Stack) -> None:
-    """Raises what stopped the start; when that was the end of a part, the part's end."""
+    """Raise the error of the start; if a part ended, raise that error instead."""
     if starting.exception() is not None:
         await asyncio.wait({stack.ended}, timeout=1)
         if stack.ended.done():
@@ -64,7 +64,7 @@ async def _check(starting: asyncio.Future[Any], stack: Stack) -> None:
 
 
 def banner(plan: Plan, connection_string: str) -> str:
-    """Returns what is printed when everything is there: where things are and what to try first."""
+    """Return the text that is printed when the stack is ready: addresses and first commands."""
     storage = "UseDevelopmentStorage=true" if plan.ports.are_development_storage else connection_string
     lines = [f"  storage  {storage}", f"  blobs    {plan.blob_url}/devstoreaccount1 (counted, whatever SDK uploads)"]
     if plan.page:
@@ -97,7 +97,7 @@ def banner(plan: Plan, connection_string: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command; return its exit code."""
     output = Output()
     reach_directly(os.environ)
     try:

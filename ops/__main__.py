@@ -1,4 +1,4 @@
-"""`python -m ops`: reads the command line, runs one command, returns its exit code."""
+"""`python -m ops`: read the command line, run one command, return its exit code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 exit codes: 0 done (verify: exact); 1 differences, or something stays as it was; 2 usage or settings;
-3 another reconciliation is running; 4 storage; 5 a mistake in this tool; 130 Ctrl-C.
+3 another reconciliation is running; 4 storage; 5 a bug in this tool; 130 Ctrl-C.
 Settings are those of the app (docs/configuration.md). Examples: docs/operations.md."""
 
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
-    except BrokenPipeError:  # whoever read has seen enough
+    except BrokenPipeError:  # the reader of the pipe has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
     except Exception as error:
@@ -68,7 +68,7 @@ async def _run(given: argparse.Namespace, target: Target) -> Exit:
 
 
 def _log(*, debug: bool) -> None:
-    """What the app logs is for its operator's log; here it would be said twice."""
+    """Silence the app's log, which would repeat the command's output; show it with ``--debug``."""
     if debug:
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
         logging.getLogger("shared").setLevel(logging.DEBUG)
@@ -103,15 +103,15 @@ def _parser() -> argparse.ArgumentParser:
     anew.add_argument("--yes", action="store_true", help="do it: until it is done the status is 503 counts-not-ready")
     quarantine = commands.add_parser("quarantine", help="events that could not be understood", parents=[common])
     kept = quarantine.add_subparsers(required=True, metavar="list|show|retry|purge")
-    add(kept, "list", quarantined.list_, "what is there, the newest first")
+    add(kept, "list", quarantined.list_, "all events, the newest first")
     shown = add(kept, "show", quarantined.show, "one event, and why it was not counted")
     shown.add_argument("key", metavar="KEY", help="its key, or the beginning of it")
-    again = add(kept, "retry", quarantined.retry, "deliver events again; what is taken leaves the quarantine")
+    again = add(kept, "retry", quarantined.retry, "deliver events again; those taken leave the quarantine")
     which = again.add_mutually_exclusive_group(required=True)
     which.add_argument("keys", metavar="KEY", nargs="*", default=[], help="keys, or beginnings of them")
     which.add_argument("--all", action="store_true", help="all of them")
-    old = add(kept, "purge", quarantined.purge, "drop what is older than QUARANTINE_RETENTION_DAYS, for good")
-    old.add_argument("--older-than", metavar="DAYS", type=_days, help="drop what is older than this instead; 0: all")
+    old = add(kept, "purge", quarantined.purge, "drop events older than QUARANTINE_RETENTION_DAYS, for good")
+    old.add_argument("--older-than", metavar="DAYS", type=_days, help="drop events older than this instead; 0: all")
     _add_replay(add(commands, "replay", replay, "apply the events in Event Grid's dead-letter blobs"))
     return parser
 
@@ -124,7 +124,7 @@ def _days(text: str) -> float:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    """Add what may stand before or after the command: SUPPRESS keeps the later from undoing the earlier."""
+    """Add the options that may stand before or after the command: SUPPRESS keeps the later from undoing the earlier."""
     unset = argparse.SUPPRESS
     parser.add_argument("--json", action="store_true", default=unset, help="one JSON document on standard output")
     parser.add_argument(
@@ -140,9 +140,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 def _add_reconcile(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(creates_table=True)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--full", action="store_true", help="begin anew, and compare name by name whatever the digests")
-    which.add_argument("--prefix", metavar="CONTAINER/PREFIX/", help="only what lies there, name by name")
-    parser.add_argument("--wait", action="store_true", help="if another process is at it, wait for its end")
+    which.add_argument("--full", action="store_true", help="start over, and compare name by name whatever the digests")
+    which.add_argument("--prefix", metavar="CONTAINER/PREFIX/", help="only this part, name by name")
+    parser.add_argument("--wait", action="store_true", help="if another process is reconciling, wait for its end")
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:

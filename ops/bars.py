@@ -1,4 +1,4 @@
-"""Progress bars with rate and time left; a line now and then where nobody could see a bar move."""
+"""Progress bars with rate and time left; a line now and then where there is no terminal."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ LINE_SECONDS: Final = 10.0
 
 
 class Bars:
-    """One bar a stage; called with each :class:`shared.reconciling.report.Progress`.
+    """One bar per stage; called with each :class:`shared.reconciling.report.Progress`.
 
     Args:
         console: Where to draw.
-        visible: Draw bars; otherwise a line every ten seconds.
+        visible: Whether to draw bars; otherwise a line is printed every ten seconds.
     """
 
     def __init__(self, console: Console, *, visible: bool) -> None:
@@ -44,7 +44,7 @@ class Bars:
         self._task: rich.TaskID | None = None
 
     def __call__(self, now: Progress) -> None:
-        """Show how far it is."""
+        """Show the progress."""
         if now.stage != self._stage:
             self._enter(now.stage)
         expected = max(now.expected, now.done) if now.expected is not None else None
@@ -77,14 +77,14 @@ class Bars:
 
 
 class _Rate(rich.ProgressColumn):
-    """How many a second."""
+    """Steps a second."""
 
     def render(self, task: rich.Task) -> Text:
         return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
 
 
 class _Left(rich.TimeRemainingColumn):
-    """How much time is left, where that can be known."""
+    """The time left, where it can be known."""
 
     def render(self, task: rich.Task) -> Text:
         left = super().render(task)

@@ -1,13 +1,13 @@
-"""Event Grid's dead-letter blobs: what it wrote when it gave up delivering.
+"""Event Grid's dead-letter blobs, which it writes when it gives up delivering.
 
-Under ``<SUBSCRIPTION IN CAPITALS>/…/<year>/<month>/<day>/<hour>/<guid>.json``, numbers without leading zeros, UTC.
-Each is an array of events as they were to be delivered, or one such event alone, with the story of the delivery added
-to each: in Event Grid schema ``deadLetterReason``, ``deliveryAttempts``, ``lastDeliveryOutcome``, ``publishTime``,
+Their names are ``<SUBSCRIPTION IN CAPITALS>/…/<year>/<month>/<day>/<hour>/<guid>.json``, numbers without leading zeros,
+UTC. Each holds one event, or an array of events, as they were to be delivered, with details of the delivery added: in
+Event Grid schema ``deadLetterReason``, ``deliveryAttempts``, ``lastDeliveryOutcome``, ``publishTime``,
 ``lastDeliveryAttemptTime``; in CloudEvents the same in lower case. Source:
 https://learn.microsoft.com/azure/event-grid/delivery-and-retry#dead-letter-events
 
-The dead-letter container is listed here, by the operator's tool and on request. Invariant I10, that only the
-reconciler lists, is about the app, and about the containers that it counts.
+This tool lists the dead-letter container. Invariant I10, that only the reconciler lists, is about the app, and about
+the containers that it counts.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ADDED: Final = {
 
 
 class NotDeadLetters(BlobStatusError):  # noqa: N818
-    """A blob that Event Grid did not write. The message says what it is instead."""
+    """The blob was not written by Event Grid. The message says what it is instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class LetterBlob:
-    """One blob of them, with its ETag."""
+    """The events of one blob, with its ETag."""
 
     letters: list[Letter]
     etag: str
@@ -67,7 +67,7 @@ class DeadLetters:
     """The dead letters of one container.
 
     Args:
-        service: The SDK's client; closed by whoever made it.
+        service: The SDK's client; its maker closes it.
         container: The container's name.
     """
 
@@ -89,10 +89,10 @@ class DeadLetters:
         return [name for page in pages for name in page.names if name.endswith(".json")]
 
     async def read(self, name: str) -> LetterBlob | None:
-        """Read one blob; None when it is gone, because somebody else has replayed and deleted it.
+        """Read one blob; return None when it is gone, because another process has replayed and deleted it.
 
         Raises:
-            NotDeadLetters: It does not hold dead letters.
+            NotDeadLetters: The blob does not hold dead letters.
         """
         try:
             stream = await self._container.download_blob(name)
@@ -115,10 +115,10 @@ class DeadLetters:
 
 
 def read_letters(body: bytes) -> list[Letter]:
-    """Read the events out of a dead-letter blob.
+    """Read the events of a dead-letter blob.
 
     Raises:
-        NotDeadLetters: It is something else.
+        NotDeadLetters: The body is something else.
     """
     try:
         found = json.loads(body.decode("utf-8-sig"))

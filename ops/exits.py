@@ -1,4 +1,4 @@
-"""What the exit code says, and the error that is the operator's to correct."""
+"""The exit codes, and the error that the operator corrects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Exit(IntEnum):
     """The exit codes."""
 
     DONE = 0
-    #: Counts differ, an event stays in quarantine, a blob is no dead letter: look at the output.
+    #: Counts differ, an event stays in quarantine, a blob is no dead letter: read the output.
     DIFFERENCES = 1
     USAGE = 2
     BUSY = 3
@@ -23,7 +23,7 @@ class Exit(IntEnum):
 
 
 class WrongArgument(BlobStatusError):  # noqa: N818
-    """An argument names nothing that is there. The message says what would."""
+    """An argument names nothing that exists. The message says what would."""
 
 
 def exit_of(error: Exception) -> Exit:
@@ -36,10 +36,10 @@ def exit_of(error: Exception) -> Exit:
 
 
 def explain(error: Exception) -> str:
-    """Return one line: what is wrong, and what to do."""
+    """Return one line: the error, and what to do."""
     line = " ".join(str(error).split()).rstrip(".")
     if exit_of(error) is Exit.MISTAKE:
-        return f"{type(error).__name__}: {line} (a mistake in this tool; --debug shows where)"
+        return f"{type(error).__name__}: {line} (a bug in this tool; --debug shows where)"
     if exit_of(error) is Exit.BUSY:
         return f"{line}; wait for it (--wait), or try again"
     return f"{line}; {advice(error)}" if isinstance(error, StorageError) and exit_of(error) is Exit.STORAGE else line

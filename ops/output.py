@@ -1,4 +1,4 @@
-"""What a command says: text for people, one JSON document for machines; messages and bars go to standard error."""
+"""A command's output: text for people, one JSON document for machines; messages and bars go to standard error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     type Renderable = str | Table
 
-#: Nobody wraps lines for a pipe.
+#: Wide enough that lines into a pipe are not wrapped.
 PIPE_WIDTH = 1000
 
 
@@ -29,8 +29,8 @@ class Output:
     """One command's output.
 
     Args:
-        as_json: For machines.
-        target: What it works on.
+        as_json: Whether it is for machines.
+        target: The account and table that the command works on.
     """
 
     def __init__(self, target: Target, *, as_json: bool) -> None:
@@ -61,7 +61,7 @@ class Output:
         sys.stdout.flush()
 
     def say(self, text: str) -> None:
-        """Tell the operator something that is not the result."""
+        """Print a message that is not the result."""
         _print(self._messages, text)
 
     def bars(self) -> Bars:
@@ -70,7 +70,7 @@ class Output:
 
 
 def fail(message: str, code: int, *, as_json: bool) -> int:
-    """Say in one line why there is no result; return the exit code."""
+    """Print in one line why there is no result; return the exit code."""
     _print(_console(sys.stderr), f"ops: {message}")
     if as_json:
         _write_json({"error": message, "exit_code": code}, indent=2)
@@ -88,7 +88,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: 
 
 
 def printable(text: str) -> str:
-    """Return a text with everything escaped that could move a cursor or hide what it says."""
+    """Return a text with every character escaped that could move the cursor or hide text."""
     return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
 
 

@@ -25,7 +25,7 @@ _KEY = re.compile(r"[0-9a-f]{1,64}")
 
 
 async def list_(services: Services, given: argparse.Namespace, out: Output) -> Exit:
-    """List what is kept, the newest first."""
+    """List the kept events, the newest first."""
     del given
     entries = [entry async for entry in services.quarantine.entries()]
     entries.sort(key=lambda entry: entry.received_at, reverse=True)
@@ -54,7 +54,7 @@ async def show(services: Services, given: argparse.Namespace, out: Output) -> Ex
 
 
 async def retry(services: Services, given: argparse.Namespace, out: Output) -> Exit:
-    """Deliver events again; what is taken leaves the quarantine."""
+    """Deliver events again; those taken leave the quarantine."""
     if given.all:
         keys = [entry.key async for entry in services.quarantine.entries()]
     else:
@@ -90,7 +90,7 @@ async def retry(services: Services, given: argparse.Namespace, out: Output) -> E
 
 
 async def purge(services: Services, given: argparse.Namespace, out: Output) -> Exit:
-    """Drop what is older than the retention, or than so many days, for good: what the timer does once a day."""
+    """Drop for good, as the timer does once a day, events older than the retention or than the days given."""
     age = services.settings.quarantine_retention if given.older_than is None else timedelta(days=given.older_than)
     dropped, _ = await services.quarantine.purge(services.clock.now() - age)
     out.show(
@@ -112,7 +112,7 @@ async def _find(services: Services, start: str) -> Quarantined:
 
 
 def _read(text: str) -> tuple[Any, str]:
-    """Return an event as JSON, if it is, and as text for people."""
+    """Return an event as JSON, or None if it is none, and as text for people."""
     try:
         event = json.loads(text)
         return event, json.dumps(event, indent=2, ensure_ascii=False)

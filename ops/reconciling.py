@@ -1,4 +1,4 @@
-"""`reconcile`, `verify` and `recount`: the app's reconciler, run from here to its end."""
+"""`reconcile`, `verify` and `recount`: run the app's reconciler to its end."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ASK_AGAIN_SECONDS: Final = 2.0
 
 
 async def reconcile(services: Services, given: argparse.Namespace, out: Output) -> Exit:
-    """List the account, or what lies under a prefix, and correct the counts.
+    """List the account, or a prefix, and correct the counts.
 
     Raises:
-        AlreadyRunning: Another process is at it, and ``--wait`` was not given.
+        AlreadyRunning: Another process is reconciling, and ``--wait`` was not given.
     """
     with out.bars() as bars:
         if given.prefix is not None:
@@ -91,7 +91,7 @@ def _location(services: Services, text: str) -> Location:
 
 
 def _show(report: Report, out: Output, what: str, sides: tuple[str, str]) -> None:
-    """Show a report; ``what`` is the word for all that differed, also in the document, ``sides`` for its halves."""
+    """Show a report; ``what`` names all differences, also in the document, ``sides`` the two kinds."""
     data: dict[str, object] = asdict(report) | {what: report.corrected}
     text: list[Renderable] = []
     if report.added or report.removed:
@@ -99,9 +99,7 @@ def _show(report: Report, out: Output, what: str, sides: tuple[str, str]) -> Non
         rows = [(folder, report.added.get(folder, 0), report.removed.get(folder, 0)) for folder in folders]
         text.append(table(("folder", *sides), rows, numbers=[1, 2]))
     if report.vanished:
-        text.append(
-            f"VANISHED: {', '.join(report.vanished)}: counted before, and now there is no container or nothing in it"
-        )
+        text.append(f"VANISHED: {', '.join(report.vanished)}: counted before, and now its container is gone or empty")
     if report.miscounted:
         off = ", ".join(
             f"{folder} {more:+,}" if more else f"{folder} (names)" for folder, more in report.miscounted.items()
@@ -111,8 +109,8 @@ def _show(report: Report, out: Output, what: str, sides: tuple[str, str]) -> Non
         text.append(f"REFUSED: {report.refused:,} blobs are not counted: storage does not take their rows")
     if report.disputed:
         text.append(
-            f"DISPUTED: listing and ledger differ by {report.disputed:,} names, and no look at a blob says so "
-            "(docs/operations.md)"
+            f"DISPUTED: listing and ledger differ by {report.disputed:,} names, but looking at the blobs finds no "
+            "difference (docs/operations.md)"
         )
     if report.unreadable:
         text.append(

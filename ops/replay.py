@@ -1,4 +1,4 @@
-"""`replay`: dead-lettered events, applied. Idempotent like every delivery, so nothing need be remembered."""
+"""`replay`: apply dead-lettered events. Like every delivery it is idempotent, so nothing has to be remembered."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def replay(services: Services, given: argparse.Namespace, out: Output) -> 
 
 
 class _Run:
-    """One replay, and what it has come to."""
+    """One replay and its results."""
 
     def __init__(self, services: Services, letters: DeadLetters, *, dry_run: bool, delete: bool) -> None:
         self._services = services
@@ -73,7 +73,7 @@ class _Run:
         self.blobs_done = self.events = self.deleted = 0
 
     async def blob(self, name: str) -> None:
-        """Replay one blob; delete it, if that was asked for, when all of its events were taken."""
+        """Replay one blob; with ``--delete``, delete it when all of its events were taken."""
         try:
             found = await self._letters.read(name)
         except NotDeadLetters as problem:
@@ -94,7 +94,7 @@ class _Run:
         self.why.update(letter.why for letter in found.letters)
 
     def _is_of_another_topic(self, letter: Letter) -> bool:
-        """Tell whether an event was left out: then its blob is the only place where it still is."""
+        """Tell whether an event was left out: then only its blob still has it."""
         settings = self._services.settings
         return foresee(letter, settings.folders, settings.event_topics) == OF_ANOTHER_TOPIC
 
@@ -107,7 +107,7 @@ class _Run:
             raise failure
 
     def outcomes(self) -> dict[str, int]:
-        """Return outcome → events; in a dry run as far as the events themselves tell."""
+        """Return outcome → number of events; in a dry run as far as the events themselves tell."""
         if self._dry_run:
             return dict(self._foreseen)
         outcomes = {str(outcome): count for outcome, count in self._services.writer.stats.events.items()}

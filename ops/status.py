@@ -1,4 +1,4 @@
-"""`status`: what an operator asks first, from storage itself."""
+"""`status`: an operator's first questions, answered from storage itself."""
 
 from __future__ import annotations
 

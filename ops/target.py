@@ -1,4 +1,4 @@
-"""What the commands work on: the settings of the app, from the environment or from a local.settings.json."""
+"""The target of the commands: the app's settings, from the environment or from a local.settings.json."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def read_target(file: str | None, environ: Mapping[str, str]) -> Target:
     """Read the settings.
 
     Args:
-        file: A local.settings.json that goes before the environment. None: the one in this folder, if there is one,
-            for what the environment does not say.
+        file: A local.settings.json that goes before the environment. None for the one in this folder, if any, which
+            gives what the environment does not say.
         environ: The environment.
 
     Raises:
@@ -74,9 +74,9 @@ async def connected(target: Target, *, creates_table: bool, any_counts: bool = F
     """Wire the app's services, and make sure that the table answers and holds the counts of these settings.
 
     Args:
-        target: What to work on.
-        creates_table: Make the table if there is none, as the start of the app does.
-        any_counts: The table may hold the counts of other settings too.
+        target: The account and table.
+        creates_table: Whether to make the table if there is none, as the start of the app does.
+        any_counts: Whether the table may hold the counts of other settings.
 
     Raises:
         SettingsError: The SDK cannot use the connection string.
@@ -86,7 +86,7 @@ async def connected(target: Target, *, creates_table: bool, any_counts: bool = F
     services = Services(target.settings, proxy_to(_blob_url(target.settings.storage)))
     try:
         if creates_table:
-            await services.table.create()  # and nothing else of the app's start: signals end this tool at once
+            await services.table.create()  # the rest of the app's start is left out: signals end this tool at once
         try:
             await services.counts.read()
         except ForeignTally:
@@ -105,7 +105,7 @@ async def connected(target: Target, *, creates_table: bool, any_counts: bool = F
 def proxy_to(url: str) -> str | None:
     """Return the proxy that the environment names for an address: HTTPS_PROXY or HTTP_PROXY, unless NO_PROXY has it.
 
-    What is on this machine is reached directly, whatever the environment says: no proxy could.
+    This machine is always reached directly, because no proxy could reach it.
     """
     found = urlsplit(url)
     host = found.hostname or ""
@@ -123,7 +123,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _blob_url(storage: Connection) -> str:
-    """Return the blob service's address; refuse a connection string that the SDK cannot use, before it is used."""
+    """Return the blob service's address; refuse a connection string that the SDK cannot use."""
     if not storage.connection_string:
         return storage.blob_url
     try:
@@ -152,7 +152,7 @@ def _values(path: Path) -> dict[str, str]:
 
 
 def _merged(low: Mapping[str, str], high: Mapping[str, str]) -> dict[str, str]:
-    """Lay one over the other; how to reach storage is taken from one of the two only."""
+    """Merge two environments; the address of storage is taken from one of them only."""
     said = {name: value for name, value in high.items() if value.strip()}
     if any(map(is_storage, said)):
         low = {name: value for name, value in low.items() if not is_storage(name)}

@@ -1,4 +1,4 @@
-"""`watch`: the counts, live, through the app's own watch: one small read of the table per poll interval."""
+"""`watch`: show the counts live, through the app's own watch: one small read of the table per poll interval."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RETRY_SECONDS: Final = 1.0
 
 
 async def watch(services: Services, given: argparse.Namespace, out: Output) -> Exit:
-    """Show the counts now, and again whenever they change; ends with Ctrl-C only."""
+    """Show the counts now, and again whenever they change, until Ctrl-C."""
     del given
     shown: StatusSnapshot | None = None
     with _View(out) as view:
@@ -49,7 +49,7 @@ async def watch(services: Services, given: argparse.Namespace, out: Output) -> E
 
 
 class _View:
-    """A table that stays in place; a line a change where there is no terminal."""
+    """A table that stays in place; a line per change where there is no terminal."""
 
     def __init__(self, out: Output) -> None:
         self._out = out
@@ -73,7 +73,7 @@ class _View:
         self._out.line(data, f"{changed_at}  {counts}")
 
     def note(self, text: str) -> None:
-        """Say why the counts may be old; "" when they are current."""
+        """Show why the counts may be old; "" when they are current."""
         if text == self._note:
             return
         self._note = text

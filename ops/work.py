@@ -1,4 +1,4 @@
-"""Many small steps, a few at a time, until all are done or storage fails."""
+"""Runs many small steps, a few at a time, until all are done or storage fails."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ async def each[Item](
     on_progress: OnProgress,
     concurrency: int,
 ) -> StorageError | None:
-    """Do the step for each item; begin no more after the first storage error.
+    """Run the step for each item; begin no more after the first storage error.
 
     Returns:
-        The first storage error, or None when all is done.
+        The first storage error, or None when all steps are done.
     """
     left = iter(items)
     done = 0

@@ -1,1 +1,1 @@
-"""One delivered event: counted, of no concern, or kept."""
+"""Takes one delivered event: it is counted, of no concern, or kept."""

@@ -1,7 +1,7 @@
-"""What happens to one delivered event: counted, of no concern, quarantined, or of another topic and only noted.
+"""Takes one delivered event: it is counted, of no concern, quarantined, or of another topic and only noted.
 
-Returning acknowledges it; raising makes Event Grid deliver it again. So only an outage raises: contention is
-retried inside the writer, because every failed answer delays later *first* deliveries too.
+Returning acknowledges the event; raising makes Event Grid deliver it again. So only an outage raises: the writer
+retries contention itself, because every failed answer also delays later *first* deliveries.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Events of other topics are said so often, as a number.
+#: How often the log says how many events of other topics were left out.
 OTHER_TOPICS_SECONDS: Final = 60.0
 
 
@@ -37,15 +37,15 @@ class Delivery:
     """Takes delivered events.
 
     Args:
-        folders: What counts where.
+        folders: Which names count where.
         counts: The tally.
-        writer: The way into the ledger.
-        quarantine: Where the rest goes.
+        writer: Writes the ledger.
+        quarantine: Keeps events that are not understood.
         reconciler: Finds the blobs of a directory that was moved or deleted as a whole.
         clock: For the age of events.
         verify_deletes: Look at the blob before a deletion is counted: for accounts with versioning or snapshots,
             where deleting an old version raises the same event.
-        topics: The only topics to take events from, in lower case; empty: any.
+        topics: The only topics to take events from, in lower case; empty for any.
 
     Attributes:
         of_other_topics: How many events of other topics were left out.
@@ -73,33 +73,33 @@ class Delivery:
         self._topics = topics
         self.last_applied_event_at: datetime | None = None
         self.of_other_topics = 0
-        self._said = (0, float("-inf"))  # of those, and when
+        self._said = (0, float("-inf"))  # how many of those the log knows, and since when
 
     async def take(self, text: str) -> None:
-        """Bring one event, as raw JSON, to its end.
+        """Take one event, as raw JSON.
 
         Raises:
             StorageError: An outage; the event must be delivered again.
         """
         refusal = await self._count(text)
-        # From here on nothing of the attempt is held: thousands of events may have to wait for the quarantine at once.
+        # Nothing of the attempt is held from here on, because thousands of events may wait for the quarantine at once.
         if refusal:
             await self._quarantine.put(text, refusal)
             telemetry.EVENTS.add(1, {"outcome": "quarantined"})
 
     async def health(self) -> dict[str, object]:
-        """Return what the health report says of this part."""
+        """Return this part's members of the health report."""
         last = self.last_applied_event_at
         return {"last_event_age_seconds": (self._clock.now() - last).total_seconds() if last else None}
 
     async def _count(self, text: str) -> str:
-        """Bring one event to its end. Returns why that cannot be, "" when it was."""
+        """Count one event. Return why that cannot be done, or ""."""
         with telemetry.span("take event"):
             try:
                 changes = parse(text, self._topics)
                 await asyncio.gather(*(self._take(change) for change in changes))
             except OtherTopic as error:
-                if self._quarantine.is_retried(text):  # kept by a release that did so: there it stays
+                if self._quarantine.is_retried(text):  # an earlier release has kept it, so it stays
                     return str(error)
                 self._leave_out(error)
             except EventNotUnderstood as error:
@@ -109,7 +109,7 @@ class Delivery:
         return ""
 
     def _leave_out(self, error: OtherTopic) -> None:
-        """Note an event of another topic; nothing can be made of it later, so a number is all that is kept."""
+        """Note an event of another topic. It will never be of use, so only a number is kept."""
         telemetry.EVENTS.add(1, {"outcome": "other topic"})
         self.of_other_topics += 1
         said, at = self._said

@@ -1,10 +1,10 @@
-"""Where events go that cannot be counted: nothing is thrown away, and nothing is kept twice or for ever.
+"""The quarantine of events that cannot be counted: nothing is thrown away, and nothing is kept twice or for ever.
 
-An event is known by its own hash, so that a redelivered one is found to be there already. A small body stands in its
-row of the index; a table string holds 64 KiB and an event may have 1 MB, so a larger one is a blob.
+An event's key is its own hash, so a redelivered event is found to be there already. A small body is in its row of the
+index; a table string holds 64 KiB and an event may have 1 MB, so a larger body is a blob.
 
-The order of steps makes a crash harmless. An index entry without a body could never be retried, a body without an
-entry is only litter, and so::
+The order of steps makes a crash harmless: an index entry without a body could never be retried, while a body without
+an entry is only litter::
 
     put    body, then entry
     retry  deliver; taken: entry, then body     not understood: both stay, the entry gets the new reason
@@ -41,29 +41,29 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_REASON_CHARACTERS: Final = 1000
-#: A body of so many bytes stands in its row; in UTF-16, in which the service counts, it has twice as many at most.
+#: A body of up to this size is in its row; the service counts in UTF-16, at most twice as many bytes.
 MAX_BYTES_IN_ROW: Final = 30_000
-#: What is counted exactly; more is "more than that".
+#: Up to this number entries are counted exactly.
 MAX_COUNTED: Final = 10_000
 PURGE_EVERY: Final = timedelta(days=1)
-#: Of the timer's run, besides the slice of a reconciliation.
+#: The part of the timer's run, besides the slice of a reconciliation, that a purge may take.
 PURGE_SECONDS: Final = 30.0
 _PURGED: Final = "quarantine"
-#: Characters that a table may not take, or not give back: those that XML cannot hold.
+#: Characters that a table may refuse or change, because XML cannot hold them.
 _NOT_FOR_ROWS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 class Quarantine:
-    """Keeps what was not understood.
+    """Keeps the events that were not understood.
 
     Args:
-        table: Holds the index, and the small bodies.
-        bodies: Holds the large ones.
+        table: Holds the index and the small bodies.
+        bodies: Holds the large bodies.
         clock: For ``received_at``.
         random: Jitter.
 
     Attributes:
-        added: How many events this process has put here.
+        added: How many events this process has added.
     """
 
     def __init__(self, table: Table, bodies: Bodies, clock: Clock, random: Random) -> None:
@@ -75,7 +75,7 @@ class Quarantine:
         self.added = 0
 
     async def put(self, text: str, reason: str) -> str:
-        """Keep an event and why it was not counted; body first, so that no index entry lacks its body.
+        """Keep an event and the reason; body first, so that no index entry lacks its body.
 
         Returns:
             Its key.
@@ -84,16 +84,16 @@ class Quarantine:
             StorageError: It could not be kept: the delivery must fail, so that the event comes again.
         """
         key, size_bytes = _identify(text)
-        if key in self._retried:  # it is here, and retry() asks whether it has to stay
+        if key in self._retried:  # it is kept already, and retry() asks whether it has to stay
             self._retried[key] = reason
             return key
         is_for_row = size_bytes <= MAX_BYTES_IN_ROW and not _NOT_FOR_ROWS.search(text)
         added = 0
         if is_for_row:
             try:
-                # Nothing of the row is held here: thousands of events may wait at a time.
+                # This frame holds nothing of the row, because thousands of events may wait at a time.
                 added = await self._rows.add(key, self._row(reason, size_bytes) | {"body": text, "holds_body": True})
-            except Rejected:  # whatever it is that the table does not take, a blob may hold it
+            except Rejected:  # a blob may hold what the table does not take
                 is_for_row = False
         if not is_for_row:
             await self._bodies.put(key, text)
@@ -106,7 +106,7 @@ class Quarantine:
         return key
 
     async def health(self) -> dict[str, object]:
-        """Return what the health report says of this part."""
+        """Return this part's members of the health report."""
         return {"quarantined_by_this_instance": self.added}
 
     def _row(self, reason: str, size_bytes: int) -> Properties:
@@ -127,7 +127,7 @@ class Quarantine:
         return await self._rows.count(MAX_COUNTED)
 
     async def find(self, start: str) -> list[Quarantined]:
-        """Return the entries whose keys begin like this: no more than two, which is one too many."""
+        """Return the entries whose keys begin with ``start``: at most two, which shows that it is ambiguous."""
         exact = await self._rows.read(start)
         if exact is not None:
             return [entry_of(exact)]
@@ -145,7 +145,7 @@ class Quarantine:
         return found[0] if found is not None else None
 
     async def retry(self, key: str, deliver: Callable[[str], Awaitable[None]]) -> str | None:
-        """Deliver a kept event again, and forget it when it was taken. Twice at once does no harm.
+        """Deliver a kept event again, and forget it when it was taken. Two retries at once do no harm.
 
         Args:
             key: The entry's key.
@@ -156,7 +156,7 @@ class Quarantine:
             None when it was taken, by this or another process; else why it stays.
 
         Raises:
-            StorageError: An outage; it stays.
+            StorageError: An outage; the event stays.
         """
         entity = await self._rows.read(key)
         if entity is None:
@@ -184,11 +184,11 @@ class Quarantine:
         return None
 
     async def purge(self, before: datetime, seconds: float | None = None) -> tuple[int, bool]:
-        """Drop, for good, the events that were put here before that moment.
+        """Drop for good the events that were received before a moment.
 
         Args:
             before: The moment.
-            seconds: When to stop; None: when it is done.
+            seconds: When to stop; None to run to the end.
 
         Returns:
             How many were dropped, and whether that was all.
@@ -203,7 +203,7 @@ class Quarantine:
         return total, True
 
     async def purge_daily(self, retention: timedelta) -> None:
-        """Purge what is older than the retention, unless some process has done so within a day."""
+        """Purge events older than the retention, unless some process has done so within a day."""
         now = self._clock.now()
         found = await self._table.read(CONTROL_PARTITION, _PURGED)
         if found is not None and now - from_iso(str(found.properties["purged_at"])) < PURGE_EVERY:
@@ -220,7 +220,7 @@ class Quarantine:
             log.info("another process has purged the quarantine at the same time")
 
     async def _body_of(self, key: str, entity: Entity | None) -> tuple[bytes, str] | None:
-        """Return a body, and its blob's ETag, "" when it stands in the row."""
+        """Return a body and its blob's ETag, which is "" when the body is in the row."""
         if entity is not None and "body" in entity.properties:
             return _encoded(str(entity.properties["body"])), ""
         return await self._bodies.get(key)

@@ -1,10 +1,9 @@
-"""The quarantine's index: one row an event, written as many at a time as a transaction takes.
+"""The quarantine's index: one row per event, as many in a transaction as it takes.
 
-As in :mod:`shared.writing.writer`, whoever has a row to add queues it and awaits; one transaction at a time takes what
-is there. Rows of one key are one row. There are 16 partitions, by the first digit of the key: a partition takes 2,000
-rows a second (and Azurite looks through all of it for each row). What waits for one is written in the order of the
-keys, so that the rows of a transaction are neighbours: which of them are there already, when events come again, one
-scan tells.
+As in :mod:`shared.writing.writer`, callers queue their rows and await; one transaction at a time takes all that is
+queued. Rows of one key are one row. There are 16 partitions, by the first digit of the key: a partition takes 2,000
+rows a second (and Azurite looks through all of it for each row). A partition's rows are written in the order of the
+keys, so the rows of a transaction are neighbours: when events come again, one scan tells which of them are there.
 """
 
 from __future__ import annotations
@@ -32,16 +31,16 @@ if TYPE_CHECKING:
     from shared.model.ledger import Properties
     from shared.model.ports import Entity, Table
 
-#: Where releases before 16 partitions have put them.
+#: The one partition of releases before there were 16.
 OLD_PARTITION: Final = "quarantine"
 PARTITIONS: Final = (OLD_PARTITION, *(f"{OLD_PARTITION}-{digit}" for digit in "0123456789abcdef"))
-#: What there is to know of an event besides its body.
+#: The properties of an entry besides its body.
 COLUMNS: Final = ("reason", "received_at", "size_bytes")
-#: A transaction holds 100 operations and 4 MiB; an operation has some 700 bytes around what is written.
+#: A transaction holds 100 operations and 4 MiB; an operation has some 700 bytes around its properties.
 MAX_ROWS: Final = 100
 MAX_BYTES: Final = 3_500_000
 _BYTES_AROUND: Final = 1_000
-#: So many rows are looked up one by one; for more, all between the first and the last are scanned.
+#: Up to this many rows are looked up one by one; for more, all between the first and the last are scanned.
 _FEW: Final = 10
 
 
@@ -52,7 +51,7 @@ class Quarantined:
     Attributes:
         key: The event's SHA-256, hex; also the name of the body's blob, with ".json", if it has one.
         reason: Why it could not be counted.
-        received_at: When it was first put here, ISO 8601.
+        received_at: When it was first kept, ISO 8601.
         size_bytes: The body's size.
     """
 
@@ -64,7 +63,7 @@ class Quarantined:
 
 @dataclass(slots=True)
 class _Waiting:
-    """A row that is to be added, its size, and who waits for that."""
+    """A row to add, its size, and the callers that wait for it."""
 
     write: Write
     bytes: int
@@ -75,7 +74,7 @@ class Rows:
     """The rows of the index.
 
     Args:
-        table: Where they are.
+        table: Holds them.
         clock: Time.
         random: Jitter.
     """
@@ -89,13 +88,14 @@ class Rows:
         self._flushing: asyncio.Task[None] | None = None
 
     def add(self, key: str, properties: Properties) -> asyncio.Future[int]:
-        """Add a row, together with all that wait, unless there is one of this key.
+        """Add a row, together with all queued ones, unless there is one of this key.
 
-        Thousands may wait at a time: each for a future, which is less than a coroutine or a shielded task.
+        Thousands may wait at a time: each for a future, which is smaller than a coroutine or a shielded task.
 
         Returns:
-            How many rows were added with it: said to one caller a transaction; 0 to all others. Or why not:
-            :class:`Rejected` when storage will never take this row, else a :class:`StorageError`; it may be there then.
+            How many rows the transaction added, for one of its callers; 0 for all others. The future raises
+            :class:`Rejected` when storage will never take this row, else a :class:`StorageError`; the row may exist
+            then.
         """
         waiting = self._waiting.get(key)
         if waiting is None:
@@ -109,7 +109,7 @@ class Rows:
         return caller
 
     async def read(self, key: str) -> Entity | None:
-        """Return a row, with the body if it stands there."""
+        """Return a row, with the body if it is in the row."""
         for partition in (_partition_of(key), OLD_PARTITION):
             found = await self._table.read(partition, key)
             if found is not None:
@@ -117,13 +117,13 @@ class Rows:
         return None
 
     async def pages(self, start: str = "") -> AsyncIterator[list[Quarantined]]:
-        """Iterate over the entries whose keys are longer and begin like this, page by page."""
+        """Iterate over the entries whose keys are longer than ``start`` and begin with it, page by page."""
         for partition in (OLD_PARTITION, _partition_of(start)) if start else PARTITIONS:
             async for page in self._table.scan(partition, COLUMNS, after=start):
                 found = [entry_of(entity) for entity in page if entity.row_key.startswith(start)]
                 yield found
                 if len(found) < len(page):
-                    break  # in the order of the keys there are no more
+                    break  # the keys are in order, so no more follow
 
     async def count(self, most: int) -> int:
         """Return how many rows there are; ``most + 1`` stands for all greater numbers."""
@@ -136,7 +136,7 @@ class Rows:
         return found
 
     async def note(self, key: str, reason: str) -> None:
-        """Keep the newest reason, where the row is still there."""
+        """Keep the newest reason, if the row still exists."""
         for partition in (_partition_of(key), OLD_PARTITION):
             entity = await self._table.read(partition, key)
             if entity is None or entity.properties["reason"] == reason:
@@ -145,7 +145,7 @@ class Rows:
                 await self._table.commit(partition, [Write(key, {**entity.properties, "reason": reason}, entity.etag)])
 
     async def remove(self, key: str) -> None:
-        """Drop a row, whatever it says by now."""
+        """Drop a row, whatever it holds by now."""
         for partition in (_partition_of(key), OLD_PARTITION):
             while (entity := await self._table.read(partition, key)) is not None:
                 with suppress(Conflict):
@@ -153,15 +153,15 @@ class Rows:
                     break
 
     async def remove_older(self, than: datetime) -> AsyncIterator[tuple[int, list[str]]]:
-        """Drop the rows of events that were received before; yields after each page and each transaction.
+        """Drop the rows of events that were received before a moment.
 
         Yields:
-            How many were dropped, and the keys of those whose bodies are elsewhere.
+            After each page and each transaction, how many were dropped, and the keys of those whose bodies are blobs.
         """
         older = PropertyRange("received_at", "0", to_iso(than))
         for partition in PARTITIONS:
             async for page in self._table.scan(partition, ["holds_body"], within=older):
-                yield 0, []  # a page may hold none, and whoever asks may have no more time
+                yield 0, []  # a page may hold none, and the caller may be out of time
                 for some in batched(page, MAX_ROWS, strict=False):
                     dropped = await drop(self._table, partition, some)
                     elsewhere = [entity.row_key for entity in some if not entity.properties.get("holds_body")]
@@ -178,10 +178,10 @@ class Rows:
                     self._end_all(error)
         finally:
             self._flushing = None
-            self._end_all(OutcomeUnknown("the quarantine is not written any more"))  # cancelled, or a mistake of ours
+            self._end_all(OutcomeUnknown("the quarantine is not written any more"))  # cancelled, or a bug
 
     def _batches(self, keys: list[str]) -> Iterator[list[str]]:
-        """Cut into what a transaction can hold."""
+        """Cut keys into batches that fit into a transaction."""
         batch: list[str] = []
         room = MAX_BYTES
         for key in keys:
@@ -193,7 +193,7 @@ class Rows:
         yield batch
 
     async def _commit(self, partition: str, keys: Sequence[str]) -> None:
-        """Add these rows, or find out that they are there; tell whoever waits for them."""
+        """Add these rows, or find that they exist; resolve their callers."""
         deadline = self._clock.monotonic() + BUDGET_SECONDS
         left = keys
         while left:
@@ -217,7 +217,7 @@ class Rows:
         self._end([key for key in keys if key in self._waiting], 0)
 
     async def _isolate(self, partition: str, keys: Sequence[str], error: Rejected) -> None:
-        """One row that storage will not take must not fail its neighbours: halve until it stands alone."""
+        """Halve until the one row that storage refuses stands alone, because it must not fail its neighbours."""
         if len(keys) == 1:
             self._end(keys, error if error.by_service else OutcomeUnknown(str(error)))
             return
@@ -226,7 +226,7 @@ class Rows:
         await self._commit(partition, keys[middle:])
 
     async def _missing(self, partition: str, keys: Sequence[str]) -> list[str]:
-        """Return the keys of which there is no row yet: by a read of each, or one scan of all between."""
+        """Return the keys without a row: by a read of each, or one scan of all between."""
         if len(keys) <= _FEW:
             found = await asyncio.gather(*(self._table.read(partition, key) for key in keys))
             there = {entity.row_key for entity in found if entity is not None}
@@ -243,13 +243,13 @@ class Rows:
         self._queues.clear()
 
     def _end(self, keys: Sequence[str], outcome: int | StorageError) -> None:
-        """Tell those who wait for these rows; a number only to the first."""
+        """Resolve the callers of these rows; only the first gets the number."""
         for key in keys:
             for caller in self._waiting.pop(key).callers:
                 if caller.done():  # it was cancelled
                     continue
                 if isinstance(outcome, StorageError):
-                    # Each gets one of its own: raised by thousands, one would grow.
+                    # Each caller gets its own error: the traceback of a shared one would grow with each raise.
                     is_row = isinstance(outcome, Rejected)
                     caller.set_exception((Rejected if is_row else OutcomeUnknown)(str(outcome)))
                     continue

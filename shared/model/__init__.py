@@ -1,1 +1,1 @@
-"""Values, pure functions and ports: what the counts are, and how an event changes them."""
+"""Values, pure functions and ports: the counts, and how an event changes them."""

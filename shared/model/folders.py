@@ -19,7 +19,7 @@ ANY_SUFFIX: Final = "*"
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a folder's blobs are: a container, or what lies under a prefix of it.
+    """Where a folder's blobs are: a container, or a prefix in one.
 
     Attributes:
         container: The container's name.
@@ -34,7 +34,7 @@ class Location:
         return container == self.container and name.startswith(self.prefix)
 
     def overlaps(self, other: Location) -> bool:
-        """Tell whether some name could lie in both."""
+        """Tell whether a name could lie in both."""
         return self.holds(other.container, other.prefix) or other.holds(self.container, self.prefix)
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class FolderMap:
-    """The folders' locations and what counts as an image.
+    """The folders' locations and the names that count as images.
 
     Attributes:
         locations: Folder → where it is; all of :data:`FOLDERS`, no two overlapping.
@@ -70,7 +70,7 @@ class FolderMap:
         return None
 
     def fingerprint(self, account: str) -> str:
-        """Return a short hash of all that decides what is counted; two that differ must not share a tally."""
+        """Return a short hash of all that decides what is counted; different ones must not share a tally."""
         parts = [account, *(f"{folder}={self.locations[folder]}/" for folder in FOLDERS), *sorted(self.suffixes)]
         return hashlib.blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()
 

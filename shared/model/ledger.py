@@ -1,8 +1,8 @@
-"""The ledger: one row a blob name, and the pure decision what an event does to it.
+"""The ledger: one row per blob name, and the pure decision what an event does to it.
 
 ::
 
-    row  = what is known of one name: present or absent, as of a sequencer
+    row   = what is known of one name: present or absent, as of a sequencer
     event = "this name became present/absent as of sequencer S"
 
     decide(row, event) ──► applied     the name's presence changes: row and tally are written together
@@ -11,8 +11,8 @@
                        ├─► stale       something newer is in the row already
                        └─► look        the event cannot decide: HEAD the blob, then decide_observed
 
-Counts are numbers of distinct present names; nothing is ever incremented because an event arrived. So any order
-and any number of deliveries of the same events ends in the same rows.
+Counts are numbers of distinct present names; no event ever increments a count. So any order and any number of
+deliveries of the same events ends in the same rows.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ type Properties = dict[str, Value]
 COUNTED_BY: Final = ("path", "folder", "present")
 #: Two clocks of the storage service (an event's time and a HEAD's Date) may differ by this much.
 SKEW_MARGIN: Final = timedelta(seconds=30)
-#: An event that comes later than this after it happened, about a name without a row, is looked at: reconciliations may
-#: have gone by, and a clean one leaves no mark of what it saw (a container deleted with a blob nobody had heard of).
+#: A later event about a name without a row is looked at: a reconciliation may have passed meanwhile, and a clean one
+#: leaves no mark of what it saw (a container that was deleted with a blob that had no row).
 LATE_AFTER: Final = timedelta(minutes=5)
-#: A time that lies this far ahead of our own clock is a mistake of whoever wrote it, and tells nothing.
+#: A time further ahead of our own clock is wrong, and tells nothing.
 LATEST_AHEAD: Final = timedelta(minutes=5)
 #: Longer than every redelivery path: 24 h of retries, then dead letters that an operator replays.
 TOMBSTONE_HORIZON: Final = timedelta(days=14)
@@ -71,7 +71,7 @@ class Row:
         etag: The blob's eTag when present and known, else "".
         event_time: When the newest event happened (storage clock), or None.
         observed_at: When the blob itself was last looked at (storage clock), or None.
-        is_sound: False when something else than the app has written to it: only the blob can tell what it should be.
+        is_sound: False when something other than the app has written to it: only the blob can tell what is true.
     """
 
     path: str
@@ -95,7 +95,7 @@ class Observation:
         observed_at: The ``Date`` of the storage service's answer, never our own clock.
         etag: The blob's eTag, or "".
         sequencer: A sequencer that the look is known to be newer than: that of the event that asked for it.
-        is_listed: Nobody has looked, the name stood in a listing. Good enough until the first one is complete.
+        is_listed: The name was in a listing, without a HEAD. Good enough until the first listing is complete.
     """
 
     path: str
@@ -109,7 +109,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What to write.
+    """A decision, and the row to write.
 
     Attributes:
         outcome: What became of the event.
@@ -132,7 +132,7 @@ def row_key(path: str) -> str:
 
 
 def is_credible(moment: datetime, now: datetime) -> bool:
-    """Tell whether something can have happened then: what lies ahead of every clock's error cannot."""
+    """Tell whether something can have happened at a moment: not further ahead than clocks may be wrong."""
     return moment - now <= LATEST_AHEAD
 
 
@@ -150,9 +150,9 @@ def decide(
         row: The row as stored, or None when there is none.
         change: The event.
         folder: The folder that the name counts in.
-        known_since: Events older than this may have been overtaken by what has left no row.
+        known_since: Events older than this may have been overtaken by changes that left no row.
         now: The time, which says how late the event is.
-        is_ready: False until the account has been listed: a name without a row may be one that was there before.
+        is_ready: False until the account has been listed: a name without a row may have been there before.
     """
     if change.look or change.sequencer is None or change.event_time is None:
         return Transition(Outcome.LOOK)
@@ -173,7 +173,7 @@ def _decide_against(
     if sequencer == row.sequencer:
         return Transition(Outcome.DUPLICATE if change.present == row.present else Outcome.LOOK)
     if row.sequencer and len(row.sequencer) != len(sequencer):
-        return Transition(Outcome.LOOK)  # how the shorter one is padded would be a guess
+        return Transition(Outcome.LOOK)  # padding the shorter one would be a guess
     if sequencer < row.sequencer:
         return Transition(Outcome.STALE)
     certain_since = [row.observed_at] if row.observed_at is not None else []  # what was seen may be its effect already
@@ -218,7 +218,7 @@ def _apply(row: Row | None, change: BlobChange, folder: str) -> Transition:
 
 
 def to_properties(row: Row) -> Properties:
-    """Write a row as a table entity's properties; what is not known is left out."""
+    """Write a row as a table entity's properties, without those that are unknown."""
     properties: Properties = {"path": row.path, "folder": row.folder, "present": row.present}
     if row.sequencer:
         properties["sequencer"] = row.sequencer
@@ -234,8 +234,8 @@ def to_properties(row: Row) -> Properties:
 def from_properties(properties: Mapping[str, object]) -> Row:
     """Read a row back from an entity's properties.
 
-    What makes no sense is left out, and the row is then not sound; one that does not say whether it is present, or
-    where, is not.
+    A property that makes no sense is left out, and the row is then not sound. A row that does not say whether, and
+    where, it is present counts as absent.
     """
     path, folder, present = properties.get("path"), properties.get("folder"), properties.get("present")
     sequencer = normalise_sequencer(properties["sequencer"]) if "sequencer" in properties else ""
@@ -255,7 +255,7 @@ def from_properties(properties: Mapping[str, object]) -> Row:
 
 
 def from_entity(key: str, properties: Mapping[str, object]) -> Row:
-    """Read a row back, and hold its path against the key that it stands under; the path is "" when they differ."""
+    """Read a row back and check its path against its key; the path is "" when they differ."""
     row = from_properties(properties)
     if row.path and row_key(row.path) == key:
         return row
@@ -271,7 +271,7 @@ def folder_counted_in(key: str, properties: Mapping[str, object]) -> str:
 
 
 def _moment(value: object) -> tuple[datetime | None, bool]:
-    """Read a stored moment; the second value tells whether it is one, or left out."""
+    """Read a stored moment; the second value tells whether it is a moment or missing."""
     if value is None:
         return None, True
     try:

@@ -1,4 +1,4 @@
-"""What the engines need of the outside world: a table with conditional transactions, and blobs to look at.
+"""The ports of the engines: a table with conditional transactions, blobs, listings, and a topic.
 
 The in-memory implementations of the tests and the adapters for Azure pass the same contract tests.
 """
@@ -23,10 +23,10 @@ class Entity:
     Attributes:
         row_key: Its RowKey.
         properties: Its own properties, without keys and metadata.
-        etag: Its ETag: changes with every write.
-        written_at: When it was last written, by the service's clock, where the service says so.
+        etag: Its ETag, which changes with every write.
+        written_at: When it was last written, by the service's clock, if the service says so.
         read_at: The ``Date`` of the answer to a point read (the service's clock, whole seconds).
-        partition: Its PartitionKey, where it was read without one.
+        partition: Its PartitionKey, if it was read without one.
     """
 
     row_key: str
@@ -42,9 +42,9 @@ class Write:
     """One operation of a transaction; every operation is conditional.
 
     Attributes:
-        row_key: Which entity.
-        properties: All of its properties afterwards, or None: it is deleted (needs an ETag).
-        etag: The ETag it must have now, or None: it must not exist.
+        row_key: The entity's RowKey.
+        properties: All of its properties afterwards, or None to delete it (needs an ETag).
+        etag: The ETag that it must have now, or None if it must not exist.
     """
 
     row_key: str
@@ -64,9 +64,9 @@ class PropertyRange:
 class Table(Protocol):
     """One table.
 
-    Every method may raise :class:`shared.errors.Refused` or :class:`shared.errors.OutcomeUnknown`. A table that
-    somebody deletes is made anew, empty, by whoever meets it: a read then finds nothing, and whatever else was under
-    way has an unknown outcome.
+    Every method may raise :class:`shared.errors.Refused` or :class:`shared.errors.OutcomeUnknown`. The first call that
+    finds the table deleted makes it anew, empty: a read then finds nothing, and every other call has an unknown
+    outcome.
     """
 
     async def read(self, partition: str, row_key: str) -> Entity | None:
@@ -74,14 +74,14 @@ class Table(Protocol):
         ...
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
-        """Do all of the writes or none (1 to 100, each entity once).
+        """Commit all of the writes or none (1 to 100, each entity once).
 
         Returns:
             The new ETags, in order; "" for a deletion.
 
         Raises:
             Conflict: A condition did not hold.
-            Rejected: An operation is not acceptable whatever the state.
+            Rejected: An operation is not acceptable, whatever the state.
         """
         ...
 
@@ -95,7 +95,7 @@ class Table(Protocol):
     ) -> AsyncIterator[list[Entity]]:
         """Iterate over the entities of a partition, page by page, in RowKey order. A page may be empty.
 
-        Not a snapshot: entities written meanwhile may or may not be seen.
+        The pages are no snapshot: entities written meanwhile may or may not be seen.
 
         Args:
             partition: The partition's key.
@@ -111,9 +111,9 @@ class EntityPage:
     """One page of a query over all partitions.
 
     Attributes:
-        entities: What the service put into it, perhaps nothing; each says its partition.
+        entities: Its entities, perhaps none, each with its partition.
         date: The ``Date`` of the answer (the service's clock, whole seconds).
-        next_token: Where the query goes on; "" when this is the last page.
+        next_token: Where the query goes on; "" after the last page.
     """
 
     entities: Sequence[Entity]
@@ -122,10 +122,10 @@ class EntityPage:
 
 
 class InboxTable(Table, Protocol):
-    """A table that is also read as a whole."""
+    """A table that can also be read as a whole."""
 
     async def page(self, token: str = "") -> EntityPage:
-        """Read the next page of all that is in the table, by partition and row key.
+        """Read the next page of all entities, by partition and row key.
 
         Args:
             token: The ``next_token`` of the page before.
@@ -135,10 +135,10 @@ class InboxTable(Table, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a HEAD of a blob found.
+    """The result of a HEAD of a blob.
 
     Attributes:
-        present: Whether the blob exists; a directory of that name is none.
+        present: Whether the blob exists; a directory of that name does not count.
         date: The ``Date`` of the answer (the storage service's clock).
         etag: The blob's eTag when present, else "".
         last_modified: When it was last written, when present.
@@ -154,9 +154,7 @@ class Heads(Protocol):
     """Looks at single blobs."""
 
     async def head(self, container: str, name: str) -> Head:
-        """Look at a blob.
-
-        Only a definite "no such blob" or "no such container" means absent; everything else raises.
+        """Look at a blob. Only a definite "no such blob" or "no such container" means absent.
 
         Raises:
             Refused: Storage says no (403, 409 and the rest).
@@ -170,9 +168,9 @@ class Page:
     """One page of a listing.
 
     Attributes:
-        names: Names of blobs, as events have them; directories are none.
+        names: Names of blobs, as events have them, without directories.
         date: The ``Date`` of the answer.
-        next_token: Where the listing goes on after this page; "" when this is the last one.
+        next_token: Where the listing goes on after this page; "" after the last one.
     """
 
     names: Sequence[str]
@@ -188,8 +186,8 @@ class Listing(Protocol):
 
         Args:
             container: The container.
-            prefix: "" for all of it.
-            token: A page's ``next_token``: go on after that page, also in another process.
+            prefix: The prefix; "" for the whole container.
+            token: A page's ``next_token``, to go on after that page, also in another process.
 
         Raises:
             ContainerAbsent: A definite answer that there is no such container.
@@ -215,11 +213,11 @@ class Bodies(Protocol):
         ...
 
     async def remove(self, key: str, etag: str) -> None:
-        """Delete a body to which nothing refers any more, unless it has come again."""
+        """Delete a body that no entry refers to, unless it has been put again."""
         ...
 
     async def remove_older(self, key: str, than: datetime) -> None:
-        """Delete a body, unless it has come again since then."""
+        """Delete a body, unless it has been put again since ``than``."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""NCRONTAB: timer schedules as the platform's timer extension reads them, and no schedule that it misreads.
+"""NCRONTAB: timer schedules as the platform's timer extension reads them, without those that it misreads.
 
 Six fields, `{second} {minute} {hour} {day} {month} {day-of-week}`, separated by blanks, or five without seconds. A
 field is a list of `*`, `n`, `a-b`, each with an optional `/step`; months and weekdays have English names, of which
@@ -6,7 +6,7 @@ three letters are enough; Sunday is 0. A day has to satisfy day, month *and* wee
 Sources: atifaziz/NCrontab (CrontabFieldImpl, CrontabField), TimerSchedule of Azure/azure-webjobs-sdk-extensions, and
 what the real extension made of 62 schedules (tests/facts/timer_schedules.jsonl).
 
-What the platform takes and silently reads in another way than it is written is refused here, with the reason:
+This parser refuses, with the reason, what the platform silently reads differently from how it is written:
 
 - a range written backwards (the platform swaps its ends: `22-2` is 2 to 22);
 - a step below one (`*/0` is every one);
@@ -45,8 +45,8 @@ class Schedule:
     """A parsed expression.
 
     Raises:
-        ValueError: The expression is malformed, never comes, or is one that the platform misreads. The message says
-            why, in words for people.
+        ValueError: The expression is malformed, never comes, or is one that the platform misreads. The message, for
+            people, says why.
     """
 
     def __init__(self, expression: str) -> None:

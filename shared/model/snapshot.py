@@ -1,7 +1,7 @@
-"""The status as it is served: one snapshot, its bytes made once, shared by everyone who asks.
+"""The status as it is served: one snapshot, its bytes made once and shared by all requests.
 
-A pure function of the tally, so that two answers with the same ETag have identical bodies, from whichever
-instance they come. ``timestamp`` is when the counts last changed, not when somebody asked.
+It is a pure function of the tally, so two answers with the same ETag have identical bodies, from whichever instance.
+``timestamp`` is when the counts last changed, not the time of the request.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: The table's clock and ours may differ by this much.
 LAST_MODIFIED_MARGIN: Final = timedelta(seconds=2)
-#: What a client sends is not made a number of whatever its length.
+#: Limits the length of a client's number before it is converted.
 _REVISION: Final = re.compile(r"[0-9]{1,18}(?![0-9])")
 _DIGITS: Final = frozenset("0123456789")
 
@@ -33,10 +33,10 @@ class StatusSnapshot:
     """The counts as of one read of the tally.
 
     Attributes:
-        tally: What was read.
+        tally: The tally that was read.
         read_at: When the read began, by this machine's clock.
         written_at: When the tally was last written, by the table's clock; None counts as its ``changed_at``. A
-            commit is stamped before it lands, and may land late: this is when it did, or later.
+            commit is stamped before it lands, and may land late: this is the time of landing, or later.
     """
 
     tally: Tally
@@ -85,18 +85,18 @@ class StatusSnapshot:
 
     @cached_property
     def last_modified(self) -> datetime:
-        """The whole second, after the change, from which on nothing has changed as far as this read can know.
+        """The whole second after the change since which nothing has changed, as far as this read can know.
 
-        HTTP dates have whole seconds, so "not modified since T" is only claimed when the change lies before T
-        and the read after it: a further change in the same second, or one that landed while this was read, must
-        not be answered 304 to a client that holds the older counts.
+        HTTP dates have whole seconds, so "not modified since T" is only claimed when the change lies before T and the
+        read after it: a client with older counts must not get 304 after a further change in the same second, or one
+        that landed during the read.
         """
         seen_until = (self.read_at - LAST_MODIFIED_MARGIN).replace(microsecond=0)
         return min(self._after_change, seen_until)
 
     @property
     def dated_at(self) -> datetime:
-        """When a read gives these counts their last ``last_modified``: the one that holds until they change."""
+        """From when on a read gives these counts their final ``last_modified``, which holds until they change."""
         return self._after_change + LAST_MODIFIED_MARGIN
 
     def modified_since(self, moment: datetime) -> bool:
@@ -104,7 +104,7 @@ class StatusSnapshot:
         return self._landed_at >= moment or moment > self.read_at
 
     def is_named(self, tag: str) -> bool:
-        """Tell whether a validator that came back names this version."""
+        """Tell whether a client's validator names this version."""
         return names(tag, self.version)
 
     def is_behind(self, tag: str) -> bool:
@@ -123,10 +123,10 @@ class StatusSnapshot:
 
 
 def names(tag: str, version: str) -> bool:
-    """Tell whether a validator is a version, or what a proxy has made of it.
+    """Tell whether a validator is a version, perhaps with a proxy's addition.
 
-    Proxies that compress add to a tag, each something else: ``-gzip`` (Apache), ``--gzip`` (Jetty), ``-df`` (Traffic
-    Server). Whatever it is, it does not begin with a digit, which would make the revision another one.
+    Compressing proxies add to a tag: ``-gzip`` (Apache), ``--gzip`` (Jetty), ``-df`` (Traffic Server). An addition
+    never begins with a digit, which would make another revision.
     """
     return tag.startswith(version) and tag[len(version) : len(version) + 1] not in _DIGITS
 

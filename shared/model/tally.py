@@ -1,9 +1,8 @@
 """The tally: for each folder a count and a digest of its set of names, in one row that is the whole snapshot.
 
-The digest is the sum, mod 2**128, of a keyed hash of each present path. Adding and removing commute, so it is kept
-up to date by the same commits as the counts, and a listing folded the same way can be compared in O(1): equal
-counts *and* digests mean that the sets of names are equal. The key is made at first start, so that nobody can
-choose names whose hashes cancel.
+The digest is the sum, mod 2**128, of a keyed hash of each present path. Adding and removing commute, so the same
+commits maintain it as the counts, and a listing folded the same way can be compared in O(1): equal counts *and*
+digests mean equal sets of names. The key is made at first start, so that no one can choose names whose hashes cancel.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class Sum:
 
 
 class Change(NamedTuple):
-    """One path entered (+1) or left (-1) the set of its folder."""
+    """A path that entered (+1) or left (-1) the set of its folder."""
 
     folder: str
     path: str
@@ -42,7 +41,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NamedWriter:
-    """The process that commits for the others, for a while. A hint: nothing but the ETags protects the ledger.
+    """The process that commits for the others, for a while. It is a hint: only the ETags protect the ledger.
 
     Attributes:
         process: The id of this start of the process.
@@ -60,17 +59,17 @@ class Tally:
     """The counts of all folders, as of one commit.
 
     Attributes:
-        epoch: Names this tally apart from every other that was ever made; part of the version.
+        epoch: Identifies this tally among all that were ever made; part of the version.
         digest_key: Key of the path hashes, 16 bytes.
         fingerprint: What is counted (:meth:`shared.model.folders.FolderMap.fingerprint`).
         changed_at: When a count last changed. Never decreases.
-        known_since: Events older than this (storage clock) may have been overtaken by what has left no row: what was
-            there before the account was listed, and directories that came or went as a whole.
+        known_since: Events older than this (storage clock) may have been overtaken by changes that left no row: those
+            from before the account was listed, and directories that came or went as a whole.
         revision: Bumped when, and only when, a count changes.
         ready: False until the account has been reconciled once.
         sums: Folder → its :class:`Sum`.
-        doubt: Another one whenever something may have come or gone without leaving a row: a look at a blob that began
-            under the one before is made anew.
+        doubt: A token that changes whenever a blob may have come or gone without leaving a row: a look that began
+            under another one is repeated.
         moved_to: The partition in which the counts were started anew; "" while this tally is the current one.
         writer: The process that is named to commit for the others, or None.
     """
@@ -89,7 +88,7 @@ class Tally:
 
     @property
     def version(self) -> str:
-        """What the ETag quotes: the same counts of the same commit, and nothing else, have this version."""
+        """The version that the ETag quotes; it identifies the counts of one commit."""
         return f"{self.epoch}-{self.revision}"
 
     def counts(self) -> dict[str, int]:
@@ -99,8 +98,8 @@ class Tally:
     def apply(self, changes: Iterable[Change], now: datetime) -> Tally:
         """Return the tally after these changes.
 
-        The revision and ``changed_at`` move only when a count does: a batch in which one name replaces another
-        wakes nobody.
+        The revision and ``changed_at`` move only when a count does: a batch in which one name replaces another wakes
+        no client.
         """
         sums = dict(self.sums)
         for folder, path, delta in changes:
@@ -123,7 +122,7 @@ def path_hash(key: bytes, path: str) -> int:
 
 
 def _hasher(key: bytes) -> Callable[[str], int]:
-    """Return :func:`path_hash` for one key, for many paths: to copy a keyed hash is cheaper than to make one."""
+    """Return :func:`path_hash` for one key and many paths: copying a keyed hash is cheaper than making one."""
     copy = hashlib.blake2b(key=key, digest_size=16).copy
 
     def hashed(path: str) -> int:
@@ -135,7 +134,7 @@ def _hasher(key: bytes) -> Callable[[str], int]:
 
 
 def fold(key: bytes, paths: Iterable[str], start: Sum = Sum()) -> Sum:
-    """Fold paths (each named once) into a sum, going on from ``start``."""
+    """Fold paths (each named once) into a sum that begins with ``start``."""
     count, digest = start.count, start.digest
     hashed = _hasher(key)
     for path in paths:
@@ -190,7 +189,7 @@ def from_properties(properties: Mapping[str, object]) -> Tally:
 
 
 def _named_writer(properties: Mapping[str, object]) -> NamedWriter | None:
-    """Read who is named; what makes no sense names nobody, as it does where an older release has written the tally."""
+    """Read the named writer; None if it makes no sense, or an older release has written the tally."""
     try:
         return NamedWriter(
             process=str(properties["writer"]),

@@ -1,1 +1,1 @@
-"""This process: how it is measured, stopped and patched. Knows nothing of counts."""
+"""Measures, stops and patches this process. Knows nothing of counts."""

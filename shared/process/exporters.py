@@ -1,6 +1,6 @@
-"""Where the measurements go: Application Insights, an OTLP collector, the console, or nowhere.
+"""Exports traces and metrics to Application Insights, an OTLP collector, the console, or nowhere.
 
-Traces and metrics only. Log records already reach Application Insights through the Functions host.
+Log records already reach Application Insights through the Functions host.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _INTERVAL_MS: Final = {"azure": 60_000, "otlp": 60_000, "console": 5_000}
 
 
 def start(settings: TelemetrySettings) -> None:
-    """Begin to export, as the settings say. The SDKs are imported only when they are needed."""
+    """Begin to export as the settings say. Import the SDKs only when they are needed."""
     makers = {"azure": _to_azure, "otlp": _to_otlp, "console": _to_console}
     if settings.target in makers:
         _provide(makers[settings.target](settings), _INTERVAL_MS[settings.target])
@@ -61,7 +61,7 @@ def _provide(exporters: Exporters, interval_ms: int) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
     class OurSpans(BatchSpanProcessor):
-        """Only the app's own spans. Those of FastAPI carry the query, and with it function keys (``?code=``)."""
+        """Exports only the app's own spans. FastAPI's carry the query, and with it function keys (``?code=``)."""
 
         def on_end(self, span: ReadableSpan) -> None:
             if span.instrumentation_scope is not None and span.instrumentation_scope.name == SCOPE:

@@ -1,9 +1,9 @@
-"""A guard against a leak of the platform's Python runtime, until it is mended there.
+"""A guard against a leak of the platform's Python runtime, until it is fixed there.
 
 ``azure_functions_runtime.http_v2.HttpCoordinator`` (1.3.0) keeps an entry for each HTTP invocation and never drops
 one: about 1.1 KB a request, 1.6 GB an hour at 400 requests a second. The guard drops an invocation's entry once its
-response has been handed over, which is the last time that the runtime looks at it. The first time it finds an entry
-gone already the runtime has learnt to do it, and the guard removes itself.
+response has been handed over, the last time that the runtime uses it. When an entry is gone already, the runtime is
+fixed, and the guard removes itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LEAKING_VERSION: Final = "1.3.0"
 
 
 class Status(StrEnum):
-    """What became of the guard."""
+    """Whether the guard is in place, and why not."""
 
     IN_PLACE = "in place"
     NOT_NEEDED = "not needed"
@@ -32,17 +32,17 @@ class Status(StrEnum):
 
 @dataclass(slots=True)
 class LeakGuard:
-    """The guard of this process, and what became of it."""
+    """The guard of this process and its status."""
 
     status: Status = Status.NOT_NEEDED
 
     async def health(self) -> dict[str, object]:
-        """Return what the health report says of this part."""
+        """Return this part's members of the health report."""
         return {"runtime_leak_guard": self.status}
 
 
 def install() -> LeakGuard:
-    """Guard this process's runtime, if it is there and has the shape that leaks, and log what became of it."""
+    """Guard this process's runtime, if it is loaded and has the shape that leaks; log the guard's status."""
     guard = LeakGuard()
     runtime = sys.modules.get(f"{_RUNTIME}.http_v2")
     version = getattr(sys.modules.get(f"{_RUNTIME}.version"), "VERSION", "none")
@@ -56,14 +56,14 @@ def install() -> LeakGuard:
 
 
 def _place(coordinator: Any, guard: LeakGuard) -> bool:
-    """Put the guard around the coordinator's method. Returns False when it has another shape, or is guarded already."""
+    """Put the guard around the coordinator's method. Return False when it has another shape, or is guarded already."""
     references = getattr(coordinator, "_context_references", None)
     hand_over = getattr(coordinator, _METHOD, None)
     if not isinstance(references, dict) or hand_over is None or _METHOD in vars(coordinator):
         return False
 
     async def hand_over_and_forget(invocation_id: str) -> Any:
-        # Not on failure: a request that is cancelled here still has an invocation that will look its entry up.
+        # The entry stays on failure: the invocation of a request that is cancelled here still looks it up.
         response = await hand_over(invocation_id)
         if references.pop(invocation_id, None) is None:
             vars(coordinator).pop(_METHOD, None)

@@ -1,10 +1,10 @@
-"""Being told that the process is to end, in time to let its clients go.
+"""Hears that the process is to end, in time to let its clients go.
 
-Who ends a worker in order sends it SIGTERM. Its HTTP server (uvicorn) takes that signal for itself: it stops listening
-and waits until every request has been answered, which parked ones are not. So whoever parks them has to hear the
-signal too. The handler that was there is kept and called.
+A worker is stopped by SIGTERM. Its HTTP server (uvicorn) handles that signal: it stops listening and waits until every
+request has been answered, which parked ones are not. So the watch has to hear the signal too. The former handler is
+kept and called.
 
-Azure's host is not that orderly: it sends ``WorkerTerminate`` to workers that say they handle it, which
+Azure's host is less orderly: it sends ``WorkerTerminate`` to workers that say they handle it, which
 ``azure-functions-runtime`` 1.3.0 does not, and kills the others (azure-functions-host #2308). Nothing depends on it.
 """
 
@@ -26,11 +26,11 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def heard(callback: Callable[[], None]) -> Iterator[bool]:
-    """Have a function called on this loop when the process gets SIGTERM or SIGINT, inside of this context.
+    """Call a function on this loop when the process gets SIGTERM or SIGINT inside this context.
 
     Yields:
-        Whether it will be: not outside of the main thread, and not where nobody handles the signal (then it ends the
-        process at once, and so it should).
+        Whether it will be called: not outside the main thread, and not where the signal has no handler (then it ends
+        the process at once, as it should).
     """
     if threading.current_thread() is not threading.main_thread():
         yield False
@@ -55,7 +55,7 @@ def _hear(
         before(received, frame)
 
     def undo() -> None:
-        if signal.getsignal(number) is handle:  # else somebody has put their own in its place, and calls it perhaps
+        if signal.getsignal(number) is handle:  # else another handler is installed, which may call this one
             signal.signal(number, before)
 
     signal.signal(number, handle)

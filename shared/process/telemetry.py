@@ -1,7 +1,7 @@
-"""What the app measures of itself, as OpenTelemetry instruments: free of charge until something exports them.
+"""The app's measurements, as OpenTelemetry instruments: they cost nothing until they are exported.
 
 Names follow the semantic conventions (dots, units in the unit field). No path, token, key or address is ever an
-attribute: paths are many, and the rest is nobody's business.
+attribute: paths are too many, and the rest is confidential.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ ANSWERS = _meter.create_counter("blob_status.answers", "{answer}", "HTTP answers
 
 @contextmanager
 def span(name: str, *, links: Iterable[object] = (), **attributes: str | int | bool) -> Iterator[Span]:
-    """Time what happens inside.
+    """Time the block as a span.
 
     Args:
-        name: Of the span: a few distinct ones, no variables in it.
-        links: What :func:`here` returned where this was asked for: a commit is asked for by many events.
-        **attributes: Of the span.
+        name: The span's name: one of a few, without variables.
+        links: Results of :func:`here` in the spans that asked for this one: many events ask for one commit.
+        **attributes: The span's attributes.
     """
     linked = [trace.Link(each) for each in links if isinstance(each, trace.SpanContext) and each.is_valid]
     with _tracer.start_as_current_span(name, links=linked, attributes=attributes) as current:
@@ -50,5 +50,5 @@ def span(name: str, *, links: Iterable[object] = (), **attributes: str | int | b
 
 
 def here() -> object:
-    """Return where we are: the current span, for a later link."""
+    """Return the current span, for a later link."""
     return trace.get_current_span().get_span_context()

@@ -1,10 +1,10 @@
-"""Log lines that the platform drops, kept until the next invocation says them again.
+"""Keeps log lines that the platform drops until the next invocation logs them again.
 
-The host keeps a worker's log line only while the invocation that it belongs to is running; the id is that of the task,
-which tasks inherit from whoever made them (Azure/azure-functions-host, ``GrpcWorkerChannel.Log``). What a poller says
-whose first client has gone, an announcement that failed, or a stream at its end, never reaches Application Insights.
-Here such lines are recognised by the same rule; the next invocation of any trigger repeats the last one of each kind,
-with how many there were, once a minute at most.
+The host keeps a worker's log line only while its invocation runs; the id is that of the task, which tasks inherit from
+the task that made them (Azure/azure-functions-host, ``GrpcWorkerChannel.Log``). The lines of a poller whose first
+client has gone, of a failed announcement, or of a stream at its end never reach Application Insights. This handler
+recognises them by the same rule; the next invocation of any trigger repeats the last one of each kind, with their
+number, once a minute at most.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from shared.clock import Clock
 
-#: A kind of line is repeated so often at most.
+#: The shortest time between two repetitions of a kind of line.
 AGAIN_SECONDS: Final = 60.0
-#: There are not that many; should somebody make a message of every line, memory stays bounded.
+#: More than the app has; it bounds memory should every line become a kind of its own.
 MAX_KINDS: Final = 100
 MAX_CHARACTERS: Final = 4000
 
@@ -36,7 +36,7 @@ _invocation: ContextVar[ReferenceType[asyncio.Task[object]] | None] = ContextVar
 
 @dataclass(slots=True)
 class _Kind:
-    """What was said of one kind since it was last repeated."""
+    """The lines of one kind since they were last repeated."""
 
     name: str
     level: int
@@ -47,7 +47,7 @@ class _Kind:
 
 
 class Unheard(logging.Handler):
-    """Keeps the lines of a logger that are said outside of a running invocation.
+    """Keeps the lines that a logger writes outside a running invocation.
 
     Args:
         clock: Time.
@@ -60,7 +60,7 @@ class Unheard(logging.Handler):
 
     @contextmanager
     def listening(self, to: logging.Logger) -> Iterator[None]:
-        """Keep this logger's lines, inside of this context."""
+        """Keep this logger's lines inside this context."""
         to.addHandler(self)
         try:
             yield
@@ -68,7 +68,7 @@ class Unheard(logging.Handler):
             to.removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a line."""
+        """Take a log record."""
         if _is_heard():
             return
         key = (record.name, record.levelno, str(record.msg))
@@ -80,7 +80,7 @@ class Unheard(logging.Handler):
         kind.last_at = self._clock.now()
 
     def begin_invocation(self) -> None:
-        """Note that the current task is an invocation's, and say what was not heard."""
+        """Note that the current task is an invocation's, and log the kept lines."""
         task = asyncio.current_task()
         _invocation.set(ref(task) if task is not None else None)
         now = self._clock.monotonic()
@@ -97,7 +97,7 @@ class Unheard(logging.Handler):
 
 
 def _is_heard() -> bool:
-    """Tell whether the host keeps what is logged here and now."""
+    """Tell whether the host keeps a line that is logged now."""
     began = _invocation.get()
     invocation = began() if began is not None else None
     try:

@@ -1,4 +1,4 @@
-"""Who may ask: AUTH_MODE anonymous, function (the platform checks the key before the app is reached) or jwt."""
+"""Authentication: AUTH_MODE anonymous, function (the platform checks the key before the app is reached) or jwt."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 MAX_TOKEN_CHARACTERS: Final = 16_384
 #: Clocks of issuer and app may differ by this much.
 LEEWAY_SECONDS: Final = 30
-#: The end of the year 9999: what says that it ends later still ends then, and is a number that can be reckoned with.
+#: The end of the year 9999: a token that claims to end later ends then, so that times can be added.
 _LAST_SECOND: Final = 253_402_300_799
 
 
 class _Unmet(jwt.InvalidTokenError):
-    """A condition of the settings is not met. The message is for the log; it quotes settings, never the token."""
+    """The token does not meet a condition of the settings. The message, for the log, never quotes the token."""
 
 
 class Authenticator(Protocol):
@@ -38,14 +38,14 @@ class Authenticator(Protocol):
         """Return until when the caller may go on: a moment of the monotonic clock, in seconds, or infinity.
 
         Raises:
-            Unauthorized: The caller may not.
-            Unavailable: It cannot be told right now.
+            Unauthorized: The caller has no right to the answer.
+            Unavailable: The token cannot be checked right now.
         """
         ...
 
 
 class Open:
-    """Everybody may ask: AUTH_MODE=anonymous, and function, where the platform has checked already."""
+    """Accepts every caller: AUTH_MODE=anonymous, and function, where the platform has checked already."""
 
     async def check(self, authorization: str | None) -> float:  # noqa: ARG002
         """Return infinity."""
@@ -56,8 +56,8 @@ class BearerTokens:
     """Bearer tokens (RFC 6750) signed by a key of the issuer's JWKS.
 
     Args:
-        settings: What a token must be.
-        clock: Time, for the age of the keys and the end of a token.
+        settings: The conditions that a token must meet.
+        clock: For the age of the keys and the end of a token.
     """
 
     def __init__(self, settings: JwtSettings, clock: Clock) -> None:
@@ -98,7 +98,7 @@ class BearerTokens:
     def _require(self, claims: dict[str, Any]) -> None:
         name = self._settings.audience_claim
         if not _is_for(claims.get(name), self._settings.audiences):
-            raise _Unmet(f"{name} names nobody of JWT_AUDIENCE")
+            raise _Unmet(f"{name} names no audience of JWT_AUDIENCE")
         for name, wanted in self._settings.required_claims:
             if not _holds(claims.get(name), wanted):
                 raise _Unmet(f"{name} is not, and does not contain, {wanted}")
@@ -113,7 +113,7 @@ def _is_for(claim: object, audiences: Sequence[str]) -> bool:
 
 
 def _holds(claim: object, wanted: str) -> bool:
-    """Tell whether a claim is the wanted value, or a list or a space-separated text (RFC 6749, 3.3) that has it."""
+    """Tell whether a claim is the wanted value, or a list or space-separated text (RFC 6749, 3.3) that contains it."""
     if isinstance(claim, list):
         return any(_spelling(each) == wanted for each in claim)
     return _spelling(claim) == wanted or (isinstance(claim, str) and wanted in claim.split(" "))

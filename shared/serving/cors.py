@@ -1,4 +1,4 @@
-"""CORS: which browser origins may read the answers, and which of their headers.
+"""CORS: which browser origins may read the answers, and which headers of them.
 
 The platform's own CORS setting replaces these headers and cannot expose ``ETag``; leave it empty.
 """
@@ -20,15 +20,15 @@ PREFLIGHT_SECONDS: Final = 7200
 
 
 def headers(origins: tuple[str, ...], request: Request, methods: str) -> tuple[Header, ...]:
-    """Return what an answer to this request carries besides.
+    """Return the CORS headers of the answer to a request.
 
-    A shared cache may keep an answer for whoever asks next, also for another origin or for none. So either the answer
-    is the same for all, or it says that it is not.
+    A shared cache may give an answer to the next client, also of another origin or of none. So either the answer is
+    the same for all, or it carries ``Vary: Origin``.
 
     Args:
-        origins: Those that may read it; ``*`` stands for all.
-        request: What came.
-        methods: What a preflight is told that it may use.
+        origins: The origins that may read it; ``*`` stands for all.
+        request: The request.
+        methods: The methods that a preflight is told.
     """
     if not origins:
         return ()

@@ -1,6 +1,6 @@
-"""The HTTP face: FastAPI requests in, FastAPI responses out, errors as problem documents.
+"""The HTTP endpoints: FastAPI requests in, FastAPI responses out, errors as problem documents.
 
-What docs/protocol.md says is decided in ``protocol`` and in :mod:`shared.watching.watch`; here it meets HTTP.
+``protocol`` and :mod:`shared.watching.watch` decide what docs/protocol.md says.
 """
 
 from __future__ import annotations
@@ -38,41 +38,41 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Listed in the triggers, because the platform answers an empty 404 for a method that is not. OPTIONS has triggers of
-#: its own, which need no key: a browser's preflight cannot have one.
+#: The triggers list these, because the platform answers an empty 404 to any other method. OPTIONS has triggers of its
+#: own, which need no key: a browser's preflight cannot have one.
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 PREFLIGHT: Final = ("OPTIONS",)
 ALLOW: Final = "GET, HEAD, OPTIONS"
 RETRY_AFTER_SECONDS: Final = (2, 6)
 RETRY_MS: Final = 3000
 STREAM_HEADERS: Final = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
-#: What the clients of a process that stops are told, so that they do not come to the next one all at once.
+#: The range of ``retry:`` when the process stops, so that its clients do not come to the next one all at once.
 STOPPING_RETRY_MS: Final = (500, 5000)
 MAX_HEADER_CHARACTERS: Final = 16_384
-#: Beyond a stream's life, for a client that takes its last frames slowly.
+#: Granted beyond a stream's life to a client that takes its last frames slowly.
 STUCK_SECONDS: Final = 10.0
 #: A wait ends up to this part earlier than asked, so that many clients do not come back in step.
 JITTER: Final = 1 / 16
-#: For answers while there is no API yet, too: storage was away when the process started.
+#: Also serves answers while there is no API yet, because storage was away when the process started.
 _RANDOM: Final = SystemRandom()
-#: Nobody is listening for this answer any more (nginx's "client closed request").
+#: The client of this answer has gone (nginx's "client closed request").
 CLIENT_GONE_STATUS: Final = 499
 
 
 @dataclass(frozen=True, slots=True)
 class StatusApi:
-    """What requests are answered from.
+    """Everything that the handlers need.
 
     Attributes:
         watch: The counts, now or when they change.
-        auth: Knows who may see them.
+        auth: Decides which callers may see them.
         health: The app's report on itself.
         clock: Time.
         random: Spreads the ends of waits and streams.
-        max_wait_seconds: The longest that a request is held.
+        max_wait_seconds: The longest time that a request is held.
         max_stream_seconds: A stream's life.
-        heartbeat_seconds: Between two signs of life on a stream.
-        shows_details: Whether who passes ``auth`` has shown anything, and so may see the details of the report.
+        heartbeat_seconds: Between two comments on a quiet stream.
+        shows_details: Whether passing ``auth`` proves anything, so that the caller may see the report's details.
         answers: The answers of the latest counts.
     """
 
@@ -89,10 +89,10 @@ class StatusApi:
 
 
 class Site(NamedTuple):
-    """What answers: also while storage is away, and there is nothing to answer from.
+    """Answers requests, with errors while storage is away and there is no API yet.
 
     Attributes:
-        api: Returns what this process answers from.
+        api: Returns the API of this process.
         origins: The browser origins that may read the answers.
     """
 
@@ -124,7 +124,7 @@ async def status(api: StatusApi, request: Request) -> Response:
 async def stream(api: StatusApi, request: Request) -> Response:
     """Answer ``GET /api/cases/storage/status/stream``: Server-Sent Events until the stream's life is over."""
     known = protocol.parse_last_event_id(headers_of(request), _query(request))
-    # Errors are answered before the stream begins.
+    # A failure is answered before the stream begins.
     snapshot = await api.watch.latest(newer_than=frozenset({known}))
     headers = STREAM_HEADERS | {"Vary": "Authorization"}
     if request.method == "HEAD":
@@ -139,7 +139,7 @@ async def stream(api: StatusApi, request: Request) -> Response:
 
 
 async def health(api: StatusApi, request: Request) -> Response:
-    """Answer ``GET /api/health``: liveness for everybody, details for those who may see them."""
+    """Answer ``GET /api/health``: liveness for everybody, details for permitted callers."""
     try:
         await api.auth.check(authorization_of(request))
         detailed = api.shows_details
@@ -156,19 +156,19 @@ async def health(api: StatusApi, request: Request) -> Response:
 
 
 async def options(site: Site, request: Request) -> Response:
-    """Answer OPTIONS, a browser's preflight among them: for everybody, and without storage."""
+    """Answer OPTIONS, such as a browser's preflight: for everybody, and without storage."""
     telemetry.ANSWERS.add(1, {"status": 204})
     return _plus(Response(status_code=204, headers={"Allow": ALLOW}), cors.headers(site.origins, request, ALLOW))
 
 
 async def serve(site: Site, request: Request, handler: Handler, *, open_to_all: bool = False) -> Response:
-    """Run a handler under everything that is the same for all: method, token, errors, CORS.
+    """Run a handler with what all handlers share: method, token, errors, CORS.
 
     Args:
-        site: What answers.
-        request: What came.
+        site: Where the API comes from.
+        request: The request.
         handler: Makes the answer.
-        open_to_all: The handler itself decides what an unauthenticated caller may see.
+        open_to_all: Whether the handler itself decides what an unauthenticated caller may see.
     """
     error: BlobStatusError | None = None
     try:
@@ -200,13 +200,13 @@ async def _handle(api: StatusApi, request: Request, handler: Handler, *, open_to
 
 
 def authorization_of(request: Request) -> str | None:
-    """Return what the caller shows; of lines that differ none is the caller's."""
+    """Return the Authorization header, or None: also when two of its lines differ, because neither can be trusted."""
     shown = set(request.headers.getlist("authorization"))
     return shown.pop() if len(shown) == 1 else None
 
 
 def _token_seconds(api: StatusApi, request: Request) -> float:
-    """Return how long the caller may be held: nobody is told anything on a token that has ended meanwhile."""
+    """Return how long the caller may be held: to the end of its token."""
     return max(0.0, float(request.state.token_ends_at) - api.clock.monotonic())
 
 
@@ -227,13 +227,13 @@ async def _frames(
         except ClientGone:
             return
         except Unavailable as error:
-            log.info("a stream ends: %s", error)  # the client comes back and is told why
+            log.info("a stream ends: %s", error)  # the client comes back and gets the reason
     if watch.is_stopping:
         yield protocol.retry_line(api.random.randint(*STOPPING_RETRY_MS)) + b"\n"
 
 
 def _refusal(request: Request, handler: Handler, error: BlobStatusError) -> Response:
-    """Answer an error: with a problem document, or as an event to who would not come back otherwise."""
+    """Answer an error with a problem document, or as an event to a client that would not come back otherwise."""
     headers = {"Cache-Control": "no-store"} | (error.headers if isinstance(error, RequestError) else {})
     if isinstance(error, Unavailable):
         low, high = RETRY_AFTER_SECONDS
@@ -254,7 +254,7 @@ def _plus(response: Response, headers: tuple[Header, ...]) -> Response:
 
 
 def headers_of(request: Request) -> list[tuple[str, str]]:
-    """Return the headers as they came, names in lower case."""
+    """Return the headers in order, names in lower case."""
     return [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw]
 
 

@@ -1,4 +1,4 @@
-"""What an operator asks first: is it alive, is storage there, how old is what it shows, did anything drift."""
+"""The health report, an operator's first questions: is the app alive, is storage there, how old are the counts."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     type Probe = Callable[[], Awaitable[dict[str, object]]]
 
-#: A report is shared by all who ask within this time.
+#: All requests within this time share a report.
 CACHE_SECONDS: Final = 1.0
-#: What those see who may see more than the status: JSON type, and what it is. Part of the OpenAPI document.
+#: The report's members besides the status: JSON type and description. Part of the OpenAPI document.
 DETAILS: Final[dict[str, tuple[str | list[str], str]]] = {
     "storage_reachable": ("boolean", "Whether the counts could be read."),
     "waiters": ("integer", "Held polls and open streams of this instance, now."),
-    "waiters_limit": ("integer", "So many are held at most (MAX_WAITERS); who comes then is answered 503."),
+    "waiters_limit": ("integer", "How many are held at most (MAX_WAITERS); further clients get 503."),
     "status_reads": ("integer", "Reads of the counts since this instance started: they do not grow with clients."),
     "asyncio_tasks": ("integer", "Tasks of this instance, now: more and more of them are a leak."),
     "counts_changed_at": ("string", "When a count last changed, UTC; absent while the counts are not known."),
@@ -43,7 +43,7 @@ class Health:
     Args:
         watch: The counts.
         clock: Time.
-        probes: What the other parts of the app say of themselves: each returns some of :data:`DETAILS`.
+        probes: Reports of the other parts of the app: each returns some of :data:`DETAILS`.
     """
 
     def __init__(self, watch: Watch, clock: Clock, probes: Sequence[Probe]) -> None:
@@ -56,7 +56,7 @@ class Health:
 
     async def report(self, *, detailed: bool) -> dict[str, Any]:
         """Return the report, or only its status."""
-        async with self._making:  # who comes while a report is made gets that one
+        async with self._making:  # requests that arrive while a report is made share it
             now = self._clock.monotonic()
             if now - self._made_at > CACHE_SECONDS:
                 self._report, self._made_at = await self._make(), now

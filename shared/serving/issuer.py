@@ -1,11 +1,11 @@
-"""What the issuer of tokens publishes, fetched with care: it is another's server, and may be broken or slow.
+"""Fetches what the issuer of tokens publishes. The server is a stranger's, and may be broken or slow.
 
 1. A fetch ends within :data:`FETCH_SECONDS`, however slowly the answer drips, discovery and key set together.
-2. No more than :data:`MOST_BYTES` of an answer are read, and none of it is decompressed.
+2. It reads at most :data:`MOST_BYTES` of an answer, and decompresses nothing.
 3. It holds no thread. Only name resolution needs one (the loop's resolver has no other way), and one at most, however
    long it hangs: the connector is kept, and lets a later fetch wait for a resolution that still runs.
-4. Nothing is fetched from an address that the settings would not accept: redirects are not followed, and what
-   discovery names is held against the same rule as ``JWT_JWKS_URL``.
+4. It uses no address that the settings would not accept: redirects are not followed, and the address that discovery
+   names must pass the same rule as ``JWT_JWKS_URL``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shared.settings.tokens import is_safe_address
 if TYPE_CHECKING:
     from shared.settings.tokens import JwtSettings
 
-#: A check waits for this at most, and so does the end of the process.
+#: The longest time that a check, or the end of the process, waits.
 FETCH_SECONDS: Final = 3.0
 #: The largest sets in use (a dozen keys with certificates) have some 30 KB.
 MOST_BYTES: Final = 256 * 1024
@@ -30,14 +30,14 @@ DISCOVERY_PATH: Final = "/.well-known/openid-configuration"
 
 
 class IssuerError(Exception):
-    """The issuer's documents cannot be had, or are not what they should be. The message is for the operator."""
+    """The issuer's documents are missing or wrong. The message is for the operator."""
 
 
 class Issuer:
     """Fetches an issuer's key set.
 
     Args:
-        settings: Where it is.
+        settings: Its address.
     """
 
     def __init__(self, settings: JwtSettings) -> None:
@@ -45,12 +45,12 @@ class Issuer:
         self._connector: aiohttp.TCPConnector | None = None
 
     async def key_set(self) -> list[object]:
-        """Return the published keys, as they stand in the document.
+        """Return the published keys, unread.
 
         Raises:
-            IssuerError: What came is no key set, or no discovery document of this issuer.
-            TimeoutError: It took too long.
-            aiohttp.ClientError: It cannot be reached.
+            IssuerError: An answer is no key set, or no discovery document of this issuer.
+            TimeoutError: The fetch took too long.
+            aiohttp.ClientError: The issuer cannot be reached.
         """
         async with asyncio.timeout(FETCH_SECONDS):
             url = self._settings.jwks_url or await self._discover()
@@ -90,7 +90,7 @@ class Issuer:
                 connector=self._connector,
                 connector_owner=False,
                 auto_decompress=False,
-                trust_env=_is_https(url),  # a desk may sit behind a company's proxy; this machine never does
+                trust_env=_is_https(url),  # a desk may be behind a company's proxy; this machine never is
             ) as session,
             session.get(
                 url,

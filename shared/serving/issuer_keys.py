@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: A key that the issuer withdraws is trusted for so long at most, while the issuer answers.
+#: How long a key that the issuer has withdrawn is trusted at most, while the issuer answers.
 LIFESPAN_SECONDS: Final = 300.0
-#: An unknown key, or a fetch that failed, leads to another fetch at most this often.
+#: The shortest time between two fetches for an unknown key or after a failure.
 REFETCH_SECONDS: Final = 10.0
-#: So many of the keys that are left out are named in the log.
+#: How many of the unused keys the log names.
 MOST_REFUSALS: Final = 10
 
 
@@ -31,7 +31,7 @@ class KeySet:
     """The keys by their id and the algorithm that they are used with.
 
     Args:
-        settings: Where the issuer publishes them, and which algorithms count.
+        settings: Where the issuer publishes them, and the accepted algorithms.
         clock: Time.
     """
 
@@ -46,7 +46,7 @@ class KeySet:
         self._fetching: asyncio.Task[None] | None = None
 
     async def get(self, key_id: str, algorithm: str) -> AllowedPublicKeys | None:
-        """Return the key of this id for this algorithm, or None when the issuer has none such.
+        """Return the key of this id for this algorithm, or None when the issuer has no such key.
 
         Raises:
             Unavailable: No keys are known, and the issuer gives none.
@@ -57,9 +57,9 @@ class KeySet:
         if not is_fresh and not is_running and now - self._tried_at >= REFETCH_SECONDS:
             self._tried_at = now
             self._fetching = asyncio.create_task(self._fetch(now), name="fetch keys")
-        is_kept = wanted in self._keys and self._is_failing  # an outage makes nobody wait who has a known key
+        is_kept = wanted in self._keys and self._is_failing  # in an outage a request with a known key does not wait
         if self._fetching is not None and not is_fresh and not is_kept:
-            await asyncio.shield(self._fetching)  # the fetch is for all who wait: one that leaves does not end it
+            await asyncio.shield(self._fetching)  # a request that leaves must not end the fetch that others wait for
         if not self._keys:
             raise Unavailable("the token cannot be checked right now; try again")
         return self._keys.get(wanted)
@@ -67,7 +67,7 @@ class KeySet:
     async def _fetch(self, now: float) -> None:
         try:
             found = read_key_set(await self._issuer.key_set(), self._algorithms)
-        except Exception as error:  # noqa: BLE001 - whatever the issuer answers, the keys at hand go on serving
+        except Exception as error:  # noqa: BLE001 - whatever the issuer answers, the known keys stay in use
             self._is_failing = True
             reason = str(error) if isinstance(error, IssuerError) else type(error).__name__
             log.warning("the issuer's keys cannot be fetched: %s", reason)

@@ -1,7 +1,7 @@
-"""Which signatures a published key (RFC 7517) may check: those that fit its type, its own words and the settings.
+"""Which signatures a published key (RFC 7517) may check: those that fit its type, its own members and the settings.
 
-What a key says of its use is optional, ``alg`` too. So a key counts for every allowed algorithm that fits its type,
-unless it names one. A key that counts for nothing is left out, with a reason for the operator.
+``use``, ``key_ops`` and ``alg`` are optional. So a key is used for every allowed algorithm that fits its type, unless
+it names one. A key without any algorithm is left out, with a reason for the operator.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LEAST_RSA_BITS: Final = 2048
 
 
 class Unusable(ValueError):  # noqa: N818 - the name says what the key is
-    """A published key checks no token here. The message is for the operator; it quotes nothing secret."""
+    """A published key cannot check tokens here. The message is for the operator and quotes no secret."""
 
 
 @dataclass(slots=True)
@@ -41,8 +41,8 @@ class Published:
     """A key set, read.
 
     Attributes:
-        keys: By key id and algorithm.
-        refusals: What is wrong with the keys that are left out.
+        keys: Keys by key id and algorithm.
+        refusals: The reasons why keys were left out.
     """
 
     keys: KeysByUse = field(default_factory=dict)
@@ -50,11 +50,11 @@ class Published:
 
 
 def read_key_set(published: Sequence[object], algorithms: Sequence[str]) -> Published:
-    """Read the ``keys`` of a key set; one that is odd, in whatever way, takes none of the others with it.
+    """Read the ``keys`` of a key set; a malformed key does not spoil the others.
 
     Args:
-        published: The keys as they stand in the document.
-        algorithms: The signatures that are accepted at all.
+        published: The keys of the document, unread.
+        algorithms: The accepted algorithms.
     """
     found = Published()
     for number, key in enumerate(published, 1):

@@ -1,7 +1,7 @@
 """The HTTP contract for machines: an OpenAPI 3.1 document, made once and served at ``/api/openapi.json``.
 
-docs/protocol.md is the contract in words. Limits, methods and problem codes are those of the code; what else is
-written here by hand is held to it by tests (``tests/unit/test_openapi.py`` and ``tests/protocol/test_openapi.py``).
+docs/protocol.md is the contract in words. Limits, methods and problem codes come from the code; tests check the parts
+that are written by hand (``tests/unit/test_openapi.py`` and ``tests/protocol/test_openapi.py``).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def document() -> Json:
             "title": "Blob status",
             "version": VERSION,
             "summary": "Live counts of queued, processing and completed images",
-            "description": "Which of the ways to authenticate applies is the deployment's choice (AUTH_MODE).",
+            "description": "The deployment chooses how to authenticate (AUTH_MODE).",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/api"}],
@@ -74,7 +74,7 @@ def document() -> Json:
 def _status() -> Json:
     parameters = [
         _header("If-None-Match", "Versions that the client has: entity tags, weak or strong, or *. Empty is absent."),
-        _header("If-Modified-Since", "An HTTP date. Looked at without If-None-Match and since only."),
+        _header("If-Modified-Since", "An HTTP date. Ignored when If-None-Match or since is there."),
         _header(
             "Prefer",
             "`wait=N` (RFC 7240): hold the answer up to N seconds while the validator holds. The first wait counts.",
@@ -164,7 +164,7 @@ def _described(*statuses: int) -> Json:
 
 
 def _problems() -> Json:
-    """Describe every problem that the app answers with."""
+    """Describe every problem document of the app."""
     by_status: dict[int, list[Problem]] = {}
     for problem in PROBLEMS.values():
         by_status.setdefault(problem.status, []).append(problem)
@@ -208,7 +208,7 @@ def _schemas() -> Json:
         "Problem": _object(**problem, success={"const": False}) | {"description": "RFC 9457, with `success`."},
         "Health": {
             "type": "object",
-            "description": "Only the status, but for those who may see more.",
+            "description": "Permitted callers get the details, others only the status.",
             "required": ["status"],
             "properties": {
                 "status": {"enum": ["ok", "degraded", "not-ready"]},
@@ -219,7 +219,7 @@ def _schemas() -> Json:
 
 
 def _health_details() -> Json:
-    """Describe what shared/serving/health.py adds to the status for those who may see more."""
+    """Describe the details that shared/serving/health.py adds to the status."""
     more: Json = {
         "integer": {"minimum": 0},
         "string": {"format": "date-time"},
@@ -252,7 +252,7 @@ def _headers() -> Json:
 
 
 def _refer(*names: str, **by_name: str) -> Json:
-    """Refer to described headers, under their own names or, where one has several descriptions, under another."""
+    """Refer to described headers, under their own names or, for a header with several descriptions, under another."""
     own = {"Cache-Control" if name == "No-Store" else name: name for name in names}
     return {name: _ref("headers", described) for name, described in (own | by_name).items()}
 

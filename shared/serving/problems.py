@@ -1,4 +1,4 @@
-"""What a request gets for an error: one table, which the OpenAPI document is made from too.
+"""The answer to each error: one table, from which the OpenAPI document is made too.
 
 An answer is a problem document (RFC 9457) with a stable ``code``, and the extra member ``success``.
 """
@@ -14,10 +14,10 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 
 class RequestError(BlobStatusError):
-    """A request that is refused for what it is. The message says what is wrong and what to do.
+    """A request that is refused. The message says what is wrong and what to do.
 
     Attributes:
-        headers: Headers that go with the answer.
+        headers: Headers of the answer.
     """
 
     def __init__(self, detail: str, headers: dict[str, str] | None = None) -> None:
@@ -30,7 +30,7 @@ class BadRequest(RequestError):  # noqa: N818
 
 
 class Unauthorized(RequestError):  # noqa: N818
-    """No token, or one that does not hold. ``challenge`` becomes ``WWW-Authenticate`` (RFC 6750)."""
+    """The token is missing or not valid. ``challenge`` becomes ``WWW-Authenticate`` (RFC 6750)."""
 
     def __init__(self, detail: str, challenge: str = "Bearer") -> None:
         super().__init__(detail, {"WWW-Authenticate": challenge})
@@ -41,11 +41,11 @@ class MethodNotAllowed(RequestError):  # noqa: N818
 
 
 class InternalError(BlobStatusError):
-    """Something that nobody foresaw; the log has it with its traceback."""
+    """An unexpected failure; the log has it with its traceback."""
 
 
 class Problem(NamedTuple):
-    """What an error is to a client.
+    """How an error is answered.
 
     Attributes:
         status: The HTTP status code.
@@ -58,7 +58,7 @@ class Problem(NamedTuple):
     title: str
 
 
-#: An error is the first of these that it is an instance of.
+#: The first class that an error is an instance of decides.
 PROBLEMS: Final[dict[type[BlobStatusError], Problem]] = {
     BadRequest: Problem(400, "bad-request", "Bad request"),
     Unauthorized: Problem(401, "unauthorized", "Unauthorized"),
@@ -71,7 +71,7 @@ PROBLEMS: Final[dict[type[BlobStatusError], Problem]] = {
 
 
 def problem_of(error: BlobStatusError) -> Problem:
-    """Return what an error is to a client."""
+    """Return how an error is answered."""
     return next((problem for kind, problem in PROBLEMS.items() if isinstance(error, kind)), PROBLEMS[InternalError])
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from shared.model.snapshot import StatusSnapshot
 
 MAX_VALUE_CHARACTERS: Final = 4096
-#: From a change to a date that tells it from the one before: the rest of its second, and the margin of the clocks.
+#: From a change to a date that identifies it: the rest of its second, and the margin of the clocks.
 LONGEST_DATE_HOLD_SECONDS: Final = 3.0
 KEEP_ALIVE: Final = b": keep-alive\n\n"
 UNCHANGED: Final = b": unchanged\n\n"
@@ -35,7 +35,7 @@ _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class EntityTags:
-    """What If-None-Match lists: versions, unquoted, and whether a ``*`` is there, which holds for every version."""
+    """The tags of If-None-Match: versions, unquoted, and whether there is a ``*``, which holds for every version."""
 
     versions: frozenset[str] = frozenset()
     is_any: bool = False
@@ -50,11 +50,11 @@ class EntityTags:
 
 @dataclass(frozen=True, slots=True)
 class StatusQuery:
-    """What a request for the status asks.
+    """A request for the status, parsed.
 
     Attributes:
         tags: Versions that the client has.
-        unmodified_since: The If-Modified-Since moment, or None. Only looked at without tags.
+        unmodified_since: The If-Modified-Since moment, or None. Used only without tags.
         wait_seconds: How long to hold the answer at most; 0 answers at once.
         wait_was_preferred: The wait came with ``Prefer``, so ``Preference-Applied`` answers it.
         from_now: Without a validator, hold until the next change instead of answering at once.
@@ -67,13 +67,13 @@ class StatusQuery:
     from_now: bool = False
 
     def holds_for(self, snapshot: StatusSnapshot) -> bool:
-        """Tell whether what the client has is what the snapshot shows."""
+        """Tell whether the client already has this snapshot."""
         if self.tags:
             return self.tags.hold_for(snapshot.version)
         return self.unmodified_since is not None and not snapshot.modified_since(self.unmodified_since)
 
     def is_held_from(self, snapshot: StatusSnapshot) -> bool:
-        """Tell whether the request is to be held until the counts differ from this snapshot's."""
+        """Tell whether to hold the request until the counts differ from this snapshot's."""
         if not self.wait_seconds:
             return False
         date = self.unmodified_since
@@ -81,17 +81,17 @@ class StatusQuery:
         return self.holds_for(snapshot) if has_validator else self.from_now
 
     def seconds_to_date(self, snapshot: StatusSnapshot, now: datetime, interval_seconds: float) -> float:
-        """Return for how long a request that waits is held although its date does not hold; 0: it is not.
+        """Return how long to hold a waiting request whose date does not hold; 0 for not at all.
 
-        Just after a change the answer has to carry a date from before it. Who sends that date back would be answered
-        with it at once, again and again. So while the answer could carry no later date than the request has, it is
-        kept back until it carries the one that holds, which takes a read from then on, within the interval of reads.
+        Just after a change the answer has to carry a date from before it. A client that sends that date back would
+        get it again at once, again and again. So while the answer could carry no later date than the request has, it
+        is held until it carries the date that holds, which needs a read from then on, within the interval of reads.
         """
         date = self.unmodified_since
         if not self.wait_seconds or date is None or self.holds_for(snapshot) or snapshot.last_modified > date:
             return 0.0
         if date > snapshot.read_at:
-            return LONGEST_DATE_HOLD_SECONDS  # no answer comes to such a date
+            return LONGEST_DATE_HOLD_SECONDS  # no answer could carry such a date
         left_seconds = max(0.0, (snapshot.dated_at - now).total_seconds())
         return min(left_seconds + interval_seconds, LONGEST_DATE_HOLD_SECONDS)
 
@@ -107,7 +107,7 @@ def parse_status_query(
         max_wait_seconds: A longer wait is cut to this.
 
     Raises:
-        BadRequest: A value is unusable; the detail says which and why.
+        BadRequest: A value cannot be used; the detail says which and why.
     """
     tags = if_none_match(headers)
     since = _single(query, "since")
@@ -131,8 +131,8 @@ def parse_status_query(
 def parse_last_event_id(headers: Sequence[tuple[str, str]], query: Sequence[tuple[str, str]]) -> str:
     """Return the version that a stream's client has, or "".
 
-    The newest counts: the header, of two the last; then what a polyfill has added to the address; then what stood in
-    the address from the beginning.
+    The newest value wins: the last header; then the parameter that a polyfill adds to the address; then the one that
+    the address had from the beginning.
 
     Raises:
         BadRequest: A query parameter is given twice, or a value is too long.
@@ -146,7 +146,7 @@ def if_none_match(headers: Sequence[tuple[str, str]]) -> EntityTags:
     """Read the tags of If-None-Match; several lines are one list.
 
     Raises:
-        BadRequest: They are too long.
+        BadRequest: The header is too long.
     """
     return parse_tags(",".join(_values(headers, "if-none-match")))
 
@@ -154,8 +154,8 @@ def if_none_match(headers: Sequence[tuple[str, str]]) -> EntityTags:
 def parse_tags(value: str) -> EntityTags:
     """Read an If-None-Match value: a list of entity tags, weak or strong, or ``*``.
 
-    An empty value counts as absent (the first request of some clients has one). A tag without quotes is taken as
-    it stands: some clients strip them. Junk between the tags is skipped.
+    An empty value counts as absent (the first request of some clients has one). A tag without quotes is taken as it
+    is, because some clients strip them. Junk between the tags is skipped.
     """
     found = _ENTITY_TAG.findall(value)
     versions = frozenset(quoted or bare for quoted, bare in found if quoted or bare not in {"", "*"})
@@ -174,16 +174,16 @@ def takes_events_only(headers: Sequence[tuple[str, str]]) -> bool:
 
 
 def unavailable(error: BlobStatusError, retry_ms: int) -> bytes:
-    """Write the whole stream of a client that would give up for ever at an answer that is not 200.
+    """Write the whole stream for a client that would give up for ever at any status but 200.
 
-    Without an id, so that it comes back with the version that it has, and without a comment, which says elsewhere
-    that the counts are confirmed.
+    It has no id, so that the client comes back with its own version, and no comment, which would mean that the counts
+    are confirmed.
     """
     return b"%bevent: unavailable\ndata: %b\n\n" % (retry_line(retry_ms), problems.document(error))
 
 
 def retry_line(retry_ms: int) -> bytes:
-    """Tell an SSE client how long to wait before it connects again; goes in front of a frame."""
+    """Write how long an SSE client waits before it connects again; put it in front of a frame."""
     return b"retry: %d\n" % retry_ms
 
 

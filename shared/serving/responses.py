@@ -1,7 +1,6 @@
 """Responses that are made once and sent many times.
 
-A change answers all who wait for it with the same bytes, so it answers them with the same objects: per waiter there is
-no JSON, no header to encode, no response to build.
+A change answers all waiters with the same objects: no JSON, header or response is made for each of them.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ if TYPE_CHECKING:
     type Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
     type Header = tuple[str, str]
 
-#: Of one answer with other headers (an applied wait, an origin); more than these are made anew each time.
+#: How many variants of an answer with other headers (an applied wait, an origin) are kept.
 MAX_VARIANTS: Final = 64
 
 
 class Answer(Response):  # type: ignore[misc]
-    """A response that can be sent any number of times, at the same time too: sending does not change it."""
+    """A response that sending does not change, so it can be sent any number of times, also concurrently."""
 
     def __init__(self, status_code: int, headers: Mapping[str, str], body: bytes = b"", media_type: str = "") -> None:
         super().__init__(body, status_code, headers, media_type or None)
@@ -47,7 +46,7 @@ class Answer(Response):  # type: ignore[misc]
         return found
 
     async def __call__(self, scope: object, receive: object, send: Send) -> None:  # noqa: ARG002
-        """Send it; each message is new, because whoever is in between may write into it."""
+        """Send the answer; each message is new, because middleware may write into it."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": [*self.raw_headers]})
         await send({"type": "http.response.body", "body": self.body})
 
@@ -68,7 +67,7 @@ class StatusAnswers:
 
 
 class LatestAnswers:
-    """The answers of the snapshot that is served at the moment."""
+    """The answers of the latest snapshot."""
 
     def __init__(self) -> None:
         self._answers: StatusAnswers | None = None
@@ -83,13 +82,13 @@ class LatestAnswers:
 class EventStream(Response):  # type: ignore[misc]
     """A response that is made while it is sent.
 
-    Starlette's own runs two tasks for each stream, one of them only to learn that the client has left; here the
-    frames are made in the request's task, and whoever makes them knows (see :mod:`shared.watching.waiters`).
+    Starlette's own runs two tasks for each stream, one of them only to learn that the client has left. Here the
+    request's task makes the frames, and their maker knows (see :mod:`shared.watching.waiters`).
 
     Args:
-        frames: What is sent. A client that reads slowly asks for the next one late; nothing is kept for it meanwhile.
-        headers: The response's.
-        longest_seconds: A client that has stopped reading is given up after this.
+        frames: The frames. A slow reader asks for the next one late; nothing is kept for it meanwhile.
+        headers: The response's headers.
+        longest_seconds: How long a client that has stopped reading is kept.
     """
 
     def __init__(self, frames: AsyncGenerator[bytes], headers: Mapping[str, str], longest_seconds: float) -> None:

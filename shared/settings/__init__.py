@@ -1,1 +1,1 @@
-"""The environment, read once at the start, checked, and turned into records."""
+"""Reads the environment once at the start, checks it, and turns it into records."""

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 DEFAULT_SUFFIXES: Final = "jpg,jpeg,png,webp,heic,heif,gif,bmp,tif,tiff"
 TELEMETRY_TARGETS: Final = ("auto", "off", "azure", "otlp", "console")
 AUTH_MODES: Final = ("anonymous", "function", "jwt")
-#: The front end drops a connection after 230 s without traffic; a wait carries none.
+#: The front end drops a connection after 230 s without traffic, and a wait has none.
 LONGEST_WAIT_SECONDS: Final = 200.0
 #: A streamed response counts against functionTimeout until its last byte (host.json sets ten minutes).
 LONGEST_STREAM_SECONDS: Final = 480.0
-#: The platform lets an instance have at most 1,000 concurrent HTTP requests: refusing is its business first.
+#: The platform gives an instance at most 1,000 concurrent HTTP requests; it should scale out before the app refuses.
 DEFAULT_MAX_WAITERS: Final = 1200
 MOST_WAITERS: Final = 100_000
 DEFAULT_RETENTION_DAYS: Final = 90
@@ -48,8 +48,8 @@ class TelemetrySettings:
 
     Attributes:
         target: "off", "azure", "otlp" or "console".
-        connection_string: Of Application Insights, for "azure".
-        client_id: Of the identity to send with, or "": the connection string alone.
+        connection_string: Application Insights' connection string, for "azure".
+        client_id: Client id of the identity to send with, or "" for the connection string alone.
     """
 
     target: str = "off"
@@ -59,7 +59,7 @@ class TelemetrySettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The checked settings; the names are those of the variables in lower case."""
+    """The checked settings, named as the variables are, in lower case."""
 
     storage: Connection
     folders: FolderMap
@@ -92,7 +92,7 @@ class Settings:
         """Read and check all settings.
 
         Raises:
-            SettingsError: Names the variable, what is wrong with it and what would be right.
+            SettingsError: Names the variable, the mistake and the right form.
         """
         folders = _folders(environ)
         quarantine = _matching(environ, "QUARANTINE_CONTAINER", "eventgrid-quarantine", _CONTAINER, "a container name")
@@ -206,7 +206,7 @@ def _schedule(environ: Mapping[str, str]) -> str:
     value = environ.get("RECONCILE_SCHEDULE", "")
     value = (
         value.strip(" ") if value.strip() else default
-    )  # a tab at an end is the platform's to refuse, not ours to hide
+    )  # a tab at an end is not stripped, because the platform refuses it
     try:
         Schedule(value)
     except ValueError as error:

@@ -1,8 +1,8 @@
 """How storage is reached: `STORAGE`, or `STORAGE__blobServiceUri` and `STORAGE__tableServiceUri` with an identity.
 
-The platform's own connections know more spellings (`__accountName`, `__serviceUri`, `__credential`). Whoever writes
-one of those means an account in Azure, and would get Azurite's counts if it were ignored: so what is not known here is
-refused with the names that are.
+The platform's own connections have more spellings (`__accountName`, `__serviceUri`, `__credential`). A user of one
+means an account in Azure, and would get Azurite's counts if it were ignored: so the app refuses unknown spellings and
+names the known ones.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _TABLES: Final = f"{_NAME}__tableServiceUri"
 _CLIENT: Final = f"{_NAME}__clientId"
 _KNOWN: Final = (_NAME, _BLOBS, _TABLES, _CLIENT)
 _AZURITE: Final = "UseDevelopmentStorage=true"
-#: In any case, because a name in the wrong case is ignored just as silently; `:` is what `__` stands for.
+#: Matches any case, because a name in the wrong case would be ignored too; `__` stands for `:`.
 _OURS: Final = re.compile(rf"{_NAME}(__.*|:.*)?", re.IGNORECASE | re.DOTALL)
 
 
 def is_storage(name: str) -> bool:
-    """Tell whether a variable says, or tries to say, how storage is reached."""
+    """Tell whether a variable sets, or tries to set, how storage is reached."""
     return _OURS.fullmatch(name) is not None
 
 
@@ -39,7 +39,7 @@ class Connection:
         connection_string: Set for Azurite, "" otherwise.
         blob_url: Address of the blob service, for an identity.
         table_url: Address of the table service, for an identity.
-        client_id: Of a user-assigned identity, or "".
+        client_id: Client id of a user-assigned identity, or "".
     """
 
     connection_string: str = ""
@@ -49,10 +49,10 @@ class Connection:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], *, in_azure: bool) -> Connection:
-        """Read and check the variables; a desk without any of them means Azurite.
+        """Read and check the variables; without any of them, outside Azure, Azurite is meant.
 
         Raises:
-            SettingsError: Names the variable, what is wrong with it and what would be right.
+            SettingsError: Names the variable, the mistake and the right form.
         """
         _refuse_unknown(environ)
         text, blob_url, table_url, client_id = (environ.get(name, "").strip() for name in _KNOWN)

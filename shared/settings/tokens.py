@@ -1,4 +1,4 @@
-"""What a bearer token must be (AUTH_MODE=jwt): read from the environment and checked with the other settings."""
+"""The conditions on bearer tokens (AUTH_MODE=jwt), read from the environment and checked with the other settings."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _THIS_MACHINE: Final = ("127.0.0.1", "localhost")
 
 @dataclass(frozen=True, slots=True)
 class JwtSettings:
-    """What a bearer token must be.
+    """The conditions on a bearer token.
 
     Attributes:
         issuer: The token's ``iss``, exactly.
-        audiences: One of them is the audience claim, or is contained in it.
-        jwks_url: Where the issuer publishes its keys, or "": its discovery document says where.
-        algorithms: Signatures that are accepted.
-        audience_claim: The claim that says whom the token is for.
-        required_claims: Claims and what each must be or contain.
+        audiences: The audience claim is one of them, or contains one.
+        jwks_url: Where the issuer publishes its keys, or "" when its discovery document says where.
+        algorithms: The accepted signatures.
+        audience_claim: The claim that names the audience.
+        required_claims: Claims, and the value that each must be or contain.
     """
 
     issuer: str
@@ -44,14 +44,16 @@ def read(text: Callable[..., str]) -> JwtSettings:
         text: Returns the value of a variable; takes its name and the default.
 
     Raises:
-        SettingsError: Names the variable, what is wrong with it and what would be right.
+        SettingsError: Names the variable, the mistake and the right form.
     """
     for name in ("JWT_ISSUER", "JWT_AUDIENCE"):
         if not text(name):
             raise SettingsError(f"{name} is not set; AUTH_MODE=jwt needs JWT_ISSUER and JWT_AUDIENCE")
     audiences = _listed(text("JWT_AUDIENCE"))
     if not audiences:
-        raise SettingsError(f"JWT_AUDIENCE={text('JWT_AUDIENCE')} names nobody; try JWT_AUDIENCE=api://blob-status")
+        raise SettingsError(
+            f"JWT_AUDIENCE={text('JWT_AUDIENCE')} names no audience; try JWT_AUDIENCE=api://blob-status"
+        )
     return JwtSettings(
         text("JWT_ISSUER"),
         audiences,
@@ -63,7 +65,7 @@ def read(text: Callable[..., str]) -> JwtSettings:
 
 
 def is_safe_address(url: str) -> bool:
-    """Tell whether keys may come from there: over https, or over http from this machine."""
+    """Tell whether keys may come from an address: by https, or by http from this machine."""
     if re.search(r"[\s\\\x00-\x1f]", url):
         return False
     try:

@@ -1,1 +1,1 @@
-"""From the tally's row to snapshots; wakes whoever waits for one. Knows no HTTP."""
+"""Turns the tally's row into snapshots and wakes the clients that wait for one. Knows no HTTP."""

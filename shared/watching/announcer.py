@@ -1,7 +1,7 @@
 """Tells other backends that the counts have changed, so that they need not ask: at most once a second, latest wins.
 
-A hint, not a log: what cannot be published is tried a few times and then left to the next change, because whoever
-listens can always read the status. Every instance announces what it has committed itself.
+It is a hint, not a log: a failed publication is tried a few times and then left to the next change, because listeners
+can always read the status. Every instance announces its own commits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GAP_SECONDS: Final = 1.0
-#: Pauses after attempts that failed; then it is left to the next change.
+#: Pauses after failed attempts; after the last one the next change is awaited.
 RETRY_SECONDS: Final = (1.0, 2.0, 4.0, 8.0)
 
 
@@ -28,7 +28,7 @@ class Announcer:
     """Publishes the counts after they changed.
 
     Args:
-        topic: Where to.
+        topic: The topic to publish to.
         clock: Time.
     """
 
@@ -39,13 +39,13 @@ class Announcer:
         self._task: asyncio.Task[None] | None = None
 
     def offer(self, tally: Tally) -> None:
-        """Take the counts of a commit that changed them. Returns at once; the commit waits for nobody."""
+        """Take the counts of a commit that changed them. Return at once: the commit must not wait."""
         self._latest = tally
         if self._task is None:
             self._task = asyncio.create_task(self._announce(), name="announce")
 
     def close(self) -> None:
-        """Stop; what is not published yet is left to the next change."""
+        """Stop; an unpublished change is dropped."""
         if self._task is not None:
             self._task.cancel()
 

@@ -1,4 +1,4 @@
-"""What this process has committed itself: served without a read, in bursts as one."""
+"""The commits of this process: served without a read, a burst of them as one."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Offers:
 
     Args:
         clock: Time.
-        take: Gets the snapshot.
+        take: Called with the snapshot.
 
     Attributes:
-        taken_at: When it last got one.
+        taken_at: When it was last called.
     """
 
     def __init__(self, clock: Clock, take: Callable[[StatusSnapshot], None]) -> None:
@@ -45,7 +45,7 @@ class Offers:
         self._pending = (snapshot, asyncio.get_running_loop().call_later(delay_seconds, self._pass_on))
 
     def close(self) -> None:
-        """Forget what was not passed on yet."""
+        """Drop a pending offer."""
         if self._pending is not None:
             self._pending[1].cancel()
 

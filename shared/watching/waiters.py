@@ -1,12 +1,12 @@
-"""Who waits: a registry with one sweeper for all of them, and a wake that lets others have their turn.
+"""The waiting clients: a registry with one sweeper for all, and a wake that yields to other tasks.
 
 A parked client is a future, its timer and an entry in a dictionary; nothing runs for it until its wait ends.
 
 1. A wait ends once, for one reason: something changed, the time is up, the client has gone, or the process stops.
-2. A wake frees the waiters a few at a time, the longest waiting first: the first answers are on their way while the
-   last waiters are still being freed, and nothing else stands still meanwhile.
-3. Whether clients are still there is asked about all of them once a second, a few at a time.
-4. When the process stops the waits end one after the other over a second: who comes back does not come back at once.
+2. A wake frees the waiters a few at a time, the longest waiting first: the first answers leave while the last waiters
+   are still being freed, and other tasks run meanwhile.
+3. Once a second a sweep asks all clients, a few at a time, whether they are still there.
+4. When the process stops the waits end one after the other over a second, so that clients do not return all at once.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 #: How often the sweeper asks whether the clients are still there.
 SWEEP_SECONDS: Final = 1.0
-#: So many clients are asked (1 µs each) before others have their turn.
+#: How many clients are asked (1 µs each) before other tasks run.
 SWEEP_CHUNK: Final = 200
-#: So many waiters are freed before others have their turn.
+#: How many waiters are freed before other tasks run.
 WAKE_CHUNK: Final = 100
-#: When the process stops its waits end within this time. A platform grants a few seconds at least.
+#: Within this time the waits of a stopping process end. A platform grants a few seconds at least.
 DRAIN_SECONDS: Final = 1.0
 DRAIN_STEPS: Final = 50
 
@@ -56,10 +56,10 @@ class Waiters:
         self._sweeper: asyncio.Task[None] | None = None
 
     def join(self, seconds: float, is_gone: Callable[[], bool] | None) -> Waiter:
-        """Register a wait: whatever happens from here on ends it. Await it, and :meth:`leave` in any case.
+        """Register a wait, which any later change ends. Await it, and :meth:`leave` in any case.
 
         Args:
-            seconds: How long at most.
+            seconds: How long it lasts at most.
             is_gone: Tells whether the client has left.
         """
         loop = asyncio.get_running_loop()
@@ -77,14 +77,14 @@ class Waiters:
             self._sweeper = None
 
     def wake(self) -> None:
-        """End all waits of now: something changed."""
+        """End all current waits, because something changed."""
         is_idle = not self._freed
         self._freed.extend(self._places)
         if is_idle:
             self._free_some()
 
     def drain(self) -> None:
-        """End all waits of now, one after the other, because the process stops."""
+        """End all current waits, one after the other, because the process stops."""
         loop = asyncio.get_running_loop()
         waiting = list(self._places)
         for step in range(DRAIN_STEPS):

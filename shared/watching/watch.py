@@ -1,19 +1,19 @@
-"""The watch: one poller a process turns the tally's row into snapshots, and wakes everyone who waits for a change.
+"""The watch: one poller in each process turns the tally's row into snapshots, and wakes the clients that wait.
 
 The contract:
 
-1. Storage is read at most once a poll interval: by one loop while somebody waits, else when somebody asks. All who
-   ask within the interval, or while a read runs, share its result, also when it is an error. Clients that have, or say
-   that they have, a later version than this process share one more read an interval; who comes after it waits for the
-   next one, and nobody is shown older counts than it has.
+1. Storage is read at most once a poll interval: by one loop while clients wait, else on request. All requests within
+   the interval, or while a read runs, share its result, also when it is an error. Clients that have, or claim to have,
+   a later version than this process share one more read an interval; further ones wait for the next, and no client is
+   shown older counts than it has.
 2. A waiter registers before it compares, so a change between the two is not lost.
 3. A waiter is woken when the version *differs* from its own: versions are compared by inequality only, because a
    rebuilt table may go backwards.
-4. What wakes is the table. The commits of this very process are offered as well, without a read, as an optimisation:
+4. The table carries the signal. The commits of this process are offered as well, without a read, as an optimisation:
    in Azure the events arrive in other instances than those that hold the clients.
-5. A read that fails wakes nobody. When reads have failed for a while nobody is told "unchanged" any more.
-6. No more than a set number wait at a time; who comes then is refused before the process drowns.
-7. When the process stops, who waits is answered over the next second, and nobody is held any more.
+5. A failed read wakes no client. When reads have failed for a while no client is told "unchanged" any more.
+6. The number of waiting clients is limited; further clients are refused before the process is overloaded.
+7. When the process stops, waiting clients are answered over the next second, and no further client is held.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Counts that could not be confirmed for so long are not "unchanged": they are unknown.
+#: Counts that could not be confirmed for this long are unknown, not "unchanged".
 UNCONFIRMED_SECONDS: Final = 5.0
 
 
@@ -49,7 +49,7 @@ def _unreadable() -> Unavailable:
 
 
 class ClientGone(Exception):  # noqa: N818
-    """The client that waited has gone; there is nobody to answer."""
+    """The waiting client has gone; no answer is needed."""
 
 
 class Watch:
@@ -64,7 +64,7 @@ class Watch:
     Attributes:
         waiters: How many clients are held.
         reads: How often storage has been read.
-        is_stopping: The process ends; nobody is held any more.
+        is_stopping: The process ends; no client is held any more.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Watch:
         self.interval_seconds = poll_interval_seconds
         self.max_waiters = max_waiters
         self._snapshot: StatusSnapshot | None = None
-        self._failure: Callable[[], Unavailable] | None = None  # a new one for each who asks
+        self._failure: Callable[[], Unavailable] | None = None  # makes a new error for each request
         self._ended = 0  # reads; they follow each other
         self._started_at = float("-inf")  # of the last read that ended
         self._extra_from = float("-inf")  # when another extra read may be made
@@ -93,14 +93,14 @@ class Watch:
 
         Args:
             newer_than: Versions that the client has. When one is *ahead* of the shared snapshot (another instance
-                has served it), the answer is of a read that began after the request came, so that no client sees
-                the counts go back.
+                has served it), the answer comes from a read that began after the request, so that no client sees the
+                counts go back.
 
         Raises:
             CountsNotReady: The account has never been reconciled.
             Unavailable: The table cannot be read.
         """
-        enough = self.reads + 1  # a read under way began before, and may not have seen that version
+        enough = self.reads + 1  # a running read began before, and may not have seen that version
         if self._age_seconds() > self.interval_seconds * (2 if self._poller else 1):
             await self._shared_fetch()
         while self._ended < enough and self._is_behind(newer_than):
@@ -122,7 +122,7 @@ class Watch:
 
         Raises:
             ClientGone: The client left while it waited.
-            Unavailable: The time is up and nobody knows whether the version still holds; or nobody is held now.
+            Unavailable: The time is up and the version could not be confirmed; or the process stops.
             TooManyWaiters: There is no room.
         """
         self.require_room()
@@ -130,7 +130,7 @@ class Watch:
             return await self.next(version, timeout_seconds, is_gone)
 
     def require_room(self) -> None:
-        """Refuse to hold one more client when there is no room.
+        """Check that one more client can be held.
 
         Raises:
             Unavailable: The process stops.
@@ -143,7 +143,7 @@ class Watch:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Count a client that is held, for one wait or many; while there is one the tally is polled."""
+        """Count a held client, for one wait or many; the tally is polled while there is one."""
         self.waiters += 1
         telemetry.WAITERS.add(1)
         if self._poller is None:
@@ -160,7 +160,7 @@ class Watch:
     async def next(
         self, version: str, timeout_seconds: float, is_gone: Callable[[], bool] | None = None
     ) -> StatusSnapshot | None:
-        """Wait as :meth:`changed` does, for a client that is :meth:`held`."""
+        """Wait as :meth:`changed` does, for a client that is already :meth:`held`."""
         deadline = self._clock.monotonic() + timeout_seconds
         while True:
             waiter = self._waiting.join(deadline - self._clock.monotonic(), is_gone)  # from here on a change ends it
@@ -179,18 +179,18 @@ class Watch:
                 return None
 
     def offer(self, tally: Tally) -> None:
-        """Take a tally that this process has just committed: a read that need not be made."""
+        """Take a tally that this process has just committed, which saves a read."""
         self._offers.offer(tally)
 
     def drain(self) -> None:
-        """Let go whoever waits, because the process stops."""
+        """End all waits, because the process stops."""
         if not self.is_stopping:
             self.is_stopping = True
             log.info("stopping: %d clients are let go", self.waiters)
             self._waiting.drain()
 
     def close(self) -> None:
-        """Stop the loop and the timers; who waits is answered in its time."""
+        """Stop the loop and the timers; waits end in their time."""
         self._waiting.close()
         for task in (self._poller, self._fetch):
             if task is not None:
@@ -210,13 +210,13 @@ class Watch:
             await self._shared_fetch()
 
     async def _shared_fetch(self) -> None:
-        """Read the tally, once for all who ask while the read runs. The outcome is kept, error or not."""
+        """Read the tally, once for all requests while the read runs. Keep the outcome, also an error."""
         if self._fetch is None:
             self._fetch = asyncio.create_task(self._read(), name="status read")
         await asyncio.shield(self._fetch)
 
     async def _extra_fetch(self) -> None:
-        """Join the read that runs, or make one; when it is too early for that, only wait until it may be made."""
+        """Join the running read, or begin one; when it is too early for that, only wait until it may begin."""
         if self._fetch is None:
             now = self._clock.monotonic()
             if now < self._extra_from:
@@ -237,7 +237,7 @@ class Watch:
                 failure = partial(
                     CountsNotReady,
                     "the first reconciliation of the storage account has not been completed; try again. If this lasts, "
-                    "the app's log says what stands in its way",
+                    "the app's log says why",
                 )
         except StorageError as error:
             log.warning("the tally cannot be read: %s", error)
@@ -256,7 +256,7 @@ class Watch:
         self._confirmed_at = started_at
         snapshot, known = StatusSnapshot(stored.tally, read_at, stored.written_at), self._snapshot
         if known is not None and started_at <= self._offers.taken_at and snapshot.is_behind(known.version):
-            return  # the read began before a commit of ours that is served already
+            return  # the read began before a commit of this process that is served already
         self._publish(snapshot)
 
     def _publish(self, snapshot: StatusSnapshot) -> None:

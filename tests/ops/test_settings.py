@@ -191,7 +191,7 @@ def test_a_mistake_of_ours(account: Account, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("shared.intake.quarantine.Quarantine.count", fails)
     result = account.run("status")
     assert result.code == 5
-    assert "LookupError: what? (a mistake in this tool; --debug shows where)" in result.err
+    assert "LookupError: what? (a bug in this tool; --debug shows where)" in result.err
     with pytest.raises(LookupError):
         account.run("status", "--debug")
 

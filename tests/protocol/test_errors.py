@@ -75,7 +75,7 @@ async def test_p70_retry_after(unreconciled: Caller) -> None:
 
 
 async def test_p71_no_room(crowded: Caller) -> None:
-    """503 `too-many-waiters`: no room to hold one more; what is answered at once is still answered. To an `EventSource` P91."""  # noqa: E501
+    """503 `too-many-waiters`: there is no room to hold one more client; requests that do not wait are still answered. To an `EventSource` P91."""  # noqa: E501
     async with crowded.http.stream("GET", STREAM) as held:
         assert held.status_code == 200
         await anext(held.aiter_lines())

@@ -163,7 +163,7 @@ async def test_p8_shared_reads(caller: Caller) -> None:
 
 
 async def test_p9_claims_to_be_ahead(stack: Stack, caller: Caller) -> None:
-    """Nobody is shown older counts than it has; all who have, or claim, a later version than this instance share one more read a `POLL_INTERVAL_SECONDS`."""  # noqa: E501
+    """No client is shown older counts than it has; all clients that have, or claim, a later version than this instance share one more read a `POLL_INTERVAL_SECONDS`."""  # noqa: E501
     del stack  # of several instances each reads by itself
 
     async def reads() -> int:
@@ -456,7 +456,7 @@ async def test_p53_another_origin(caller: Caller) -> None:
 
 @pytest.mark.parametrize("path", [STATUS, STREAM, HEALTH, DOCUMENT])
 async def test_p54_shared_caches(each_mode: list[Caller], path: str) -> None:
-    """Each answer is for all origins (`CORS_ORIGINS=*`), or says `Vary: Origin`, also to none and to one that is not allowed."""  # noqa: E501
+    """Each answer is for all origins (`CORS_ORIGINS=*`), or says `Vary: Origin`, also to a request without an origin or with one that is not allowed."""  # noqa: E501
     for caller in each_mode:
         is_open = "*" in caller.deployment.setting("CORS_ORIGINS")
         for headers in ({}, {"Origin": origin_of(caller)}, {"Origin": "https://evil.example.com"}):

@@ -216,7 +216,7 @@ async def test_p90_head(caller: Caller) -> None:
 
 
 async def test_p91_an_event_source(crowded: Caller, unreconciled: Caller, without_storage: Caller) -> None:
-    """Who accepts `text/event-stream` and not `application/problem+json` gets for a 503 a 200 stream: a jittered `retry:`, one `event: unavailable` with the problem as data, no `id:`, no comment, the end."""  # noqa: E501
+    """A client that accepts `text/event-stream` and not `application/problem+json` gets for a 503 a 200 stream: a jittered `retry:`, one `event: unavailable` with the problem as data, no `id:`, no comment, the end."""  # noqa: E501
     async with streaming(crowded) as held:
         await held.block()
         retries = {await retry_of(crowded, accept, "too-many-waiters") for accept in EVENTS_ONLY}

@@ -362,5 +362,5 @@ async def test_the_log_says_which_condition_is_not_met(issuer, caplog):
     told = [each.getMessage() for each in caplog.records if each.name == "shared.serving.auth"]
     assert told == [
         "token refused: scope is not, and does not contain, counts.read",
-        "token refused: aud names nobody of JWT_AUDIENCE",
+        "token refused: aud names no audience of JWT_AUDIENCE",
     ]
