@@ -12,7 +12,7 @@ WITH_CHROMIUM := CHROMIUM_PATH=$$(./localdev/chromium.sh) && export CHROMIUM_PAT
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-python client dev demo ops test quick simulate mutants mutate test-client test-consumers chaos fuzz check check-infra infra-schemas format lock clean
-.PHONY: bench-latency bench-start bench-readme bench-page bench-idle bench-intermediaries bench-write bench-quarantine bench-reconcile bench-serve bench-compare soak
+.PHONY: bench-latency bench-start bench-readme bench-page bench-idle bench-intermediaries bench-write bench-writers bench-quarantine bench-reconcile bench-serve bench-compare soak
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -119,6 +119,9 @@ bench-idle: setup client ## measure what an idle long poll costs: requests in tw
 
 bench-intermediaries: setup client ## measure the client behind nginx and Varnish, kind and unkind, over a quiet minute
 	@INTERMEDIARIES_SECONDS=60 $(PYTHON) -m pytest -q -s tests/intermediaries $(ARGS)
+
+bench-writers: setup ## measure 1 to 100 instances at one ledger, in virtual time (ARGS="--only killed"; 10 minutes)
+	@$(PYTHON) -m bench.writing.writers $(ARGS)
 
 bench-write: setup ## measure the write path: against a naive counter, cold, at rest, contended
 	@$(PYTHON) -m bench.writing.throughput $(ARGS)

@@ -25,6 +25,7 @@ EVENTS = _meter.create_counter("blob_status.events", "{event}", "Delivered event
 EVENT_AGE = _meter.create_histogram("blob_status.event.age", "s", "From a blob's change to its count, by folder")
 COMMIT_BLOBS = _meter.create_histogram("blob_status.commit.blobs", "{blob}", "Blobs a committed transaction")
 COMMIT_DURATION = _meter.create_histogram("blob_status.commit.duration", "s", "Time of a transaction, by result")
+HANDED_OVER = _meter.create_counter("blob_status.handed_over", "{blob}", "Blobs handed over to the named writer")
 DRIFT = _meter.create_counter("blob_status.drift", "{blob}", "Blobs corrected by reconciliation, by folder and side")
 RECONCILIATION = _meter.create_histogram("blob_status.reconciliation.duration", "s", "Reconciliations, by result")
 QUARANTINED = _meter.create_counter("blob_status.quarantined", "{event}", "Events put into quarantine")

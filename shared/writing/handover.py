@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.errors import Conflict, OutcomeUnknown, StorageError
 from shared.model.ledger import Transition
+from shared.process import telemetry
 from shared.writing.plan import BUDGET_SECONDS, MAX_BLOBS, OtherGeneration
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class Handover:
             self._commit_here(intents)
             return
         self._pauses.took(self._clock.monotonic() - began)
+        telemetry.HANDED_OVER.add(len(intents))
         self._keep(asyncio.create_task(self._wait(handed, intents), name="wait for outcomes"))
 
     def _commit_here(self, intents: Sequence[Intent]) -> None:
