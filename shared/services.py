@@ -117,9 +117,15 @@ class Services:
         await self.quarantine.purge_daily(self.settings.quarantine_retention)
         telemetry.QUARANTINE_SIZE.set(await self.quarantine.count())
 
+    def drain(self) -> None:
+        """Let the process end soon: nobody is held any more, and another process commits for the others."""
+        self.watch.drain()
+        self.writer.leave()
+
     async def close(self) -> None:
         """Close all connections."""
         self.watch.close()
+        self.writer.close()
         if self.announcer is not None:
             self.announcer.close()
         await self._clients.close()
@@ -177,7 +183,7 @@ class AppProcess:
             self._effects.close()
             await services.close()
             raise
-        self._effects.enter_context(stop_signal.heard(services.watch.drain))
+        self._effects.enter_context(stop_signal.heard(services.drain))
         self._effects.enter_context(frozen_heap())
         return services
 

@@ -187,6 +187,8 @@ class Handover:
             while self._draining is not None and (now := self._clock.monotonic()) < self._naming.leaves_at:
                 if self._naming.deliveries > 1 and now < began + RELIEVED_SECONDS:
                     return  # where deliveries are that frequent, one or another runs all the time
+                if self._naming.is_leaving:
+                    break
                 await self._clock.sleep(MAX_LOOK_SECONDS)
             if self._draining is not None and self._naming.deliveries == 1:
                 await asyncio.shield(self._draining)
@@ -253,6 +255,12 @@ class Handover:
         """Remove what is left over, of processes that are gone."""
         with suppress(StorageError):
             await self._inbox.look(0.0)
+
+    def close(self) -> None:
+        """Stop waiting and draining: what waits is found by whoever is named next."""
+        for task in (*self._tasks, *self._in_hand.values(), self._draining):
+            if task is not None:
+                task.cancel()
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)

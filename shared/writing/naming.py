@@ -50,6 +50,7 @@ class Naming:
         deliveries: How many deliveries of this process run.
         claims: Whether the next commit is to name this process.
         leaves_at: When the delivery leaves that stays for what others hand over.
+        is_leaving: Whether this process is about to end, and is not to be named any more.
     """
 
     def __init__(self, process: str) -> None:
@@ -57,6 +58,7 @@ class Naming:
         self.deliveries = 0
         self.claims = False
         self.leaves_at = float("inf")
+        self.is_leaving = False
         self._named: NamedWriter | None = None
         self._partition = ""
         self._over_at = float("-inf")
@@ -133,10 +135,11 @@ class Naming:
         is_mine = named is not None and named.process == self.process
         if (named is not None and not is_mine) or time is None:
             return named, False
-        if is_mine and successor and self._is_alone and self.leaves_at - now < HANDS_ON_SECONDS:
-            return NamedWriter(successor, FORMAT, time + timedelta(seconds=LIFE_SECONDS)), True
         left = min(LIFE_SECONDS, self.leaves_at - now) if self._is_alone else LIFE_SECONDS
-        if not self.deliveries or left <= 0 or not (self.claims or (is_mine and self._is_wanted(now))):
+        if is_mine and successor and (self.is_leaving or left < HANDS_ON_SECONDS):
+            return NamedWriter(successor, FORMAT, time + timedelta(seconds=LIFE_SECONDS)), True
+        may_be_named = self.deliveries > 0 and left > 0 and not self.is_leaving
+        if not may_be_named or not (self.claims or (is_mine and self._is_wanted(now))):
             return named, False
         until = time + timedelta(seconds=left)
         if named is not None and until <= named.until:
@@ -153,7 +156,7 @@ class Naming:
 
     def is_on_duty(self, now: float) -> bool:
         """Tell whether to look into the inbox: named, and running for longer than the delivery that stays."""
-        return self.is_mine(now) and (now < self.leaves_at or not self._is_alone)
+        return self.is_mine(now) and not self.is_leaving and (now < self.leaves_at or not self._is_alone)
 
     def drained(self, now: float) -> None:
         """Note that others have handed over something."""

@@ -126,6 +126,15 @@ class Writer:
         if self._handover is not None:
             await self._handover.clear()
 
+    def leave(self) -> None:
+        """Have another process named: this one is about to end."""
+        self._naming.is_leaving = True
+
+    def close(self) -> None:
+        """Give up what is handed over, and what others have handed over."""
+        if self._handover is not None:
+            self._handover.close()
+
     async def look(self, container: str, name: str, folder: str) -> Transition:
         """Look at the blob and bring its row to what was found.
 

@@ -517,11 +517,12 @@ def writers(seed: int) -> World:
     world = _begin(seed)
     random = world.random
     world.start(random.choice([1, 4, 8, 26]))
+    world.account.odd = random.choice([0.0, 0.3])
     if random.random() < 0.7:
         _let_go(world)
         world.crashes /= 4
     world.grid.habits.delay = lambda: random.random() * random.choice([0.05, 0.5])
-    meddling = Meddling(world, every_seconds=random.choice([1, 4, 1000]))
+    meddling = Meddling(world, every_seconds=random.choice([0.2, 1, 1000]))
     reconciling = Reconciling(world, every_seconds=20) if random.random() < 0.3 else None
     kind: dict[str, float] = random.choice([{}, {}, {"directories": 0.2}, {"overwrites": 0.3}])
     is_counted_anew = random.random() < 0.4
@@ -561,7 +562,7 @@ class Meddling:
     def _again(self) -> None:
         if not self.is_over:
             if self._world.scheduler.now > 0 and not self._world.scheduler.stopped:
-                self._world.random.choice([self._strike, self._strike, self._name, self._spoil])()
+                self._world.random.choice([self._strike, self._name, self._spoil, self._spoil])()
             self._world.network.service.call_later(self._world.random.random() * 2 * self._every_seconds, self._again)
 
     def _strike(self) -> None:
@@ -595,14 +596,17 @@ class Meddling:
     def _spoil(self) -> None:
         world, random = self._world, self._world.random
         world.stats["inboxes spoilt"] += 1
-        if random.random() < 0.5:
+        if random.random() < 0.2:
             world.inbox.partitions.clear()
             return
         for partition, rows in [*world.inbox.partitions.items()]:
             for key, entity in [*rows.items()]:
                 if random.random() < 0.5:
                     text = str(entity.properties.get("i00"))
-                    newer = {"format": 2, "i00": text.replace("true", "TRUE").replace("false", "true").lower()}
+                    turned = (
+                        text.replace(": true", ": maybe").replace(": false", ": true").replace(": maybe", ": false")
+                    )
+                    newer = {"format": 2, "i00": turned}
                     odd = random.choice([newer, {"i00": "{}"}, {"outcomes": "[]"}, {"outcomes": "nonsense"}])
                     world.inbox.apply(partition, [Write(key, {**entity.properties, **odd}, entity.etag)])
 
