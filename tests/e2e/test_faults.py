@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from localdev.processes import ProcessError
 from localdev.testbed import STATUS, STREAM, App, Stack, container, eventually
 from tests.e2e.stack import running_stack
 
@@ -142,5 +143,5 @@ async def test_not_ready_is_503_and_never_zeros(tmp_path: Path) -> None:
 )
 def test_a_wrong_setting_stops_the_start_and_is_named(tmp_path: Path, name: str, value: str) -> None:
     """The host ends instead of serving 404s, and says which variable is wrong."""
-    with Stack(tmp_path, **{name: value}) as stack, pytest.raises(AssertionError, match=f"{name}={value}"):
+    with Stack(tmp_path, **{name: value}) as stack, pytest.raises(ProcessError, match=f"{name}={value}"):
         stack.start_host()
