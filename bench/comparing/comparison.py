@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import tempfile
 import time
 import uuid
@@ -185,8 +184,6 @@ def main() -> None:
     parser.add_argument("--redraw", action="store_true", help="do not measure")
     options = parser.parse_args()
     if not options.redraw:
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         with tempfile.TemporaryDirectory() as folder:
             found = measured(Path(folder), options.seconds, options.only)
         if options.only:
