@@ -50,8 +50,8 @@ def config(functions_url: str, blob_url: str, folders: FolderMap) -> dict[str, A
     }
 
 
-class Page:
-    """Serves the built page on a loopback port.
+async def serve(port: int, make_config: Callable[[], dict[str, Any]], dist: Path) -> web.AppRunner:
+    """Serve the built page on a loopback port, until the runner that it returns is cleaned up.
 
     Args:
         port: The port.
@@ -59,33 +59,20 @@ class Page:
         dist: The folder of the built page.
     """
 
-    def __init__(self, port: int, make_config: Callable[[], dict[str, Any]], dist: Path) -> None:
-        self.url = f"http://{LOOPBACK}:{port}"
-        self._port = port
-        self._make_config = make_config
-        self._dist = dist
-        self._runner: web.AppRunner | None = None
+    async def config_json(_: web.Request) -> web.Response:
+        return web.json_response(make_config())
 
-    async def start(self) -> None:
-        """Start serving."""
-        app = web.Application(middlewares=[_revalidate])
-        app.router.add_get("/config.json", self._config)
-        app.router.add_get("/", self._index)
-        app.router.add_static("/", self._dist)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, LOOPBACK, self._port).start()
+    async def index(_: web.Request) -> web.FileResponse:
+        return web.FileResponse(dist / "index.html")
 
-    async def stop(self) -> None:
-        """Stop serving."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    async def _config(self, _: web.Request) -> web.Response:
-        return web.json_response(self._make_config())
-
-    async def _index(self, _: web.Request) -> web.FileResponse:
-        return web.FileResponse(self._dist / "index.html")
+    app = web.Application(middlewares=[_revalidate])
+    app.router.add_get("/config.json", config_json)
+    app.router.add_get("/", index)
+    app.router.add_static("/", dist)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, LOOPBACK, port).start()
+    return runner
 
 
 @web.middleware

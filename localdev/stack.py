@@ -113,9 +113,8 @@ class Stack:
         plan, folders = self._plan, self._plan.settings.folders
         await asyncio.to_thread(storage.prepare, self._azurite.connection_string, folders)
         if plan.page:
-            server = page.Page(plan.ports.page, lambda: page.config(plan.functions_url, plan.blob_url, folders), PAGE)
-            self._parts.push_async_callback(server.stop)
-            await server.start()
+            config = partial(page.config, plan.functions_url, plan.blob_url, folders)
+            self._parts.push_async_callback((await page.serve(plan.ports.page, config, PAGE)).cleanup)
 
     def _start_part(self, name: str, command: list[str], env: Mapping[str, str]) -> None:
         part = Process(name, command, output=partial(self._output.line, name), env=env, on_end=self._fail)

@@ -1,13 +1,11 @@
-"""The whole stack as processes for tests and benchmarks: Azurite, the event bridge, functions hosts, and a client."""
+"""The whole stack as processes for tests and benchmarks: Azurite, the event bridge and functions hosts."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,7 +18,7 @@ from localdev.ports import free_ports
 from localdev.processes import ROOT, Process
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 STATUS = "/api/cases/storage/status"
@@ -108,25 +106,6 @@ class Stack:
         """Return a client of the storage SDK that bypasses the bridge: its changes raise no events."""
         return BlobServiceClient.from_connection_string(self.azurite.connection_string)
 
-    def listed(self) -> tuple[int, ...]:
-        """Return how many images the containers really hold."""
-        service = self.direct_blobs()
-        return tuple(
-            sum(name.endswith(".jpg") for name in service.get_container_client(folder).list_blob_names())
-            for folder in FOLDERS
-        )
-
-    def newest_blob(self) -> float:
-        """Return when the youngest blob was written, in seconds since the epoch."""
-        service = self.direct_blobs()
-        found = (blob for folder in FOLDERS for blob in service.get_container_client(folder).list_blobs())
-        return max((blob.last_modified.timestamp() for blob in found), default=0.0)
-
-    def bridge_stats(self) -> dict[str, int]:
-        """Return the bridge's counters of done and pending work."""
-        found: dict[str, int] = httpx.get(f"{self.bridge_url}/__bridge__/stats", timeout=10).json()
-        return found
-
     def age(self) -> None:
         """Make the (empty) ledger an hour old: events of its first seconds are looked at instead of ordered."""
         with TableClient.from_connection_string(self.azurite.connection_string, "storagecounts") as table:
@@ -156,73 +135,9 @@ def running_stack(folder: Path, *bridge_options: str, **environ: str) -> Iterato
         yield stack
 
 
-class App:
-    """A phone: asks one functions host."""
-
-    def __init__(self, http: httpx.AsyncClient) -> None:
-        self.http = http
-
-    async def status(self, **headers: str) -> httpx.Response:
-        """Ask at once."""
-        return await self.http.get(STATUS, headers=headers)
-
-    async def tolerant_status(self) -> int:
-        """Ask at once; return the status, or 0 without an answer."""
-        try:
-            return (await self.status()).status_code
-        except httpx.HTTPError:
-            return 0
-
-    async def held(self, etag: str, wait_seconds: float) -> httpx.Response:
-        """Ask for an answer when the version changes."""
-        return await self.http.get(STATUS, params={"wait": f"{wait_seconds:g}"}, headers={"If-None-Match": etag})
-
-    async def counts(self) -> tuple[int, ...]:
-        """Return the three counts."""
-        return counts_of(await self.status())
-
-    async def wait_for_ready(self, seconds: float = 30) -> None:
-        """Wait until the counts are known."""
-
-        async def is_known() -> bool:
-            return (await self.status()).status_code == 200
-
-        await eventually(is_known, seconds)
-
-    async def wait_for(self, wanted: tuple[int, ...], seconds: float = 30) -> None:
-        """Follow the counts by long poll until they are the wanted ones; ignore a passing 503."""
-        await self.wait_for_ready(seconds)
-        response = await self.status()
-        deadline = time.monotonic() + seconds
-        while (found := counts_of(response)) != wanted:
-            left = deadline - time.monotonic()
-            assert left > 0, f"counts are {found}, not {wanted}"
-            held = await self.held(response.headers["etag"], min(left, 5))
-            response = held if held.status_code == 200 else response
-
-
-def counts_of(response: httpx.Response) -> tuple[int, ...]:
-    """Return queued, input and output of an answer."""
-    assert response.status_code == 200, response.text
-    data = response.json()["data"]
-    return data["queued_count"], data["input_count"], data["output_count"]
-
-
-def plus(counts: tuple[int, ...], *delta: int) -> tuple[int, ...]:
-    """Add per folder."""
-    return tuple(count + change for count, change in zip(counts, delta, strict=True))
-
-
 def container(stack: Stack, name: str) -> ContainerClient:
     """Return a container through the bridge."""
     return stack.blobs().get_container_client(name)
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
-    """Wait until something holds."""
-    async with asyncio.timeout(seconds):
-        while not await condition():
-            await asyncio.sleep(0.05)
 
 
 def _answers(url: str, status: int) -> bool:

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import tempfile
 import time
 import uuid
@@ -41,7 +40,7 @@ from bench.serving.listing import account
 from localdev.testbed import STATUS, STREAM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from bench.comparing.methods import Method
     from bench.load.counting import Counter
@@ -155,14 +154,13 @@ def _upload(stack: Stack) -> float:
 def measured(folder: Path, seconds: float, methods: list[str]) -> dict[str, float]:
     """Measure all methods, one after the other, each on a fresh host."""
     found: dict[str, float] = {}
-    measures: dict[bool, Callable[[Driver, Stack, Method, float], dict[str, float]]] = {False: ours, True: listing}
     with account(folder / "account", BLOBS) as stack:
         for method in METHODS:
             if methods and method.key not in methods:
                 continue
             began = time.monotonic()
             with Driver("bench.comparing.clients") as driver:
-                found |= measures[method.lists](driver, stack, method, seconds)
+                found |= (listing if method.lists else ours)(driver, stack, method, seconds)
             print(f"{method.name}: measured in {time.monotonic() - began:.0f} s", flush=True)
     return found
 
@@ -185,8 +183,6 @@ def main() -> None:
     parser.add_argument("--redraw", action="store_true", help="do not measure")
     options = parser.parse_args()
     if not options.redraw:
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         with tempfile.TemporaryDirectory() as folder:
             found = measured(Path(folder), options.seconds, options.only)
         if options.only:

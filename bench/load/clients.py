@@ -16,7 +16,6 @@ import time
 from collections import Counter
 from typing import Any
 
-CONNECTING = 400
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 IDLE_SECONDS = 60.0
 
@@ -63,10 +62,6 @@ class Group:
         self._request = request
         self._epoll = select.epoll()
         self.clients: dict[int, Client] = {}
-        for _ in range(0, count, CONNECTING):
-            self._connect(port, min(CONNECTING, count - len(self.clients)))
-
-    def _connect(self, port: int, count: int) -> None:
         for _ in range(count):
             connection = socket.create_connection(("127.0.0.1", port), timeout=30)
             connection.setblocking(False)

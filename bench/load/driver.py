@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import statistics
+import resource
 import subprocess
 import sys
 from typing import Any, Self
@@ -20,22 +20,19 @@ def percentile(values: list[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
-def median(values: list[float]) -> float:
-    """Return the median."""
-    return statistics.median(values)
-
-
 class Driver:
-    """A process of clients.
+    """A process of clients; it and whatever is started later may have as many open files as the system allows.
 
     Args:
         module: Which clients.
     """
 
     def __init__(self, module: str = "bench.load.clients") -> None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # three a waiter
         command = [sys.executable, "-m", module]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._answer()
+        self.answer()
 
     def __enter__(self) -> Self:
         """Use it."""
@@ -52,7 +49,7 @@ class Driver:
     def ask(self, do: str, **arguments: Any) -> Any:
         """Give a command and wait for its answer."""
         self.tell(do, **arguments)
-        return self._answer()
+        return self.answer()
 
     def tell(self, do: str, **arguments: Any) -> None:
         """Give a command whose answer is asked for later."""
@@ -62,9 +59,6 @@ class Driver:
 
     def answer(self) -> Any:
         """Wait for the answer to what was told."""
-        return self._answer()
-
-    def _answer(self) -> Any:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, "the clients' process has ended"

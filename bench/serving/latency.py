@@ -84,7 +84,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as stack:
         since_begin, since_return = asyncio.run(_measure(stack, stack.host_port, uploads))
     found = percentiles("from_upload_begin", since_begin) | percentiles("from_upload_end", since_return)
-    print(json.dumps(surroundings() | found, indent=2))
+    print(json.dumps(surroundings() | {name: round(value, 1) for name, value in found.items()}, indent=2))
 
 
 if __name__ == "__main__":

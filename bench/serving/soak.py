@@ -7,7 +7,6 @@ others are woken by a change. Memory is weighed after the first 20,000 requests 
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
 import time
 from pathlib import Path
@@ -56,7 +55,6 @@ def soak(served: Ours, driver: Driver, requests: int) -> dict[str, float]:
     return {
         "requests": requests,
         "memory_growth_mb": (served.rss_kb() - warm_kb) / 1024,
-        "memory_mb": served.rss_kb() / 1024,
         "asyncio_tasks_left": max(0, tasks - before),
         "slowest_departure_seconds": max(0.0, slowest - HEALTH_SECONDS),
     }
@@ -82,8 +80,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=100_000)
     options = parser.parse_args()
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory() as folder, Driver() as driver, Stack(Path(folder)) as stack:
         stack.start_reconciled()
         with our_host(stack) as served:

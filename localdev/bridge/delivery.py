@@ -49,9 +49,9 @@ class Counts:
 class _Due:
     """A planned delivery. A duplicate carries its event, because the journal no longer has it."""
 
-    at: float
-    order: int
-    number: int = field(compare=False)
+    at: float = field(init=False)
+    order: int = field(init=False)
+    number: int = field(compare=False, default=0)
     attempt: int = field(compare=False, default=0)
     duplicate_after: float | None = field(compare=False, default=None)
     duplicate_of: Event | None = field(compare=False, default=None)
@@ -82,7 +82,7 @@ class Delivery:
         """Starts delivering, first what an earlier process left behind."""
         webhook = self._webhook = Webhook(self._settings)
         for number in self._journal.queued():
-            self._plan(number, 0.0)
+            self._plan(_Due(number))
         self._scheduler = asyncio.create_task(self._schedule(webhook))
 
     async def stop(self, grace_seconds: float) -> None:
@@ -107,30 +107,22 @@ class Delivery:
             if plan.drop:
                 self.counts.dropped += 1
             else:
-                self._plan(entry.number, plan.hold_seconds, duplicate_after=plan.duplicate_after_seconds)
+                self._plan(_Due(entry.number, duplicate_after=plan.duplicate_after_seconds), plan.hold_seconds)
 
     def redeliver(self, last: int) -> int:
         """Delivers the last events that were delivered once more; returns how many."""
         again = list(self._history)[-last:] if last > 0 else []
         for event in again:
-            self._plan(0, 0.0, duplicate_of=event)
+            self._plan(_Due(duplicate_of=event))
         return len(again)
 
     def stats(self) -> dict[str, int]:
         """Returns the counts, and how many events are `queued` and `in_flight` now."""
         return {"queued": len(self._due), "in_flight": self._in_flight, **asdict(self.counts)}
 
-    def _plan(
-        self,
-        number: int,
-        wait_seconds: float,
-        *,
-        attempt: int = 0,
-        duplicate_after: float | None = None,
-        duplicate_of: Event | None = None,
-    ) -> None:
-        at = time.monotonic() + wait_seconds
-        heapq.heappush(self._due, _Due(at, next(self._order), number, attempt, duplicate_after, duplicate_of))
+    def _plan(self, due: _Due, wait_seconds: float = 0.0) -> None:
+        due.at, due.order = time.monotonic() + wait_seconds, next(self._order)
+        heapq.heappush(self._due, due)
         self._wake.set()
 
     async def _schedule(self, webhook: Webhook) -> None:
@@ -191,13 +183,9 @@ class Delivery:
             self._bury(due, entry, f"undelivered after {age_seconds:.0f} s, last {problem}")
         else:
             self.counts.retried += 1
-            self._plan(
-                due.number,
-                self._retry_seconds(due.attempt),
-                attempt=due.attempt + 1,
-                duplicate_after=due.duplicate_after,
-                duplicate_of=due.duplicate_of,
-            )
+            wait_seconds = self._retry_seconds(due.attempt)
+            due.attempt += 1
+            self._plan(due, wait_seconds)
 
     def _succeed(self, due: _Due, entry: Entry) -> None:
         if due.duplicate_of is not None:
@@ -207,7 +195,7 @@ class Delivery:
         self._history.append(entry.event)
         self.counts.delivered += 1
         if due.duplicate_after is not None:
-            self._plan(0, due.duplicate_after, duplicate_of=entry.event)
+            self._plan(_Due(duplicate_of=entry.event), due.duplicate_after)
 
     def _bury(self, due: _Due, entry: Entry, reason: str) -> None:
         if due.duplicate_of is not None:

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
-from localdev.testbed import App, Stack
-from tests.e2e.stack import running_stack
+from localdev.testbed import Stack
+from tests.e2e.stack import App, running_stack
 
 #: What is measured goes to the host's log: it is searched for secrets as everything is (tests/leaks).
 SETTINGS = {"CORS_ORIGINS": "https://app.example.com", "TELEMETRY": "console"}

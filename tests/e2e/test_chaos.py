@@ -17,9 +17,9 @@ from random import Random, SystemRandom
 import httpx
 import pytest
 
-from localdev.testbed import App, Stack, eventually
+from localdev.testbed import Stack
 from tests.e2e.load import Load
-from tests.e2e.stack import running_stack
+from tests.e2e.stack import App, bridge_stats, eventually, listed, newest_blob, running_stack
 
 FULL = os.environ.get("CHAOS") == "full"
 IMAGES, HOST_KILLS, AZURITE_RESTARTS = (2000, 5, 2) if FULL else (300, 2, 1)
@@ -88,7 +88,7 @@ async def through_chaos(stack: Stack, app: App, seed: int) -> tuple[Load, float]
     problems = [error for each in running if isinstance(error := each.exception(), Exception)]
     if problems:
         raise ExceptionGroup("the load or a fault failed", problems)
-    assert stack.listed() == load.expected
+    assert listed(stack) == load.expected
     return load, max(kills.last_at, restarts.last_at, load.ended_at)
 
 
@@ -105,7 +105,7 @@ async def test_i2_i4_chaos(tmp_path: Path, drop: float) -> None:
             assert load.retries, "no client ever met a storage that was away"
             if drop:
                 await eventually(lambda: everything_is_delivered(stack), SECONDS_TO_CONVERGE)
-                assert stack.bridge_stats()["dropped"] > 0
+                assert bridge_stats(stack)["dropped"] > 0
                 assert await app.counts() != load.expected
                 await eventually(lambda: is_a_second_old(stack), 10)
                 over_at = time.monotonic()
@@ -114,17 +114,17 @@ async def test_i2_i4_chaos(tmp_path: Path, drop: float) -> None:
             await app.wait_for(load.expected, left)
             await eventually(lambda: everything_is_delivered(stack), SECONDS_TO_CONVERGE)
             assert await app.counts() == load.expected, "a late event moved the counts"
-            stats = stack.bridge_stats()
+            stats = bridge_stats(stack)
             assert stats["dead_lettered"] == 0
             print(f"{load.operations} operations, {load.retries} tries in vain, {stats}")  # noqa: T201
 
 
 async def everything_is_delivered(stack: Stack) -> bool:
     """Tell whether the bridge has nothing left to deliver, duplicates included."""
-    stats = stack.bridge_stats()
+    stats = bridge_stats(stack)
     return stats["queued"] == stats["in_flight"] == 0
 
 
 async def is_a_second_old(stack: Stack) -> bool:
     """Tell whether every blob is older than a pass that begins now: HTTP dates have whole seconds."""
-    return time.time() > stack.newest_blob() + 1
+    return time.time() > newest_blob(stack) + 1

@@ -10,12 +10,13 @@ from random import Random
 import pytest
 
 from localdev.host import newtonsoft
-from localdev.testbed import STATUS, STREAM, App, Stack, plus
+from localdev.testbed import STATUS, STREAM, Stack
 from shared.clock import to_iso
 from shared.errors import EventNotUnderstood
 from shared.intake.event_grid import BLOB_DELETED, parse
 from shared.services import Services
 from shared.settings.app import Settings
+from tests.e2e.stack import App, plus
 
 REQUESTS = 2000
 EVENTS = 2000

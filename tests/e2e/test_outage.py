@@ -16,10 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from localdev.testbed import App, eventually
 from shared.writing.plan import BUDGET_SECONDS
 from tests.e2e.load import Load
-from tests.e2e.stack import running_stack
+from tests.e2e.stack import App, bridge_stats, eventually, listed, running_stack
 
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "8"))
 SECONDS_TO_CONVERGE = 60
@@ -39,7 +38,7 @@ async def test_i5_an_outage_of_storage_under_load(tmp_path: Path) -> None:
                     await eventually(lambda: is_under_way(load))
                     await asyncio.to_thread(stack.azurite.stop)
                     began = time.monotonic()
-                    undelivered = stack.bridge_stats()["queued"]
+                    undelivered = bridge_stats(stack)["queued"]
                     assert undelivered > 0, "the outage is to meet events that are on their way"
                     while time.monotonic() < began + OUTAGE_SECONDS:
                         status = await app.tolerant_status()
@@ -53,9 +52,9 @@ async def test_i5_an_outage_of_storage_under_load(tmp_path: Path) -> None:
                 finally:
                     load.stop()
                 uploading.result()
-            assert stack.listed() == load.expected
+            assert listed(stack) == load.expected
             await app.wait_for(load.expected, over_at + SECONDS_TO_CONVERGE - time.monotonic())
-            stats = stack.bridge_stats()
+            stats = bridge_stats(stack)
             if OUTAGE_SECONDS > 2 * BUDGET_SECONDS:  # a shorter one is sat out inside the deliveries
                 assert stats["retried"] > 0
             assert (stats["dead_lettered"], stats["dropped"]) == (0, 0)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -21,8 +20,9 @@ import httpx
 import pytest
 
 from localdev.ports import free_ports
-from localdev.testbed import ROOT, STATUS, App, Stack, counts_of, eventually
-from tests.e2e.stack import running_stack
+from localdev.processes import Process
+from localdev.testbed import STATUS, Stack
+from tests.e2e.stack import App, counts_of, eventually, running_stack
 
 FULL = os.environ.get("CHAOS") == "full"
 NEW = {"QUEUED_FOLDER": "queued/fast", "IMAGE_SUFFIXES": "jpg,gif"}
@@ -106,10 +106,11 @@ def listed(stack: Stack) -> tuple[int, ...]:
     return (sum(name.endswith((".jpg", ".gif")) for name in queued), STILL["input"], STILL["output"])
 
 
-def recount(stack: Stack) -> subprocess.Popen[bytes]:
+def recount(stack: Stack) -> Process:
     """Run the operator's command with the new settings."""
     program = ["-m", "ops"] if FULL else ["-c", WITHOUT_WAIT]
-    return subprocess.Popen([sys.executable, *program, "recount", "--yes", "--json"], cwd=ROOT, env=stack.environ | NEW)
+    command = [sys.executable, *program, "recount", "--yes", "--json"]
+    return stack.run(Process("ops", command, output=stack.folder / "recount.log", env=stack.environ | NEW))
 
 
 @pytest.mark.timeout(400)

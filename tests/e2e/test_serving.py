@@ -12,8 +12,9 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 from httpx_sse import aconnect_sse
 
-from localdev.testbed import STATUS, STREAM, App, Stack, container, eventually, plus
+from localdev.testbed import STATUS, STREAM, Stack, container
 from shared.azure.table import AzureTable
+from tests.e2e.stack import App, eventually, plus
 
 
 async def upload(stack: Stack, name: str) -> None:

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from localdev.host.logs import MARK
-from localdev.testbed import STATUS, STREAM, App, eventually
-from tests.e2e.stack import running_stack
+from localdev.testbed import STATUS, STREAM
+from tests.e2e.stack import App, eventually, running_stack
 
 UNREADABLE = "the tally cannot be read"
 

@@ -7,7 +7,8 @@ import base64
 import pytest
 from azure.storage.blob import BlobBlock
 
-from localdev.testbed import App, Stack, container, plus
+from localdev.testbed import Stack, container
+from tests.e2e.stack import App, plus
 
 JPEG = base64.b64decode("/9j/4AAQSkZJRgABAQEASABIAAD/2wBDAP//////////////////////////////////////////////////2Q==")
 

@@ -17,8 +17,8 @@ from bench.load.driver import Driver, get
 from bench.serving.hosts import created_event, memory_kb
 from bench.serving.storm import storm
 from localdev.processes import Process
-from localdev.testbed import STATUS, STREAM, Stack, eventually
-from tests.e2e.stack import running_stack
+from localdev.testbed import STATUS, STREAM, Stack
+from tests.e2e.stack import eventually, running_stack
 
 POLL_INTERVAL_SECONDS = 0.5
 PARKED = 1000

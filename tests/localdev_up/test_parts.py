@@ -20,7 +20,7 @@ from rich.console import Console
 from localdev.azurite import AzuriteError
 from localdev.demo import compare
 from localdev.demo_images import jpeg
-from localdev.page import Page, config
+from localdev.page import config, serve
 from localdev.plan import PlanError, Ports, make_plan
 from localdev.ports import free_port, reach_directly
 from localdev.processes import LEASH
@@ -148,16 +148,16 @@ async def test_page_and_its_config(tmp_path: Path) -> None:
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "app.js").write_text("1", encoding="utf-8")
     folders = Settings.from_environ({"OUTPUT_FOLDER": "done/images"}).folders
-    page = Page(free_port(), lambda: config("http://f:1", "http://b:2", folders), tmp_path)
-    await page.start()
+    port = free_port()
+    runner = await serve(port, lambda: config("http://f:1", "http://b:2", folders), tmp_path)
     try:
-        async with httpx.AsyncClient(base_url=page.url) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
             assert (await client.get("/")).text == "<title>live</title>"
             assert (await client.get("/assets/app.js")).status_code == 200
             assert (await client.get("/../conftest.py")).status_code == 404
             answer = (await client.get("/config.json")).json()
     finally:
-        await page.stop()
+        await runner.cleanup()
     assert answer["statusUrl"] == "http://f:1/api"
     assert answer["blobUrl"] == "http://b:2/devstoreaccount1"
     assert answer["containers"] == {"queued": "queued", "input": "input", "output": "done/images"}

@@ -16,8 +16,9 @@ from random import Random
 import httpx
 import pytest
 
-from localdev.testbed import STATUS, Stack, eventually
+from localdev.testbed import STATUS, Stack
 from tests.e2e.issuer import running_issuer, token
+from tests.e2e.stack import eventually
 from tests.e2e.test_hostile_input import answer_to, bad_request, malformed, valid_event
 
 MANY = int(os.environ.get("FUZZ", "2000"))

@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from localdev.testbed import STATUS, STREAM, Stack, eventually
+from localdev.testbed import STATUS, STREAM, Stack
 from tests.e2e.issuer import running_issuer, token
+from tests.e2e.stack import eventually
 from tests.leaks.secrets import found, masked, secret
 
 FUNCTION_KEY = secret("a function key", "function-key-that-is-secret")
