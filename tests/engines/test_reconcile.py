@@ -19,6 +19,7 @@ from shared.reconciling.lease import Lease
 from shared.reconciling.report import Progress, Report, publish
 from shared.writing.cache import Remembered
 from shared.writing.tally_row import PARTITION
+from tests.engines.listings import between_pages
 from tests.fakes.world import World
 
 
@@ -305,6 +306,20 @@ async def test_i4_what_changes_while_the_rows_are_read_is_left_to_its_event(worl
     world.table.scan = slow  # type: ignore[method-assign]
     report = await world.process.reconciler.run(full=True)
     assert (is_read, report.listed, report.added) == (True, 1, {})
+
+
+async def test_i4_what_changes_while_it_is_listed_is_left_to_its_event(world: World) -> None:
+    """Live is what changed since the first page, not since the last one."""
+    world.blobs.put("queued/lost.jpg")
+    world.clock.advance(60)
+
+    async def upload() -> None:
+        world.clock.advance(5)
+        world.blobs.put("output/new.jpg")
+        world.clock.advance(5)
+
+    between_pages(world, "queued", upload)
+    assert (await world.process.reconciler.run()).added == {"queued": 1}
 
 
 async def test_verify_changes_nothing(world: World) -> None:
