@@ -81,7 +81,7 @@ def _json(properties: Properties) -> dict[str, str | bool]:
     written: dict[str, str | bool] = {}
     for name, value in properties.items():
         if isinstance(value, int) and not isinstance(value, bool):
-            written |= {name: str(value), f"{name}@odata.type": "Edm.Int64"}
+            written[name], written[f"{name}@odata.type"] = str(value), "Edm.Int64"
         else:
             written[name] = value
     return written

@@ -42,7 +42,7 @@ class Comparison:
     """The rows of one range of keys that say "present", and which of them were listed.
 
     Args:
-        folders: What is listed.
+        folders: All of them, whatever is listed: a row may name another folder than its path does.
         keys: The range. Its end is known when the rows are read.
 
     Attributes:

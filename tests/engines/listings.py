@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from shared.model.ports import Page
 from tests.fakes.world import World
@@ -25,6 +25,19 @@ def killed_at(world: World, page_number: int) -> list[str]:
 
     world.blobs.pages = recorded  # type: ignore[method-assign]
     return listed
+
+
+def between_pages(world: World, container: str, step: Callable[[], Awaitable[object]]) -> None:
+    """Have something happen once, after the first page of a container was dealt with."""
+    pages, steps = world.blobs.pages, [step]
+
+    async def with_a_step(listed: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
+        async for page in pages(listed, prefix, token):
+            yield page
+            if steps and listed == container:
+                await steps.pop()()
+
+    world.blobs.pages = with_a_step  # type: ignore[method-assign]
 
 
 def slow_down(world: World, seconds: float) -> None:

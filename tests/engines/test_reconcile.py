@@ -7,17 +7,19 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from shared.azure.heads import answer_date
 from shared.errors import CountsNotReady, OutcomeUnknown, Refused, Rejected
 from shared.model.ledger import row_key
-from shared.model.ports import Page, Write
+from shared.model.ports import Entity, Page, Write
 from shared.reconciling.lease import Lease
 from shared.reconciling.report import Progress, Report, publish
 from shared.writing.cache import Remembered
 from shared.writing.tally_row import PARTITION
+from tests.engines.listings import between_pages
 from tests.fakes.world import World
 
 
@@ -284,6 +286,40 @@ async def test_a_full_run_looks_at_every_name(world: World) -> None:
     assert (report.corrected, report.listed, report.clean) == (0, 25, False)
     assert seen[0].stage == "scanning the ledger"
     assert Progress("comparing", 25, 25) in seen
+
+
+async def test_i4_what_changes_while_the_rows_are_read_is_left_to_its_event(world: World) -> None:
+    """A full run asks for the storage service's time before it reads a row, not with the first page that it lists."""
+    scan, is_read = world.table.scan, False
+
+    async def slow(partition: str, select: Sequence[str], **options: Any) -> AsyncIterator[list[Entity]]:
+        nonlocal is_read
+        async for page in scan(partition, select, **options):
+            yield page
+        if not is_read:
+            is_read = True
+            world.clock.advance(5)
+            world.blobs.put("queued/new.jpg")
+            world.clock.advance(5)
+
+    world.clock.advance(60)
+    world.table.scan = slow  # type: ignore[method-assign]
+    report = await world.process.reconciler.run(full=True)
+    assert (is_read, report.listed, report.added) == (True, 1, {})
+
+
+async def test_i4_what_changes_while_it_is_listed_is_left_to_its_event(world: World) -> None:
+    """Live is what changed since the first page, not since the last one."""
+    world.blobs.put("queued/lost.jpg")
+    world.clock.advance(60)
+
+    async def upload() -> None:
+        world.clock.advance(5)
+        world.blobs.put("output/new.jpg")
+        world.clock.advance(5)
+
+    between_pages(world, "queued", upload)
+    assert (await world.process.reconciler.run()).added == {"queued": 1}
 
 
 async def test_verify_changes_nothing(world: World) -> None:

@@ -225,3 +225,13 @@ async def test_verify_tells_a_wrong_tally_and_changes_nothing(filled: World) -> 
     report = await filled.process.reconciler.verify()
     assert (report.miscounted, report.corrected, report.clean) == ({"queued": 5}, 1, False)
     assert filled.table.entities(PARTITION) == before
+
+
+async def test_i4_a_directory_s_row_that_says_another_folder_is_put_right(filled: World) -> None:
+    """The comparison of a directory reads rows by their paths: what folder they name is another matter."""
+    path = "queued/case/a.jpg"
+    await filled.process.delivery.take(filled.blobs.put(path))
+    await edit(filled, row_key(path), folder="output")
+    filled.clock.advance(60)
+    report = await filled.process.reconciler.run_prefix("queued", "case/")
+    assert (report.finished, [row.folder for row in filled.stored_rows() if row.path == path]) == (True, ["queued"])
