@@ -144,6 +144,18 @@ async def test_the_tally_keeps_version_and_time_when_only_a_name_is_written(ledg
 
 
 @virtual
+async def test_a_name_is_given_where_nothing_else_is_written(ledger: Ledger) -> None:
+    """Rule 1: a batch of duplicates writes the tally for that alone; and a name is renewed before it ends."""
+    writer = ledger.writer()
+    await writer.apply(created(1), "queued")
+    writer._naming.claims = True
+    assert await writer.apply(created(1), "queued") is Outcome.DUPLICATE
+    named = (await ledger.tally()).tally.writer
+    assert named is not None
+    assert named.process == writer._naming.process
+
+
+@virtual
 async def test_a_direct_commit_carries_a_living_name_over_and_drops_one_that_is_over(ledger: Ledger) -> None:
     """Rule 1: whoever commits while somebody is named leaves the name as it is."""
     await ledger.name("another", LIFE_SECONDS, form=FORMAT + 1)  # not handed anything: it reads another format

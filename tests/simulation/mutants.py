@@ -258,14 +258,13 @@ MUTANTS: dict[str, Mutant] = {
         "writing.plan",
         "        or intent.base.doubt != tally.doubt  #",
         "        or (intent.generation is None and intent.base.doubt != tally.doubt)  #",
-        only_in="writers",
         test="tests/engines/test_handover.py::test_a_look_from_before_a_directory_came_or_went_is_made_anew",
     ),
     "generation of what is handed over not compared": _edit(
         "writing.plan",
         "    if intent.generation not in {None, (base.partition, tally.fingerprint)}:\n",
         "    if False:\n",
-        only_in="writers",
+        test="tests/engines/test_handover.py::test_what_is_of_another_generation_is_not_committed",
     ),
     "outcomes in another order": _edit(
         "writing.inbox", "[_answer(each) for each in answers]", "[_answer(each) for each in reversed(answers)]"
@@ -277,14 +276,14 @@ MUTANTS: dict[str, Mutant] = {
         only_in="writers",
     ),
     "left over below the budget": Mutant(
-        constants={("shared.writing.inbox", "LEFT_OVER_AFTER"): timedelta(0)},
+        constants={("shared.writing.inbox", "LEFT_OVER_AFTER"): timedelta(seconds=-5)},
         test="tests/engines/test_handover.py::test_what_is_not_understood_is_left_alone_until_it_is_left_over",
     ),
     "name not renewed": _edit(
         "writing.naming",
         "not is_mine or self._over_at - now < RENEWED_SECONDS",
         "False",
-        test="tests/engines/test_handover.py::test_a_writer_that_is_gone_is_followed",
+        test="tests/engines/test_handover.py::test_a_name_is_given_where_nothing_else_is_written",
     ),
     "named at rest": _edit(
         "writing.naming",

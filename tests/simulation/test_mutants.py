@@ -19,7 +19,7 @@ QUICK = [
     "unconditional upsert",
     "overwrite does not advance the sequencer",
     "net-zero batch leaves the tally alone",
-    "index of a conflict between rows believed",
+    "acknowledged when it is appended",
     "SDK retry left on for transactions",
 ]
 
