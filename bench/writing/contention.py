@@ -141,14 +141,16 @@ async def contend(connection_string: str, **options: Any) -> dict[str, float]:
         assert stored.tally.counts()[FOLDER] == len(names), "the count is wrong"
     events = sum(share.events for share in shares)
     attempts = sum(share.attempts for share in shares)
+    rates = [share.events / share.seconds for share in shares]
     while_all_work = min(share.ended_at[-1 - load.workers] for share in shares)
-    rates = [sum(at <= while_all_work for at in share.ended_at) / while_all_work for share in shares]
+    done = [sum(at <= while_all_work for at in share.ended_at) for share in shares]
     latencies = sorted(latency for share in shares for latency in share.latencies)
     return {
         "attempts_per_transaction": attempts / (attempts - sum(share.conflicts for share in shares)),
         "reads_per_event": sum(share.reads for share in shares) / events,
         "events_per_second": events / max(share.seconds for share in shares),
         "fairness": min(rates) / max(rates),
+        "done_while_all_work": min(done) / max(done),
         "p50_seconds": statistics.median(latencies),
         "p99_seconds": latencies[int(len(latencies) * 0.99)],
     }

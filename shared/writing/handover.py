@@ -37,13 +37,16 @@ log = logging.getLogger(__name__)
 
 # The hand-over is as quick as storage is: these are shares of the time that a commit takes, and what they are at most.
 #: Between two looks into the inbox while something waits there; doubled each time that nothing does.
-LOOK_SHARE: Final = 0.5
+LOOK_SHARE: Final = 0.25
 MAX_LOOK_SECONDS: Final = 0.25
-#: Until an owner looks for its outcomes; half as long again each time that there are none.
-WAIT_SHARE: Final = 1.5
+#: An owner looks for its outcomes after this share of the time that it took lately, then each after another such share.
+FIRST_WAIT_SHARE: Final = 0.7
+WAIT_SHARE: Final = 0.25
 MAX_WAIT_SECONDS: Final = 0.4
+#: What was answered is removed with the next append, or after this time.
+REMOVED_AFTER_SECONDS: Final = 1.0
 #: Before a commit of whoever is named, unless there is a full batch: its own deliveries come no sooner than others'.
-GATHER_SHARE: Final = 0.5
+GATHER_SHARE: Final = 0.25
 MAX_GATHER_SECONDS: Final = 0.05
 
 #: The delivery that stays is relieved by another one that comes within this time.
@@ -86,6 +89,8 @@ class Handover:
         self._draining: asyncio.Task[None] | None = None
         self._in_hand: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._succeeding = asyncio.Lock()
+        #: From an append to its outcomes, lately; 0 before the first.
+        self._round_trip_seconds = 0.0
 
     def _share(self, share: float, most_seconds: float) -> float:
         """Return a share of the time that a commit takes."""
@@ -102,6 +107,7 @@ class Handover:
             self._commit_here(intents)
             return
         self._pauses.took(self._clock.monotonic() - began)
+        self._round_trip_seconds = self._round_trip_seconds or 4 * self._pauses.commit_seconds
         telemetry.HANDED_OVER.add(len(intents))
         self._keep(asyncio.create_task(self._wait(handed, intents), name="wait for outcomes"))
 
@@ -112,7 +118,8 @@ class Handover:
         self._submit(intents)
 
     async def _wait(self, handed: Handed, intents: list[Intent]) -> None:
-        deadline, pause = min(intent.deadline for intent in intents), self._share(WAIT_SHARE, MAX_WAIT_SECONDS)
+        deadline, began = min(intent.deadline for intent in intents), self._clock.monotonic()
+        pause = min(FIRST_WAIT_SHARE * self._round_trip_seconds, MAX_WAIT_SECONDS)
         while True:
             await self._clock.sleep(pause)
             asked_at = self._clock.monotonic()
@@ -129,7 +136,9 @@ class Handover:
                     self._naming.told(found.writer, found.date, asked_at)
                     self.drain()  # it may be this process that follows
                 self._tell(intents, found.answers)
-                await self._inbox.remove(handed, found.etag)
+                self._round_trip_seconds += (now - began - self._round_trip_seconds) / 5
+                await self._clock.sleep(REMOVED_AFTER_SECONDS)
+                await self._inbox.remove(handed)
                 return
             if now + pause > deadline:
                 late = OutcomeUnknown("what was handed over to another process was not answered in time")
@@ -138,7 +147,7 @@ class Handover:
             if self._naming.living(now) is None and not await self._find_successor():
                 self._commit_here(intents)
                 return
-            pause = min(pause * 1.5, MAX_WAIT_SECONDS)
+            pause = min(WAIT_SHARE * self._round_trip_seconds, MAX_WAIT_SECONDS)
 
     def _tell(self, intents: list[Intent], answers: Sequence[Answer]) -> None:
         for intent, answer in zip(intents, answers, strict=True):

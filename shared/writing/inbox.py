@@ -6,7 +6,7 @@ is conditional. An entity holds up to 99 intents, each in a property of its own,
 
     owner    insert   {format, generation, fingerprint, i00, i01, …}
     writer   replace  {outcomes, writer, writer_until}                  if it is still as inserted
-    owner    delete                                                     once the outcomes were read
+    owner    delete                                                     once they were read, with the next insert
 
 What is left over is of a process that is gone: its deliveries have failed and come again.
 """
@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 
 #: Longer than any delivery waits for its outcome.
 LEFT_OVER_AFTER: Final = timedelta(seconds=60)
+#: A transaction holds 100 operations; one is the insert.
+MAX_REMOVALS: Final = 99
 #: A look reads so many pages; the next one goes on where it has ended.
 PAGES_A_LOOK: Final = 5
 
@@ -52,7 +54,6 @@ class Handed:
     """What was handed over, as its owner knows it."""
 
     row_key: str
-    etag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,11 @@ class Answers:
 
     Attributes:
         answers: One for each intent, in order.
-        etag: Of the entity that holds them.
         writer: Who is named, and until when by now.
         date: When this was read, by the table's clock.
     """
 
     answers: list[Answer]
-    etag: str
     writer: NamedWriter | None
     date: datetime | None
 
@@ -107,11 +106,13 @@ class Inbox:
         self._process = process
         self._number = 0
         self._token = ""
+        #: What was answered and read: row key → ETag.
+        self._read: dict[str, str] = {}
 
     # The owner's part
 
     async def append(self, generation: tuple[str, str], intents: Sequence[Intent]) -> Handed:
-        """Hand intents over.
+        """Hand intents over, and remove what was answered.
 
         Raises:
             StorageError: They may or may not wait now; it says nothing of a row of the ledger.
@@ -120,8 +121,13 @@ class Inbox:
         row_key = f"{self._number:010d}"
         properties: Properties = {"format": FORMAT, "generation": generation[0], "fingerprint": generation[1]}
         properties |= {f"i{number:02d}": _encode(intent) for number, intent in enumerate(intents)}
-        (etag,) = await self._table.commit(self._process, [Write(row_key, properties, None)])
-        return Handed(row_key, etag)
+        read, self._read = self._read, {}
+        removals = [Write(key, None, etag) for key, etag in list(read.items())[:MAX_REMOVALS]]
+        try:
+            await self._table.commit(self._process, [Write(row_key, properties, None), *removals])
+        except Conflict:  # something of it was left over, and is gone: the rest will be
+            await self._table.commit(self._process, [Write(row_key, properties, None)])
+        return Handed(row_key)
 
     async def answers(self, handed: Handed, count: int) -> Answers | None:
         """Return the outcomes, or None while there are none.
@@ -145,12 +151,15 @@ class Inbox:
             raise Conflict(f"the outcomes of what was handed over make no sense: {error!r}") from error
         if len(answers) != count:
             raise Conflict(f"{count} intents were answered by {len(answers)} outcomes")
-        return Answers(answers, entity.etag, _writer_in(entity.properties), entity.read_at)
+        self._read[handed.row_key] = entity.etag
+        return Answers(answers, _writer_in(entity.properties), entity.read_at)
 
-    async def remove(self, handed: Handed, etag: str) -> None:
-        """Remove what was answered, or given up; it does not matter much."""
-        with suppress(StorageError):
-            await self._table.commit(self._process, [Write(handed.row_key, None, etag)])
+    async def remove(self, handed: Handed) -> None:
+        """Remove what was answered, unless an append has."""
+        etag = self._read.pop(handed.row_key, None)
+        if etag is not None:
+            with suppress(StorageError):
+                await self._table.commit(self._process, [Write(handed.row_key, None, etag)])
 
     # The part of who is named
 

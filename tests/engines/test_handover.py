@@ -492,7 +492,7 @@ async def test_an_answer_is_written_once(ledger: Ledger) -> None:
     found = await inbox.answers(handed, 1)
     assert found is not None
     assert str(found.answers[0]) == "an outage"
-    await inbox.remove(handed, found.etag)
+    await inbox.remove(handed)
     await inbox.answer(waiting, [RowChanged("later")], None)
     with pytest.raises(Conflict):
         await inbox.answers(handed, 1)

@@ -217,14 +217,14 @@ MUTANTS: dict[str, Mutant] = {
     # Handing over
     "acknowledged when it is appended": _edit(
         "writing.handover",
-        "        deadline, pause = min(intent.deadline for intent in intents), self._share(WAIT_SHARE, MAX_WAIT_SECONDS)\n",
-        "        deadline, pause = min(intent.deadline for intent in intents), self._share(WAIT_SHARE, MAX_WAIT_SECONDS)\n"
+        "        deadline, began = min(intent.deadline for intent in intents), self._clock.monotonic()\n",
+        "        deadline, began = min(intent.deadline for intent in intents), self._clock.monotonic()\n"
         "        self._tell(intents, [Transition('applied')] * len(intents))\n",
     ),
     "what is gone from the inbox taken for done": _edit(
         "writing.inbox",
         '            raise Conflict("what was handed over is gone")\n',
-        '            return Answers([Transition(Outcome.APPLIED)] * count, "", None, None)\n',
+        "            return Answers([Transition(Outcome.APPLIED)] * count, None, None)\n",
     ),
     "outcome written before the commit": _edit(
         "writing.handover",
