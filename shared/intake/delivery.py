@@ -105,6 +105,8 @@ class Delivery:
             except EventNotUnderstood as error:
                 return str(error)
             except Rejected as error:
+                if not error.by_service:
+                    raise  # something in between found it too large: an outage, not a bad event
                 return f"storage refuses the row: {error}"
         return ""
 

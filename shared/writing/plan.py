@@ -267,15 +267,23 @@ def _decide(
         return ledger.decide(row, intent.change, intent.folder, tally.known_since, now, is_ready=tally.ready)
     if intent.seen is None or intent.base is None:
         return Transition(Outcome.STALE)
-    observed = ledger.decide_observed(row, intent.seen)
-    is_overtaken = (
+    is_too_old = (
         (intent.seen.is_listed and tally.ready)  # by a first run that has outlived its time: it was listed long ago
         or intent.base.doubt != tally.doubt  # what was seen may have come or gone since, and left no row
-        or not is_first_write
-        or (intent.base.partition, intent.base.etag) != (base.partition, base.etag)
     )
-    if not is_overtaken:
-        return observed
-    if intent.generation is not None and observed.row == row and intent.base.doubt == tally.doubt:
-        return Transition(Outcome.UNCHANGED)  # its own effect is there: whoever was named before has committed it
-    return RowChanged(intent.path)
+    if is_too_old:
+        return RowChanged(intent.path)
+    if is_first_write and (intent.base.partition, intent.base.etag) == (base.partition, base.etag):
+        return ledger.decide_observed(row, intent.seen)
+    return Transition(Outcome.UNCHANGED) if _has_been_seen(row, intent.seen) else RowChanged(intent.path)
+
+
+def _has_been_seen(row: Row | None, seen: Observation) -> bool:
+    """Tell whether a look at least as new has found the same: another one, or this one, committed before."""
+    return (
+        row is not None
+        and row.is_sound
+        and row.observed_at is not None
+        and row.observed_at >= seen.observed_at
+        and (row.present, row.folder) == (seen.present, seen.folder)
+    )

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.errors import Rejected
 from shared.model.folders import FolderMap, Location
 from shared.model.ports import Head, Write
 from shared.writing.tally_row import ForeignTally
@@ -68,6 +69,18 @@ async def test_i5_a_directory_that_cannot_be_listed_now_stays_marked(world: Worl
     await world.new_process().reconciler.run_scheduled(60)
     assert world.stored_tally().counts()["queued"] == 0
     assert await world.process.reconciler._marks.all() == []
+
+
+async def test_i5_what_something_in_between_refuses_is_an_outage(world: World) -> None:
+    """A proxy's 413 to a write for a directory is no reason to put its event into quarantine."""
+
+    async def refuse(*_: object) -> None:
+        raise Rejected("something between the app and Table Storage answered 413", by_service=False)
+
+    world.process.counts.doubt_until = refuse  # type: ignore[assignment, method-assign]
+    with pytest.raises(Rejected):
+        await world.process.delivery.take(directory_event("DirectoryDeleted", "queued/case-1/"))
+    assert not world.process.quarantine.kept
 
 
 async def test_a_full_run_does_the_marked_directories_too(world: World) -> None:

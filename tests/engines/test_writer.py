@@ -286,6 +286,17 @@ async def test_a_look_that_was_overtaken_looks_again(world: World) -> None:
     assert counts(world) == (0, 0, 0)
 
 
+async def test_many_looks_at_one_blob_at_once_are_one_row_and_all_end(world: World) -> None:
+    """Each is overtaken by the first; what that has found counts for those that have found the same."""
+    created = await strip(world.blobs.put("queued/a.jpg"), sequencer=None)
+    written = world.table.entities_written
+    await deliver(world, *[created] * 60)
+    assert counts(world) == (1, 0, 0)
+    assert not world.process.quarantine.kept
+    assert world.table.entities_written - written <= 4
+    assert world.blobs.heads <= 61
+
+
 async def test_a_rename_moves_a_blob_between_folders(world: World) -> None:
     """One event, two names; both are looked at."""
     await deliver(world, world.blobs.put("queued/a.jpg"))

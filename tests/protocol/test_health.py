@@ -25,6 +25,7 @@ DETAILS = {
     "quarantined_by_this_instance",
     "last_reconciliation",
     "runtime_leak_guard",
+    "named_writer",
 }
 
 

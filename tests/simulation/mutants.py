@@ -176,8 +176,8 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "look committed over a row that has changed": _edit(
         "writing.plan",
-        "        or (intent.base.partition, intent.base.etag) != (base.partition, base.etag)\n",
-        "",
+        "    if is_first_write and (intent.base.partition, intent.base.etag) == (base.partition, base.etag):\n",
+        "    if is_first_write:\n",
     ),
     "look at the blob before the row is read": _edit(
         "writing.writer",
@@ -250,8 +250,8 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "condition of a look lost on its way": _edit(
         "writing.plan",
-        "        or (intent.base.partition, intent.base.etag) != (base.partition, base.etag)\n",
-        "        or (intent.generation is None and (intent.base.partition, intent.base.etag) != (base.partition, base.etag))\n",
+        "(intent.base.partition, intent.base.etag) == (base.partition, base.etag):\n",
+        "(intent.generation or (intent.base.partition, intent.base.etag) == (base.partition, base.etag)):\n",
         only_in="writers",
     ),
     "doubt of a look lost on its way": _edit(
