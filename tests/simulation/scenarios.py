@@ -516,19 +516,19 @@ def writers(seed: int) -> World:
     """
     world = _begin(seed)
     random = world.random
-    world.start(random.choice([1, 4, 8, 26]))
+    world.start(random.choice([1, 4, 4, 8, 26]))
     world.account.odd = random.choice([0.0, 0.3])
     if random.random() < 0.7:
         _let_go(world)
         world.crashes /= 4
     world.grid.habits.delay = lambda: random.random() * random.choice([0.05, 0.5])
-    meddling = Meddling(world, every_seconds=random.choice([0.2, 1, 1000]))
+    meddling = Meddling(world, every_seconds=random.choice([0.2, 1, 1000]), times=50)
     reconciling = Reconciling(world, every_seconds=20) if random.random() < 0.3 else None
     kind: dict[str, float] = random.choice([{}, {}, {"directories": 0.2}, {"overwrites": 0.3}])
     is_counted_anew = random.random() < 0.4
     for _ in range(2):
         pace = random.choice([0.01, 0.05, 0.2])
-        Traffic(world, 60, poison=not is_counted_anew, pace=pace, names=40, **kind).run()  # type: ignore[arg-type]
+        Traffic(world, 40, poison=not is_counted_anew, pace=pace, names=40, **kind).run()  # type: ignore[arg-type]
         if is_counted_anew and not world.scheduler.stopped:
             _start_anew(world, NEW_MAP if world.folders is FOLDER_MAP else FOLDER_MAP)
     meddling.is_over = True
@@ -551,16 +551,19 @@ class Meddling:
     Args:
         world: Where.
         every_seconds: About how often.
+        times: How many times at most.
     """
 
-    def __init__(self, world: World, every_seconds: float) -> None:
+    def __init__(self, world: World, every_seconds: float, times: int) -> None:
         self._world = world
         self._every_seconds = every_seconds
+        self._left = times
         self.is_over = False
         self._again()
 
     def _again(self) -> None:
-        if not self.is_over:
+        self._left -= 1
+        if not self.is_over and self._left > 0:
             if self._world.scheduler.now > 0 and not self._world.scheduler.stopped:
                 self._world.random.choice([self._strike, self._name, self._spoil, self._spoil])()
             self._world.network.service.call_later(self._world.random.random() * 2 * self._every_seconds, self._again)
@@ -706,7 +709,7 @@ SCENARIOS: dict[str, tuple[Callable[[int], World], int]] = {
     "ranges": (ranges, 3),
     "tampering": (tampering, 1),
     "generations": (generations, 3),
-    "writers": (writers, 3),
+    "writers": (writers, 2),
 }
 #: One after the other, so that any range of seeds holds each in its share.
 _TURNS = [name for name, (_, share) in SCENARIOS.items() for _ in range(share)]
