@@ -123,7 +123,7 @@ param maximumInstanceCount int = 40
 param instanceMemoryMB int = 2048
 
 @description('Settings of docs/configuration.md that have no parameter of their own, by name.')
-param extraSettings object = {}
+param extraSettings { *: string } = {}
 
 @description('Custom Event Grid topic that changes of the counts are announced to; it exists. Empty: they are not.')
 param statusTopicName string = ''
@@ -166,7 +166,6 @@ resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
 }
 
 module identity 'app/identity.bicep' = {
-  name: 'identity'
   scope: group
   params: {
     name: 'id-${token}'
@@ -176,7 +175,6 @@ module identity 'app/identity.bicep' = {
 }
 
 module monitoring 'app/monitoring.bicep' = {
-  name: 'monitoring'
   scope: group
   params: {
     token: token
@@ -187,7 +185,6 @@ module monitoring 'app/monitoring.bicep' = {
 }
 
 module hostStorage 'app/host-storage.bicep' = {
-  name: 'host-storage'
   scope: group
   params: {
     name: 'sthost${token}'
@@ -198,7 +195,6 @@ module hostStorage 'app/host-storage.bicep' = {
 }
 
 module storage 'app/data-storage.bicep' = if (!usesExistingStorage) {
-  name: 'data-storage'
   scope: group
   params: {
     name: storageName
@@ -209,7 +205,6 @@ module storage 'app/data-storage.bicep' = if (!usesExistingStorage) {
 }
 
 module appAccess 'app/data-access.bicep' = {
-  name: 'data-access-app'
   scope: resourceGroup(storageGroupName)
   dependsOn: [storage]
   params: {
@@ -221,7 +216,6 @@ module appAccess 'app/data-access.bicep' = {
 }
 
 module operatorAccess 'app/data-access.bicep' = if (!empty(operatorPrincipalId)) {
-  name: 'data-access-operator'
   scope: resourceGroup(storageGroupName)
   dependsOn: [appAccess]
   params: {
@@ -233,7 +227,6 @@ module operatorAccess 'app/data-access.bicep' = if (!empty(operatorPrincipalId))
 }
 
 module topic 'app/topic.bicep' = if (!usesExistingTopic) {
-  name: 'topic'
   scope: resourceGroup(topicGroupName)
   params: {
     name: topicName
@@ -244,7 +237,6 @@ module topic 'app/topic.bicep' = if (!usesExistingTopic) {
 }
 
 module deadLetters 'app/dead-letters.bicep' = {
-  name: 'dead-letters'
   scope: resourceGroup(storageGroupName)
   dependsOn: [storage, topic]
   params: {
@@ -258,9 +250,7 @@ module deadLetters 'app/dead-letters.bicep' = {
 }
 
 module statusTopic 'app/status-topic.bicep' = if (!empty(statusTopicName)) {
-  name: 'status-topic'
   scope: resourceGroup(empty(statusTopicResourceGroup) ? groupName : statusTopicResourceGroup)
-  dependsOn: [group]
   params: {
     topicName: statusTopicName
     principalId: identity.outputs.principalId
@@ -268,7 +258,6 @@ module statusTopic 'app/status-topic.bicep' = if (!empty(statusTopicName)) {
 }
 
 module app 'app/function-app.bicep' = {
-  name: 'function-app'
   scope: group
   params: {
     name: functionAppName
@@ -321,7 +310,6 @@ module app 'app/function-app.bicep' = {
 }
 
 module alerts 'app/alerts.bicep' = {
-  name: 'alerts'
   scope: group
   dependsOn: [topic]
   params: {

@@ -1,7 +1,7 @@
 // When counts could be wrong, or nobody gets them. The queries read what the app logs (shared/reports.py,
 // shared/quarantine.py) and measures (shared/telemetry.py); `make check-infra` holds the two together.
 param location string
-param tags object
+param tags { *: string }
 param workspaceId string
 param topicId string
 param email string
@@ -83,7 +83,7 @@ var logAlerts = [
   }
 ]
 
-resource logRules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+resource logRules 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
   for alert in logAlerts: {
     name: 'alert-${alert.name}'
     location: location
@@ -130,7 +130,7 @@ var topicMetrics = [
   }
 ]
 
-resource metricRules 'Microsoft.Insights/metricAlerts@2018-03-01' = [
+resource metricRules 'Microsoft.Insights/metricAlerts@2026-01-01' = [
   for alert in topicMetrics: {
     name: 'alert-${alert.name}'
     location: 'global'

@@ -1,10 +1,10 @@
 // The storage account of the images, where there is none yet.
 param name string
 param location string
-param tags object
+param tags { *: string }
 
 @description('Containers of the folders.')
-param containers array
+param containers string[]
 
 resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
   name: name

@@ -2,7 +2,7 @@
 // the host may do (own its blobs) is never allowed on the images.
 param name string
 param location string
-param tags object
+param tags { *: string }
 param principalId string
 
 var deploymentContainer = 'app-package'

@@ -1,7 +1,7 @@
 // Log Analytics and Application Insights. Telemetry is sent with the app's identity; the key alone is worth nothing.
 param token string
 param location string
-param tags object
+param tags { *: string }
 param publisherPrincipalId string
 
 // Monitoring Metrics Publisher

@@ -1,6 +1,6 @@
 // The storage account's system topic, where it has none. An account can have one only, and all subscriptions share it.
 param name string
-param tags object
+param tags { *: string }
 
 @description('That of the storage account.')
 param location string

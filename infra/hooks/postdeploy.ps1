@@ -18,17 +18,7 @@ Write-Output "subscribing to the blob events of $env:STORAGE_ACCOUNT"
 az deployment group create --output none `
     --name blob-status-events `
     --resource-group $env:TOPIC_RESOURCE_GROUP `
-    --template-file (Join-Path $PSScriptRoot '../events.bicep') `
-    --parameters `
-    "topicName=$env:TOPIC_NAME" `
-    "appResourceGroup=$env:APP_RESOURCE_GROUP" `
-    "appName=$env:APP_NAME" `
-    "storageResourceGroup=$env:STORAGE_RESOURCE_GROUP" `
-    "storageAccountName=$env:STORAGE_ACCOUNT" `
-    "deadLetterContainer=$env:DEAD_LETTER_CONTAINER" `
-    "queuedFolder=$env:QUEUED_FOLDER" `
-    "inputFolder=$env:INPUT_FOLDER" `
-    "outputFolder=$env:OUTPUT_FOLDER"
+    --parameters (Join-Path $PSScriptRoot '../events.bicepparam')
 if ($LASTEXITCODE -ne 0) { throw 'the event subscriptions could not be made' }
 
 function Start-Reconciliation {

@@ -23,17 +23,7 @@ echo "subscribing to the blob events of $STORAGE_ACCOUNT"
 az deployment group create --output none \
     --name blob-status-events \
     --resource-group "$TOPIC_RESOURCE_GROUP" \
-    --template-file "$here/../events.bicep" \
-    --parameters \
-    topicName="$TOPIC_NAME" \
-    appResourceGroup="$APP_RESOURCE_GROUP" \
-    appName="$APP_NAME" \
-    storageResourceGroup="$STORAGE_RESOURCE_GROUP" \
-    storageAccountName="$STORAGE_ACCOUNT" \
-    deadLetterContainer="$DEAD_LETTER_CONTAINER" \
-    queuedFolder="$QUEUED_FOLDER" \
-    inputFolder="$INPUT_FOLDER" \
-    outputFolder="$OUTPUT_FOLDER"
+    --parameters "$here/../events.bicepparam"
 
 # The master key is asked for each time, kept nowhere, and given to curl on its standard input.
 reconcile() {

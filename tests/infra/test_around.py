@@ -27,7 +27,10 @@ def test_workflows(path):
     assert uses
     assert all(re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each) for each in uses)
     assert "permissions:\n  contents: read" in text
-    assert all(re.search(r"(==|@|--version v)\d", line) for line in re.findall(r"run: .*install .*", text))
+    assert all(
+        re.search(r"""(==|@)\d|--version "v\$\(cat infra/bicep.version\)\"""", line)
+        for line in re.findall(r"run: .*install .*", text)
+    )
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert set(re.findall(r"run: make ([\w-]+)", text)).issubset(targets)
     assert "pull_request_target" not in text
@@ -80,7 +83,7 @@ def test_hook_runs(azure):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "ready: https://app/api/cases/storage/status"
     assert calls.index("function show") < calls.index("deployment group create") < calls.index("/admin/functions")
-    assert "topicName=<TOPIC_NAME>" in calls
+    assert "infra/hooks/../events.bicepparam" in calls
     assert calls.count("/admin/functions/reconcile") == 1
     assert f"stdin: x-functions-key: {KEY}" in calls
     assert not re.search(rf"^(az|curl).*{KEY}", calls, re.MULTILINE), "the key is in a command line"

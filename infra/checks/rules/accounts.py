@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from infra.checks.finding import Finding
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from infra.checks.finding import Finding
     from infra.checks.project import Case, Project
 
 _WANTED: Final[dict[str, dict[str, object]]] = {
@@ -30,14 +29,14 @@ def check(project: Project) -> Iterator[Finding]:
         for kind, wanted in _WANTED.items():
             for each in case.made(kind):
                 for name, value in wanted.items():
-                    found = each.body.get("properties", {}).get(name)
+                    found = each.properties.get(name)
                     if found != value:
-                        text = f"{kind}: {name} must be {str(value).lower()}, not {str(found).lower()}"
-                        yield Finding(each.file, each.line, text)
+                        text = f"{name} must be {str(value).lower()}, not {str(found).lower()}"
+                        yield each.finding(text)
         yield from _check_plan(case)
 
 
 def _check_plan(case: Case) -> Iterator[Finding]:
     for plan in case.made("Microsoft.Web/serverfarms"):
         if plan.body.get("sku") != {"name": "FC1", "tier": "FlexConsumption"}:
-            yield Finding(plan.file, plan.line, f"the plan is {plan.body.get('sku')}, not Flex Consumption (FC1)")
+            yield plan.finding(f"the plan is {plan.body.get('sku')}, not Flex Consumption (FC1)")

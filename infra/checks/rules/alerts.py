@@ -29,10 +29,10 @@ def check(project: Project) -> Iterator[Finding]:
     logged, functions, measured = list(_logged(project)), project.functions(), _measured(project)
     for case in project.cases:
         rules = [*case.made("Microsoft.Insights/scheduledQueryRules"), *case.made("Microsoft.Insights/metricAlerts")]
-        texts = [str(each.body) for each in rules]
+        texts = [str(each.properties) for each in rules]
         for what, word in WANTED.items():
             if not any(word in text for text in texts):
-                yield Finding("infra/app/alerts.bicep", 0, f"alerts: nothing tells of {what} ({word!r})")
+                yield Finding("infra/app/alerts.bicep", f"alerts: nothing tells of {what} ({word!r})")
         for each, text in zip(rules, texts, strict=True):
             lines = re.findall(r'Message startswith "([^"]+)"', text)
             wrong = [
@@ -45,7 +45,7 @@ def check(project: Project) -> Iterator[Finding]:
                 ),
             ]
             for message in wrong:
-                yield Finding(each.file, each.line, f"alerts: {message}")
+                yield each.finding(f"alerts: {message}")
         yield from _check_sampling(case, project)
 
 
@@ -77,4 +77,4 @@ def _check_sampling(case: Case, project: Project) -> Iterator[Finding]:
     excluded = str(case.settings.get(_SAMPLING) or sampling.get("excludedTypes", ""))
     if sampling.get("isEnabled", True) and not {"Request", "Trace"}.issubset(excluded.split(";")):
         text = "alerts: their lines may be sampled away; exclude Request and Trace from sampling"
-        yield Finding("host.json", 0, text)
+        yield Finding("host.json", text)

@@ -6,6 +6,7 @@ does. The tables are those that Application Insights fills, with the columns tha
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import subprocess
@@ -33,37 +34,40 @@ TABLES: Final = {
 }
 ROOT: Final = Path(__file__).parents[3]
 _SCRIPT: Final = Path(__file__).parents[1] / "kusto.cjs"
-_TIMEOUT_SECONDS: Final = 60
 
 
 def check(project: Project) -> Iterator[Finding]:
-    """Check the queries of all scenarios."""
-    rules = [each for case in project.cases for each in case.made("Microsoft.Insights/scheduledQueryRules")]
-    asked = [(each, str(part["query"])) for each in rules for part in each.body["properties"]["criteria"]["allOf"]]
-    found = wrong_with(tuple(sorted({query for _, query in asked})))
-    for rule, query in asked:
-        for message in found[query]:
-            yield Finding(rule.file, rule.line, f"alerts: {message} In: {query}")
+    """Check the queries of all cases."""
+    for case in project.cases:
+        for rule in case.made("Microsoft.Insights/scheduledQueryRules"):
+            for part in rule.properties["criteria"]["allOf"]:
+                for message in wrong_with(str(part["query"])):
+                    yield rule.finding(f"alerts: {message} In: {part['query']}")
 
 
 @functools.cache
-def wrong_with(queries: tuple[str, ...]) -> dict[str, list[str]]:
-    """Return what is wrong with each query.
+def wrong_with(query: str) -> list[str]:
+    """Return what is wrong with a query.
 
     Raises:
         CheckError: The parser is not installed.
     """
-    done = subprocess.run(  # noqa: S603 - what runs is ours
-        ["node", str(_SCRIPT), str(ROOT / "localdev")],  # noqa: S607 - wherever Node is
-        input=json.dumps({"tables": TABLES, "queries": queries}),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_TIMEOUT_SECONDS,
-    )
-    if done.returncode:
-        last = done.stderr.strip().rpartition("\n")[2]
-        raise CheckError(
-            Finding("infra/checks/kusto.cjs", 0, f"the parser of queries does not run (make setup): {last}")
-        )
-    return dict(zip(queries, json.loads(done.stdout), strict=True))
+    parser = _parser()
+    assert parser.stdin is not None and parser.stdout is not None  # noqa: S101, PT018 - pipes, as asked for
+    try:
+        parser.stdin.write(f"{json.dumps(query)}\n")
+        parser.stdin.flush()
+        found: list[str] = json.loads(parser.stdout.readline())
+    except (OSError, ValueError):
+        text = "the parser of queries does not run (make setup)"
+        raise CheckError(Finding("infra/checks/kusto.cjs", text)) from None
+    return found
+
+
+@functools.cache
+def _parser() -> subprocess.Popen[str]:
+    """Start the parser; it ends with this process."""
+    command = ["node", str(_SCRIPT), str(ROOT / "localdev"), json.dumps(TABLES)]
+    started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    atexit.register(started.communicate)
+    return started
