@@ -2,6 +2,8 @@
 // docs/deployment.md explains each parameter.
 targetScope = 'subscription'
 
+import { operatorRole } from 'app/types.bicep'
+
 @description('Name of the azd environment; names of resources derive from it.')
 @minLength(1)
 @maxLength(40)
@@ -11,7 +13,8 @@ param environmentName string
 @metadata({ azd: { type: 'location' } })
 param location string
 
-@description('Storage account that holds the images already; empty: one is made.')
+@description('Storage account that holds the images already, in this subscription; empty: one is made.')
+@maxLength(24)
 param existingStorageAccountName string = ''
 
 @description('Resource group of the existing storage account; empty: the one that is made here.')
@@ -22,6 +25,9 @@ param existingSystemTopicName string = ''
 
 @description('Resource group of the existing system topic; empty: that of the storage account.')
 param existingSystemTopicResourceGroup string = ''
+
+@description('Resource id of the topic\'s user-assigned identity that writes dead letters; empty: its system-assigned one.')
+param existingSystemTopicIdentityId string = ''
 
 @description('Where waiting images are: a container, or container/prefix.')
 @minLength(1)
@@ -41,16 +47,16 @@ param imageSuffixes string = ''
 @description('Look at a blob before its deletion is counted: set it where versioning or snapshots are on.')
 param verifyDeletes bool = false
 
-@description('Container of events that could not be understood. Outside of all folders.')
-param quarantineContainer string = 'eventgrid-quarantine'
+@description('Container of events that could not be understood, outside of all folders. Empty: one of this environment.')
+param quarantineContainer string = ''
 
 @description('Days for which events stay there. Then they are dropped.')
 @minValue(1)
 @maxValue(36500)
 param quarantineRetentionDays int = 90
 
-@description('Container of events that could not be delivered. Outside of all folders.')
-param deadLetterContainer string = 'eventgrid-dead-letters'
+@description('Container of events that could not be delivered, outside of all folders. Empty: one of this environment.')
+param deadLetterContainer string = ''
 
 @description('Who may ask for the counts.')
 @allowed(['anonymous', 'function', 'jwt'])
@@ -145,10 +151,18 @@ param operatorPrincipalId string = ''
 @allowed(['User', 'Group', 'ServicePrincipal'])
 param operatorPrincipalType string = 'User'
 
+@description('Which roles the operator gets. One that he has on that scope already must be left out, or Azure refuses it.')
+param operatorRoles operatorRole[] = ['blobs', 'tables', 'quarantine', 'deadLetters']
+
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }
 var groupName = 'rg-${environmentName}'
 var functionAppName = 'func-${token}'
+// On an account that is there already each environment has names of its own: two do not touch.
+var countsTable = extraSettings.?COUNTS_TABLE ?? 'blobstatus${token}'
+var quarantineName = empty(quarantineContainer) ? 'blob-status-quarantine-${token}' : quarantineContainer
+var deadLetterName = empty(deadLetterContainer) ? 'blob-status-dead-letters-${token}' : deadLetterContainer
+var eventSubscription = 'blob-status-${token}'
 var containers = map([queuedFolder, inputFolder, outputFolder], folder => first(split(trim(folder), '/')))
 var usesExistingStorage = !empty(existingStorageAccountName)
 var storageName = usesExistingStorage ? existingStorageAccountName : 'stimages${token}'
@@ -209,7 +223,8 @@ module appAccess 'app/data-access.bicep' = {
   dependsOn: [storage]
   params: {
     storageAccountName: storageName
-    quarantineContainer: quarantineContainer
+    quarantineContainer: quarantineName
+    roles: ['blobs', 'tables', 'quarantine']
     principalId: identity.outputs.principalId
     principalType: 'ServicePrincipal'
   }
@@ -220,7 +235,8 @@ module operatorAccess 'app/data-access.bicep' = if (!empty(operatorPrincipalId))
   dependsOn: [appAccess]
   params: {
     storageAccountName: storageName
-    quarantineContainer: quarantineContainer
+    quarantineContainer: quarantineName
+    roles: operatorRoles
     principalId: operatorPrincipalId
     principalType: operatorPrincipalType
   }
@@ -236,15 +252,23 @@ module topic 'app/topic.bicep' = if (!usesExistingTopic) {
   }
 }
 
+module topicIdentity 'app/topic-identity.bicep' = {
+  scope: resourceGroup(topicGroupName)
+  dependsOn: [topic]
+  params: {
+    topicName: topicName
+    identityId: existingSystemTopicIdentityId
+  }
+}
+
 module deadLetters 'app/dead-letters.bicep' = {
   scope: resourceGroup(storageGroupName)
-  dependsOn: [storage, topic]
+  dependsOn: [storage]
   params: {
     storageAccountName: storageName
-    container: deadLetterContainer
-    topicName: topicName
-    topicGroupName: topicGroupName
-    operatorPrincipalId: operatorPrincipalId
+    container: deadLetterName
+    topicPrincipalId: topicIdentity.outputs.principalId
+    operatorPrincipalId: contains(operatorRoles, 'deadLetters') ? operatorPrincipalId : ''
     operatorPrincipalType: operatorPrincipalType
   }
 }
@@ -285,7 +309,8 @@ module app 'app/function-app.bicep' = {
         OUTPUT_FOLDER: outputFolder
         IMAGE_SUFFIXES: imageSuffixes
         VERIFY_DELETES: string(verifyDeletes)
-        QUARANTINE_CONTAINER: quarantineContainer
+        COUNTS_TABLE: countsTable
+        QUARANTINE_CONTAINER: quarantineName
         QUARANTINE_RETENTION_DAYS: string(quarantineRetentionDays)
         AUTH_MODE: authMode
         JWT_ISSUER: jwtIssuer
@@ -322,6 +347,7 @@ module alerts 'app/alerts.bicep' = {
       'Microsoft.EventGrid/systemTopics',
       topicName
     )
+    eventSubscriptions: [eventSubscription, '${eventSubscription}-moves']
     email: alertEmail
     withoutReconciliation: alertWithoutReconciliation
   }
@@ -335,7 +361,11 @@ output TOPIC_RESOURCE_GROUP string = topicGroupName
 output TOPIC_NAME string = topicName
 output STORAGE_RESOURCE_GROUP string = storageGroupName
 output STORAGE_ACCOUNT string = storageName
-output DEAD_LETTER_CONTAINER string = deadLetterContainer
+output COUNTS_TABLE string = countsTable
+output QUARANTINE_CONTAINER string = quarantineName
+output DEAD_LETTER_CONTAINER string = deadLetterName
+output EVENT_SUBSCRIPTION string = eventSubscription
+output TOPIC_IDENTITY_ID string = existingSystemTopicIdentityId
 output QUEUED_FOLDER string = queuedFolder
 output INPUT_FOLDER string = inputFolder
 output OUTPUT_FOLDER string = outputFolder

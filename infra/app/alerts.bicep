@@ -4,6 +4,10 @@ param location string
 param tags { *: string }
 param workspaceId string
 param topicId string
+
+@description('Names of ours: others may share the topic.')
+param eventSubscriptions string[]
+
 param email string
 param withoutReconciliation string
 
@@ -151,6 +155,7 @@ resource metricRules 'Microsoft.Insights/metricAlerts@2026-01-01' = [
             criterionType: 'StaticThresholdCriterion'
             metricNamespace: 'Microsoft.EventGrid/systemTopics'
             metricName: alert.metric
+            dimensions: [{ name: 'EventSubscriptionName', operator: 'Include', values: eventSubscriptions }]
             timeAggregation: 'Total'
             operator: 'GreaterThan'
             threshold: 0

@@ -1,10 +1,12 @@
-// Phones bring tokens; the account is there, its topic is not; all times at their maximum.
+// Phones bring tokens; the account is there, its topic is not; all times at their maximum; the operator has a role already.
 using '../main.bicep'
 
 param environmentName = 'tokens'
 param location = 'northeurope'
 param existingStorageAccountName = 'theirimages'
 param existingStorageResourceGroup = 'rg-theirs'
+param operatorPrincipalId = '11111111-1111-1111-1111-111111111111'
+param operatorRoles = ['tables', 'quarantine', 'deadLetters']
 param queuedFolder = 'images/queued'
 param inputFolder = 'images/input'
 param outputFolder = 'images/done'

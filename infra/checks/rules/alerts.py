@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from infra.checks.finding import Finding
+from infra.checks.project import SUBSCRIPTION_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +48,7 @@ def check(project: Project) -> Iterator[Finding]:
             for message in wrong:
                 yield each.finding(f"alerts: {message}")
         yield from _check_sampling(case, project)
+        yield from _check_dimensions(case)
 
 
 def _begins(logged: list[str], line: str) -> bool:
@@ -70,6 +72,16 @@ def _measured(project: Project) -> set[str]:
     """Return the names of the app's instruments."""
     creators = {"create_counter", "create_histogram", "create_gauge", "create_up_down_counter"}
     return {texts[0] for _, calls in project.calls() for name, _, texts in calls.methods if name in creators and texts}
+
+
+def _check_dimensions(case: Case) -> Iterator[Finding]:
+    ours = {each.name for each in case.made(SUBSCRIPTION_TYPE)}
+    for alert in case.made("Microsoft.Insights/metricAlerts"):
+        for part in alert.properties["criteria"]["allOf"]:
+            looked_at = {value for each in part.get("dimensions", []) for value in each["values"]}
+            if looked_at != ours:
+                where = sorted(looked_at) or "all subscriptions of the topic"
+                yield alert.finding(f"alerts: it looks at {where}, ours are {sorted(ours)}")
 
 
 def _check_sampling(case: Case, project: Project) -> Iterator[Finding]:

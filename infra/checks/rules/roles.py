@@ -131,7 +131,8 @@ def _topic_needs(case: Case) -> Iterator[Need]:
         letters = each.properties.get("deadLetterWithResourceIdentity", {}).get("deadLetterDestination", {})
         where = letters.get("properties", {})
         scope = f"{where.get('resourceId')}/blobServices/default/containers/{where.get('blobContainerName')}"
-        yield Need(topic, BLOB_CONTRIBUTOR, scope, "dead letters")
+        identity = each.properties.get("deadLetterWithResourceIdentity", {}).get("identity", {})
+        yield Need(identity.get("userAssignedIdentity", topic), BLOB_CONTRIBUTOR, scope, "dead letters")
         made = [found for found in case.made("Microsoft.EventGrid/systemTopics") if found.id == topic]
         if any(found.body.get("identity", {}).get("type") != "SystemAssigned" for found in made):
             yield Need(f"the identity of {topic}", BLOB_CONTRIBUTOR, scope, "the topic has no identity")

@@ -1,0 +1,42 @@
+"""What the committed snapshots show of whole deployments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from infra.checks import snapshots
+from infra.checks.project import Case
+
+ROOT = Path(__file__).parents[2]
+CASES = {name: Case.of(name, *snapshots.committed(ROOT, name)) for name in snapshots.names(ROOT)}
+
+
+def test_two_environments_do_not_touch():
+    """On one account and topic they share nothing but the roles of the person who operates both."""
+    first, second = CASES["existing-account"], CASES["second-environment"]
+    ids = {each.id for each in second.resources}
+    shared = [each for each in first.resources if each.id in ids]
+    assert {each.type for each in shared} == {"Microsoft.Authorization/roleAssignments"}
+    assert {each.properties["principalType"] for each in shared} == {"User"}
+    for name in ("COUNTS_TABLE", "QUARANTINE_CONTAINER", "DEAD_LETTER_CONTAINER", "EVENT_SUBSCRIPTION", "APP_NAME"):
+        assert first.outputs[name] != second.outputs[name]
+
+
+def test_roles_are_named_after_their_principal():
+    """An identity that was made anew gets its roles although those of the old one are still there."""
+    for case in CASES.values():
+        for each in case.made("Microsoft.Authorization/roleAssignments"):
+            principal = str(each.properties["principalId"]).strip("[]")
+            assert principal in each.body["name"] or not principal.startswith("reference("), each.body["name"]
+
+
+def test_an_operator_may_have_a_role_already():
+    """What is left out of operatorRoles is not assigned."""
+    reader = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
+    people = [
+        each.properties["roleDefinitionId"].rpartition("/")[2]
+        for each in CASES["tokens"].made("Microsoft.Authorization/roleAssignments")
+        if each.properties["principalType"] == "User"
+    ]
+    assert len(people) == 3
+    assert reader not in people
