@@ -128,6 +128,12 @@ param maximumInstanceCount int = 40
 @allowed([2048, 4096])
 param instanceMemoryMB int = 2048
 
+@description('Accounts that are made here, and the one that is there, are reached through private endpoints only.')
+param vnetEnabled bool = false
+
+@description('With vnetEnabled: address space of the network, /22 or larger.')
+param vnetAddressPrefix string = '10.42.0.0/22'
+
 @description('Settings of docs/configuration.md that have no parameter of their own, by name.')
 param extraSettings { *: string } = {}
 
@@ -204,6 +210,7 @@ module hostStorage 'app/host-storage.bicep' = {
     name: 'sthost${token}'
     location: location
     tags: tags
+    isPrivate: vnetEnabled
     principalId: identity.outputs.principalId
   }
 }
@@ -214,6 +221,7 @@ module storage 'app/data-storage.bicep' = if (!usesExistingStorage) {
     name: storageName
     location: location
     tags: tags
+    isPrivate: vnetEnabled
     containers: union(take(containers, 1), take(skip(containers, 1), 1), skip(containers, 2)) // each once
   }
 }
@@ -249,6 +257,7 @@ module topic 'app/topic.bicep' = if (!usesExistingTopic) {
     location: appAccess.outputs.storageLocation
     tags: tags
     storageId: appAccess.outputs.storageId
+    workspaceId: monitoring.outputs.workspaceId
   }
 }
 
@@ -281,6 +290,20 @@ module statusTopic 'app/status-topic.bicep' = if (!empty(statusTopicName)) {
   }
 }
 
+module network 'app/network.bicep' = if (vnetEnabled) {
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    addressPrefix: vnetAddressPrefix
+    accounts: [
+      { name: hostStorage.outputs.name, id: hostStorage.outputs.id }
+      { name: storageName, id: appAccess.outputs.storageId }
+    ]
+  }
+}
+
 module app 'app/function-app.bicep' = {
   scope: group
   params: {
@@ -298,6 +321,7 @@ module app 'app/function-app.bicep' = {
     alwaysReadyEvents: alwaysReadyEvents
     maximumInstanceCount: maximumInstanceCount
     instanceMemoryMB: instanceMemoryMB
+    subnetId: vnetEnabled ? network!.outputs.appSubnetId : ''
     settings: union(
       {
         STORAGE__blobServiceUri: 'https://${storageName}.blob.${environment().suffixes.storage}'

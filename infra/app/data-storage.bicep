@@ -3,6 +3,10 @@ param name string
 param location string
 param tags { *: string }
 
+@description('Reached through private endpoints only.')
+param isPrivate bool
+
+
 @description('Containers of the folders.')
 param containers string[]
 
@@ -18,6 +22,9 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
     allowSharedKeyAccess: false
     defaultToOAuthAuthentication: true
     minimumTlsVersion: 'TLS1_2'
+    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
+    // AzureServices: Event Grid writes dead letters as a trusted service.
+    networkAcls: { bypass: 'AzureServices', defaultAction: isPrivate ? 'Deny' : 'Allow' }
     supportsHttpsTrafficOnly: true
   }
 }

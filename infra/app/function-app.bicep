@@ -15,6 +15,9 @@ param alwaysReadyEvents int
 param maximumInstanceCount int
 param instanceMemoryMB int
 
+@description('Subnet of the instances; empty: none.')
+param subnetId string
+
 @description('The app\'s own settings.')
 param settings { *: string }
 
@@ -44,6 +47,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     functionAppConfig: {
       runtime: {
         name: 'python'
@@ -73,6 +77,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     }
     siteConfig: {
       minTlsVersion: '1.2'
+      scmMinTlsVersion: '1.2'
     }
   }
 }

@@ -3,6 +3,10 @@
 param name string
 param location string
 param tags { *: string }
+
+@description('Reached through private endpoints only.')
+param isPrivate bool
+
 param principalId string
 
 var deploymentContainer = 'app-package'
@@ -25,6 +29,8 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
     allowSharedKeyAccess: false
     defaultToOAuthAuthentication: true
     minimumTlsVersion: 'TLS1_2'
+    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
+    networkAcls: { bypass: 'None', defaultAction: isPrivate ? 'Deny' : 'Allow' }
     supportsHttpsTrafficOnly: true
   }
 }
@@ -51,5 +57,6 @@ resource roles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   }
 ]
 
+output id string = account.id
 output name string = account.name
 output deploymentContainerUrl string = '${account.properties.primaryEndpoints.blob}${packages.name}'

@@ -1,4 +1,5 @@
-// Phones bring tokens; the account is there, its topic is not; all times at their maximum; the operator has a role already.
+// Phones bring tokens; the account is there, its topic is not; all times at their maximum; the operator has a role already;
+// the account takes no public traffic.
 using '../main.bicep'
 
 param environmentName = 'tokens'
@@ -7,6 +8,8 @@ param existingStorageAccountName = 'theirimages'
 param existingStorageResourceGroup = 'rg-theirs'
 param operatorPrincipalId = '11111111-1111-1111-1111-111111111111'
 param operatorRoles = ['tables', 'quarantine', 'deadLetters']
+param vnetEnabled = true
+param vnetAddressPrefix = '172.16.0.0/20'
 param queuedFolder = 'images/queued'
 param inputFolder = 'images/input'
 param outputFolder = 'images/done'

@@ -22,6 +22,17 @@ def test_two_environments_do_not_touch():
         assert first.outputs[name] != second.outputs[name]
 
 
+def test_nothing_of_a_private_network_is_public():
+    """Each account that is made has its public side off, and all that are used have their private endpoints."""
+    for name in ("private-network", "everything", "tokens"):
+        case = CASES[name]
+        accounts = list(case.made("Microsoft.Storage/storageAccounts"))
+        assert {each.properties["publicNetworkAccess"] for each in accounts} == {"Disabled"}
+        endpoints = [each.name for each in case.made("Microsoft.Network/privateEndpoints")]
+        used = [next(each.name for each in accounts if "sthost" in each.name), case.storage_id.rpartition("/")[2]]
+        assert endpoints == [f"pe-{account}-{service}" for account in used for service in ("blob", "table")]
+
+
 def test_roles_are_named_after_their_principal():
     """An identity that was made anew gets its roles although those of the old one are still there."""
     for case in CASES.values():

@@ -20,6 +20,7 @@ MAIN, EVENTS = "infra/main.bicep", "infra/events.bicep"
 APP, ALERTS = "infra/app/function-app.bicep", "infra/app/alerts.bicep"
 ACCESS, HOST = "infra/app/data-access.bicep", "infra/app/host-storage.bicep"
 LETTERS, DATA = "infra/app/dead-letters.bicep", "infra/app/data-storage.bicep"
+NETWORK = "infra/app/network.bicep"
 HOOK, HOOK_PS = "infra/hooks/postdeploy.sh", "infra/hooks/postdeploy.ps1"
 
 #: What: (file, what stands there, what is put there, what the compiler must say).
@@ -297,6 +298,46 @@ MISTAKES = {
     "query-column-misspelt": (ALERTS, "sum(ItemCount)", "sum(ItemsCount)", "'ItemsCount' does not refer to any known"),
     "query-type": (ALERTS, "toint(ResultCode) >= 500", "ResultCode >= 500", "not defined for the operand types string"),
     "query-syntax": (ALERTS, "| summarize requests", "| sumarize requests", "Query operator expected"),
+    # Network
+    "network-account-public": (
+        MAIN,
+        "    isPrivate: vnetEnabled\n",
+        "    isPrivate: false\n",
+        "publicNetworkAccess must be Dis",
+    ),
+    "network-endpoint-missing": (
+        NETWORK,
+        "range(0, length(accounts) * length(services))",
+        "range(0, length(accounts))",
+        "no private endpoint with a name for table of stimages",
+    ),
+    "network-name-missing": (
+        NETWORK,
+        "privateDnsZoneGroups@2025-01-01' = [\n  for i in endpoints: {",
+        "privateDnsZoneGroups@2025-01-01' = [\n  for i in skip(endpoints, 1): {",
+        "no private endpoint with a name for blob of sthost",
+    ),
+    "network-theirs-unreached": (
+        MAIN,
+        "      { name: storageName, id: appAccess.outputs.storageId }\n",
+        "",
+        "no private endpoint with a name for blob of theirimages",
+        "tokens",
+    ),
+    "network-not-delegated": (
+        NETWORK,
+        "'Microsoft.App/environments'",
+        "'Microsoft.Web/serverFarms'",
+        "not in a subnet that",
+    ),
+    "network-app-outside": (MAIN, "network!.outputs.appSubnetId", "''", "not in a subnet that is delegated"),
+    "network-dead-letters-refused": (
+        DATA,
+        "'AzureServices', default",
+        "'None', default",
+        "bypass must be AzureServices",
+    ),
+    "tls-too-old": (APP, "scmMinTlsVersion: '1.2'", "scmMinTlsVersion: '1.0'", "siteConfig must be"),
     # Accounts, alerts, azd
     "shared-key": (
         DATA,
