@@ -47,6 +47,11 @@ param imageSuffixes string = ''
 @description('Look at a blob before its deletion is counted: set it where versioning or snapshots are on.')
 param verifyDeletes bool = false
 
+@description('Days for which deleted and overwritten images of an account that is made here can be restored.')
+@minValue(1)
+@maxValue(365)
+param softDeleteDays int = 7
+
 @description('Container of events that could not be understood, outside of all folders. Empty: one of this environment.')
 param quarantineContainer string = ''
 
@@ -222,6 +227,7 @@ module storage 'app/data-storage.bicep' = if (!usesExistingStorage) {
     location: location
     tags: tags
     isPrivate: vnetEnabled
+    softDeleteDays: softDeleteDays
     containers: union(take(containers, 1), take(skip(containers, 1), 1), skip(containers, 2)) // each once
   }
 }

@@ -7,6 +7,9 @@ param tags { *: string }
 param isPrivate bool
 
 
+@description('Days for which deleted and overwritten images, and deleted containers, can be restored.')
+param softDeleteDays int
+
 @description('Containers of the folders.')
 param containers string[]
 
@@ -32,6 +35,10 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
 resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-01-01' = {
   parent: account
   name: 'default'
+  properties: {
+    deleteRetentionPolicy: { enabled: true, days: softDeleteDays }
+    containerDeleteRetentionPolicy: { enabled: true, days: softDeleteDays }
+  }
 }
 
 resource folders 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-01-01' = [

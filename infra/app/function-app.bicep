@@ -97,16 +97,19 @@ resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = {
   })
 }
 
-// Two resources, not a loop: only with a literal name does the compiler check the properties.
+// Two resources, not a loop: only with a literal name does the compiler check the properties. One after the other, as
+// two writes to a site at a time end in a conflict.
 resource noFtpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
   parent: app
   name: 'ftp'
+  dependsOn: [appSettings]
   properties: { allow: false }
 }
 
 resource noScmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
   parent: app
   name: 'scm'
+  dependsOn: [noFtpPassword]
   properties: { allow: false }
 }
 

@@ -38,6 +38,9 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
 resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-01-01' = {
   parent: account
   name: 'default'
+  properties: {
+    containerDeleteRetentionPolicy: { enabled: true, days: 7 } // of blobs not: the host overwrites its own all the time
+  }
 }
 
 resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-01-01' = {

@@ -17,5 +17,6 @@ param alwaysReadyHttp = 1
 param alwaysReadyEvents = 1
 param instanceMemoryMB = 4096
 param maximumInstanceCount = 100
+param softDeleteDays = 30
 param vnetEnabled = true
 param extraSettings = { POLL_INTERVAL_SECONDS: '2' }

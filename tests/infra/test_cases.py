@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from pathlib import Path
 
 from infra.checks import snapshots
@@ -31,6 +33,15 @@ def test_nothing_of_a_private_network_is_public():
         endpoints = [each.name for each in case.made("Microsoft.Network/privateEndpoints")]
         used = [next(each.name for each in accounts if "sthost" in each.name), case.storage_id.rpartition("/")[2]]
         assert endpoints == [f"pe-{account}-{service}" for account in used for service in ("blob", "table")]
+
+
+def test_writes_to_the_site_come_one_after_the_other():
+    """Each child of the site waits for the one before it: two at a time end in a conflict."""
+    text = (ROOT / "infra/app/function-app.bicep").read_text()
+    children = re.findall(r"^resource (\w+) '[^']+' = \{\n  parent: app\n(?:  .*\n)*?\}", text, re.MULTILINE)
+    assert len(children) == 3
+    for before, child in pairwise(children):
+        assert re.search(rf"^resource {child} [^}}]*dependsOn: \[{before}\]", text, re.MULTILINE)
 
 
 def test_roles_are_named_after_their_principal():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
 import shutil
 import subprocess
@@ -43,10 +45,10 @@ def run(tmp_path):
     calls = tmp_path / "calls"
     calls.touch()
 
-    def run(hook, **environ):
+    def run(hook, stdin=subprocess.DEVNULL, **environ):
         given = {"CALLS": str(calls), "TARGET": "", "PATH": f"{tmp_path}:/usr/bin:/bin", **environ}
         done = subprocess.run(
-            [HOOKS / f"{hook}.sh"], env=given, capture_output=True, text=True, check=False, timeout=30
+            [HOOKS / f"{hook}.sh"], env=given, stdin=stdin, capture_output=True, text=True, check=False, timeout=30
         )
         return done, calls.read_text()
 
@@ -115,6 +117,57 @@ def test_postdeploy_takes_over_nothing(run, outputs, target, is_ours):
     assert (done.returncode == 0) is is_ours
     assert ("deployment group create" in calls) is is_ours
     assert is_ours or f"delivers to {target}" in done.stderr
+
+
+OURS = "/subscriptions/1/resourceGroups/rg/providers/Microsoft.Web/sites/func-ours/functions/on_blob_event"
+
+
+@pytest.fixture
+def with_images(outputs):
+    """Return outputs of a deployment whose resource group holds the account of the images."""
+    return outputs | {"STORAGE_RESOURCE_GROUP": "rg-ours", "APP_RESOURCE_GROUP": "rg-ours", "STORAGE_ACCOUNT": "images"}
+
+
+def test_predown_removes_the_subscriptions(run, outputs):
+    """Where the account stays, it is not asked; what stays is said."""
+    done, calls = run("predown", **outputs, TARGET=OURS)
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"delete .*--name (\S+)", calls) == ["<EVENT_SUBSCRIPTION>", "<EVENT_SUBSCRIPTION>-moves"]
+    assert "table <COUNTS_TABLE>" in done.stdout
+
+
+def test_predown_removes_ours_only(run, outputs):
+    """A subscription that delivers to another app stays, and one that is gone already is no mistake."""
+    for target in (OURS.replace("func-ours", "func-theirs"), ""):
+        done, calls = run("predown", **outputs, TARGET=target)
+        assert done.returncode == 0
+        assert " delete " not in calls
+
+
+def test_predown_asks_before_images_go(run, with_images):
+    """Without a terminal it refuses unless a variable names the account."""
+    done, calls = run("predown", **with_images, TARGET=OURS)
+    assert done.returncode == 1
+    assert "ALL OF ITS IMAGES" in done.stderr
+    assert "CONFIRM_DOWN=images" in done.stderr
+    assert not calls
+    done, calls = run("predown", **with_images, TARGET=OURS, CONFIRM_DOWN="images")
+    assert done.returncode == 0, done.stderr
+    assert calls.count(" delete ") == 2
+
+
+@pytest.mark.parametrize(("answer", "goes_on"), [("images", True), ("yes", False)])
+def test_predown_asks_on_a_terminal(run, with_images, answer, goes_on):
+    """On a terminal the name of the account is asked for."""
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        done, calls = run("predown", stdin=theirs, **with_images, TARGET=OURS)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert (done.returncode == 0) is goes_on
+    assert (" delete " in calls) is goes_on
 
 
 @pytest.mark.parametrize("hook", sorted(HOOKS.glob("*.sh")), ids=lambda hook: hook.stem)

@@ -21,6 +21,7 @@ _WANTED: Final[dict[str, dict[str, object]]] = {
         "supportsHttpsTrafficOnly": True,
         "minimumTlsVersion": "TLS1_2",
     },
+    "Microsoft.Storage/storageAccounts/blobServices": {"containerDeleteRetentionPolicy": {"enabled": True}},
     "Microsoft.Web/sites": {"httpsOnly": True, "siteConfig": {"minTlsVersion": "1.2", "scmMinTlsVersion": "1.2"}},
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies": {"allow": False},
     "Microsoft.Insights/components": {"DisableLocalAuth": True},
@@ -34,12 +35,19 @@ def check(project: Project) -> Iterator[Finding]:
             for each in case.made(kind):
                 for name, value in wanted.items():
                     found = each.properties.get(name)
-                    if found != value:
+                    if not _is(found, value):
                         text = f"{name} must be {str(value).lower()}, not {str(found).lower()}"
                         yield each.finding(text)
         yield from _check_plan(case)
         for network in case.made("Microsoft.Network/virtualNetworks"):
             yield from _check_private(case, network)
+
+
+def _is(found: object, wanted: object) -> bool:
+    """Tell whether a value is what is wanted; an object may hold more besides."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return all(_is(found.get(name), value) for name, value in wanted.items())
+    return found == wanted
 
 
 def _check_plan(case: Case) -> Iterator[Finding]:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from infra.checks.project import Project
 
-HOOKS: Final = ("infra/hooks/postdeploy.sh", "infra/hooks/postdeploy.ps1")
+HOOKS: Final = tuple(f"infra/hooks/{name}.{kind}" for name in ("postdeploy", "predown") for kind in ("sh", "ps1"))
 PARAMETERS: Final = "infra/main.parameters.json"
 #: Set by who runs the hook, or by PowerShell.
-_NOT_OURS: Final = {"WAIT_SECONDS", "LASTEXITCODE"}
+_NOT_OURS: Final = {"WAIT_SECONDS", "CONFIRM_DOWN", "LASTEXITCODE"}
 
 
 def check(project: Project) -> Iterator[Finding]:
@@ -45,6 +45,8 @@ def _check_azd(project: Project) -> Iterator[Finding]:
             yield Finding("azure.yaml", f"there is no {path}")
         elif path.endswith(".sh") and not os.access(target, os.X_OK):
             yield Finding("azure.yaml", f"{path} cannot be executed: chmod +x")
+    if not re.search(r"^  azd: \">= 1\.(1[89]|[2-9]\d)", text, re.MULTILINE):
+        yield Finding("azure.yaml", "azd before 1.18 does not read .funcignore: requiredVersions must say so")
     for hook in HOOKS:
         if hook not in text:
             yield Finding("azure.yaml", f"{hook} is not run")
@@ -70,7 +72,7 @@ def _check_parameter_file(project: Project) -> Iterator[Finding]:
 
 def _check_hook(project: Project, hook: str) -> Iterator[Finding]:
     text = project.text(hook)
-    if Path(EVENTS).name not in text:
+    if "postdeploy" in hook and Path(EVENTS).name not in text:
         yield Finding(hook, f"{EVENTS} is not deployed")
     outputs = _declared(project, MAIN, "output").keys()
     used = set(re.findall(r"\$(?:\{env:|\{|env:)?([A-Z][A-Z_]{3,})\b", text))
