@@ -63,6 +63,11 @@ param quarantineRetentionDays int = 90
 @description('Container of events that could not be delivered, outside of all folders. Empty: one of this environment.')
 param deadLetterContainer string = ''
 
+@description('Days after which an account that is made here drops events that could not be delivered.')
+@minValue(1)
+@maxValue(36500)
+param deadLetterRetentionDays int = 90
+
 @description('Who may ask for the counts.')
 @allowed(['anonymous', 'function', 'jwt'])
 param authMode string = 'function'
@@ -155,6 +160,13 @@ param alertEmail string = ''
 @allowed(['PT1H', 'PT2H', 'PT3H', 'PT6H', 'P1D', 'P2D'])
 param alertWithoutReconciliation string = 'PT2H'
 
+@description('Tell when the costs of the resource group come near so much a month, in the currency of the bill; 0: do not.')
+@minValue(0)
+param monthlyBudget int = 0
+
+@description('The first of the month in which the budget begins.')
+param budgetStart string = utcNow('yyyy-MM-01')
+
 @description('Object id of who runs `python -m ops`; empty: nobody gets data roles.')
 param operatorPrincipalId string = ''
 
@@ -206,6 +218,7 @@ module monitoring 'app/monitoring.bicep' = {
     location: location
     tags: tags
     publisherPrincipalId: identity.outputs.principalId
+    instanceMemoryMB: instanceMemoryMB
   }
 }
 
@@ -228,6 +241,7 @@ module storage 'app/data-storage.bicep' = if (!usesExistingStorage) {
     tags: tags
     isPrivate: vnetEnabled
     softDeleteDays: softDeleteDays
+    retentionDays: { '${quarantineName}': quarantineRetentionDays + 1, '${deadLetterName}': deadLetterRetentionDays }
     containers: union(take(containers, 1), take(skip(containers, 1), 1), skip(containers, 2)) // each once
   }
 }
@@ -380,6 +394,16 @@ module alerts 'app/alerts.bicep' = {
     eventSubscriptions: [eventSubscription, '${eventSubscription}-moves']
     email: alertEmail
     withoutReconciliation: alertWithoutReconciliation
+  }
+}
+
+module budget 'app/budget.bicep' = if (monthlyBudget > 0) {
+  scope: group
+  params: {
+    name: 'budget-${token}'
+    amount: monthlyBudget
+    startDate: budgetStart
+    email: alertEmail
   }
 }
 

@@ -57,12 +57,12 @@ var logAlerts = [
     name: 'quarantine-not-empty'
     title: 'Blob status: events that could not be understood are in quarantine; `python -m ops quarantine list`'
     severity: 2
-    window: 'P1D'
-    frequency: 'PT15M'
+    window: withoutReconciliation
+    frequency: 'PT5M'
     operator: 'GreaterThan'
     threshold: 0
-    // The line tells of a new one at once, the gauge that somebody has still to look.
-    query: 'union (AppTraces | where Message startswith "event quarantined: " and SeverityLevel >= 2), (AppMetrics | where Name == "blob_status.quarantine.size" and Max > 0)'
+    // What was said last counts: the line tells of a new event at once, and each reconciliation how many there are.
+    query: 'union (AppTraces | where Message startswith "event quarantined: " and SeverityLevel >= 2 | project TimeGenerated, events = 1.0), (AppMetrics | where Name == "blob_status.quarantine.size" | project TimeGenerated, events = Max) | summarize arg_max(TimeGenerated, events) | where events > 0'
   }
   {
     name: 'server-errors'

@@ -10,6 +10,9 @@ param isPrivate bool
 @description('Days for which deleted and overwritten images, and deleted containers, can be restored.')
 param softDeleteDays int
 
+@description('Container -> days after which what lies there is deleted.')
+param retentionDays { *: int }
+
 @description('Containers of the folders.')
 param containers string[]
 
@@ -47,3 +50,23 @@ resource folders 'Microsoft.Storage/storageAccounts/blobServices/containers@2025
     name: container
   }
 ]
+
+// The app drops what is in its quarantine itself, a day earlier; this catches what it has lost sight of.
+resource retention 'Microsoft.Storage/storageAccounts/managementPolicies@2025-01-01' = {
+  parent: account
+  name: 'default'
+  properties: {
+    policy: {
+      rules: [
+        for each in items(retentionDays): {
+          name: each.key
+          type: 'Lifecycle'
+          definition: {
+            filters: { blobTypes: ['blockBlob', 'appendBlob'], prefixMatch: ['${each.key}/'] }
+            actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: each.value } } }
+          }
+        }
+      ]
+    }
+  }
+}

@@ -91,6 +91,14 @@ class Case:
         """Iterate over the resources of a type."""
         return (each for each in self.resources if each.type == kind)
 
+    def queries(self) -> Iterator[tuple[Resource, str]]:
+        """Iterate over the queries of alerts and workbooks, each with what asks it."""
+        for rule in self.made("Microsoft.Insights/scheduledQueryRules"):
+            yield from ((rule, str(part["query"])) for part in rule.properties["criteria"]["allOf"])
+        for book in self.made("Microsoft.Insights/workbooks"):
+            items = json.loads(book.properties["serializedData"])["items"]
+            yield from ((book, str(each["content"]["query"])) for each in items if "query" in each["content"])
+
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The app's settings; an address that only Azure knows has a made-up host."""

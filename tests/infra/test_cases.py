@@ -44,6 +44,27 @@ def test_writes_to_the_site_come_one_after_the_other():
         assert re.search(rf"^resource {child} [^}}]*dependsOn: \[{before}\]", text, re.MULTILINE)
 
 
+def test_a_budget_where_one_is_asked_for():
+    """None by default; else it tells the operator at a half, at all, and when all is to be expected."""
+    assert not list(CASES["new-account"].made("Microsoft.Consumption/budgets"))
+    (budget,) = CASES["everything"].made("Microsoft.Consumption/budgets")
+    assert budget.properties["amount"] == 200
+    told = budget.properties["notifications"].values()
+    assert {(each["threshold"], each["thresholdType"]) for each in told} == {
+        (50, "Actual"),
+        (100, "Actual"),
+        (100, "Forecasted"),
+    }
+    assert {mail for each in told for mail in each["contactEmails"]} == {"operator@example.com"}
+
+
+def test_the_workbook_shows_what_is_measured():
+    """Counts, event age, drift, quarantine, waiters, wakes, 304s and the cost of a day: each has a query."""
+    asked = " ".join(query for asker, query in CASES["everything"].queries() if asker.type.endswith("workbooks"))
+    for each in ("listed", "event.age", "drift", "quarantine.size", "waiters", "wakes", '"304"', "dollars", "* 4 *"):
+        assert each in asked
+
+
 def test_roles_are_named_after_their_principal():
     """An identity that was made anew gets its roles although those of the old one are still there."""
     for case in CASES.values():

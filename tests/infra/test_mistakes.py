@@ -21,6 +21,7 @@ APP, ALERTS = "infra/app/function-app.bicep", "infra/app/alerts.bicep"
 ACCESS, HOST = "infra/app/data-access.bicep", "infra/app/host-storage.bicep"
 LETTERS, DATA = "infra/app/dead-letters.bicep", "infra/app/data-storage.bicep"
 NETWORK = "infra/app/network.bicep"
+BOOK, BUDGET = "infra/app/workbook.json", "infra/app/budget.bicep"
 HOOK, HOOK_PS = "infra/hooks/postdeploy.sh", "infra/hooks/postdeploy.ps1"
 
 #: What: (file, what stands there, what is put there, what the compiler must say).
@@ -129,6 +130,9 @@ MISTAKES_IN_BICEP = {
     "value-unknown": (EVENTS, "'StringBeginsWith'", "'StringStartsWith'", "BCP088"),
     "required-missing": (LETTERS, "    principalId: topicPrincipalId\n", "", 'missing .*"principalId"'),
     "kind-unknown": (APP, "'FlexConsumption'\n", "'FlexConsumption'\n    size: 1\n", "BCP036"),
+    "budget-threshold": (BUDGET, "threshold: 50", "threshold: 'half'", "BCP036"),
+    "budget-currency": (BUDGET, "    amount: amount\n", "    amount: amount\n    currency: 'USD'\n", "BCP037"),
+    "loop-of-wrong-type": (DATA, "for each in items(retentionDays)", "for each in retentionDays", "BCP137"),
     "type-unknown": (HOST, "'Microsoft.Storage/storageAccounts@", "'Microsoft.Storage/storageAccount@", "BCP081"),
     "version": (
         HOST,
@@ -298,6 +302,23 @@ MISTAKES = {
     "query-column-misspelt": (ALERTS, "sum(ItemCount)", "sum(ItemsCount)", "'ItemsCount' does not refer to any known"),
     "query-type": (ALERTS, "toint(ResultCode) >= 500", "ResultCode >= 500", "not defined for the operand types string"),
     "query-syntax": (ALERTS, "| summarize requests", "| sumarize requests", "Query operator expected"),
+    # Retention, workbook
+    "retention-of-images": (DATA, "prefixMatch: ['${each.key}/']", "prefixMatch: ['']", "not the whole account"),
+    "retention-missing": (
+        MAIN,
+        ", '${deadLetterName}': deadLetterRetentionDays",
+        "",
+        "nothing drops what lies in blob-status-dead",
+    ),
+    "retention-too-short": (
+        MAIN,
+        "quarantineRetentionDays + 1",
+        "quarantineRetentionDays - 1",
+        "longer than the app keeps",
+    ),
+    "workbook-metric": (BOOK, "blob_status.wakes", "blob_status.woken", "the app measures no blob_status.woken"),
+    "workbook-column": (BOOK, "sum(Quantity)", "sum(Bytes)", "'Bytes' does not refer to any known"),
+    "workbook-line": (BOOK, "reconciled: ", "reconciliation: ", "the app logs no line that begins with"),
     # Network
     "network-account-public": (
         MAIN,
@@ -469,7 +490,7 @@ def test_red_by_a_rule(request, project, mistake):
     main, events = snapshots.committed(project, case)
     if file == EVENTS:
         events = snapshots.predict_events(request.getfixturevalue("bicep"), project, main["outputs"])
-    elif file.endswith(".bicep"):
+    elif file.endswith((".bicep", "workbook.json")):
         main, events = snapshots.predict(request.getfixturevalue("bicep"), project, case)
     cases = [Case.of(case, main, events), Case.of("tokens", *snapshots.committed(project, "tokens"))]
     found = "\n".join(map(str, obey_rules(Project(project, cases))))

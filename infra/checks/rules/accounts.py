@@ -39,6 +39,7 @@ def check(project: Project) -> Iterator[Finding]:
                         text = f"{name} must be {str(value).lower()}, not {str(found).lower()}"
                         yield each.finding(text)
         yield from _check_plan(case)
+        yield from _check_retention(case)
         for network in case.made("Microsoft.Network/virtualNetworks"):
             yield from _check_private(case, network)
 
@@ -54,6 +55,22 @@ def _check_plan(case: Case) -> Iterator[Finding]:
     for plan in case.made("Microsoft.Web/serverfarms"):
         if plan.body.get("sku") != {"name": "FC1", "tier": "FlexConsumption"}:
             yield plan.finding(f"the plan is {plan.body.get('sku')}, not Flex Consumption (FC1)")
+
+
+def _check_retention(case: Case) -> Iterator[Finding]:
+    """An account that is made here drops old events in the end, and never an image."""
+    quarantine, letters = (str(case.outputs.get(name)) for name in ("QUARANTINE_CONTAINER", "DEAD_LETTER_CONTAINER"))
+    for each in case.made("Microsoft.Storage/storageAccounts/managementPolicies"):
+        days = {
+            prefix: rule["definition"]["actions"]["baseBlob"]["delete"]["daysAfterModificationGreaterThan"]
+            for rule in each.properties["policy"]["rules"]
+            for prefix in rule["definition"]["filters"].get("prefixMatch", [""])
+        }
+        for prefix in days.keys() ^ {f"{quarantine}/", f"{letters}/"}:
+            text = "nothing drops what lies in" if prefix not in days else "events are to be dropped, and not"
+            yield each.finding(f"retention: {text} {prefix or 'the whole account'}")
+        if days.get(f"{quarantine}/", 0) <= float(case.settings["QUARANTINE_RETENTION_DAYS"]):
+            yield each.finding("retention: events must stay in quarantine for longer than the app keeps them")
 
 
 def _check_private(case: Case, network: Resource) -> Iterator[Finding]:

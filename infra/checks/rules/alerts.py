@@ -34,16 +34,13 @@ def check(project: Project) -> Iterator[Finding]:
         for what, word in WANTED.items():
             if not any(word in text for text in texts):
                 yield Finding("infra/app/alerts.bicep", f"alerts: nothing tells of {what} ({word!r})")
-        for each, text in zip(rules, texts, strict=True):
+        for each, text in case.queries():
             lines = re.findall(r'Message startswith "([^"]+)"', text)
+            names = _named(text, r"Name in \(([^)]+)\)")
             wrong = [
                 *(f"the app logs no line that begins with {line!r}" for line in lines if not _begins(logged, line)),
                 *(f"the app measures no {name}" for name in _named(text, r"Name == (\S+)") if name not in measured),
-                *(
-                    f"there is no function {name}"
-                    for name in _named(text, r"Name in \(([^)]+)\)")
-                    if name not in functions
-                ),
+                *(f"there is no function {name}" for name in names if name not in functions),
             ]
             for message in wrong:
                 yield each.finding(f"alerts: {message}")

@@ -1,4 +1,4 @@
-"""Alerts' queries against the language and the tables: one that does not run is an alert that never comes.
+"""Queries of alerts and workbook against language and tables: one that does not run is an alert that never comes.
 
 The parser is Microsoft's own (npm, `@kusto/language-service-next`), so names, operators and types are checked as Azure
 does. The tables are those that Application Insights fills, with the columns that their documentation names.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from infra.checks.project import Project
 
-#: https://learn.microsoft.com/azure/azure-monitor/reference/tables/apptraces (and apprequests, appmetrics)
+#: https://learn.microsoft.com/azure/azure-monitor/reference/tables/apptraces (and apprequests, appmetrics, usage)
 _COMMON: Final = (
     "TimeGenerated:datetime, AppRoleInstance:string, AppRoleName:string, AppVersion:string, ClientType:string, "
     "IKey:string, ItemCount:int, OperationId:string, OperationName:string, ParentId:string, Properties:dynamic, "
@@ -29,6 +29,7 @@ _COMMON: Final = (
 TABLES: Final = {
     "AppTraces": f"({_COMMON}, Message:string, SeverityLevel:int, ReferencedItemId:string)",
     "AppMetrics": f"({_COMMON}, Name:string, Sum:real, Min:real, Max:real)",
+    "Usage": "(TimeGenerated:datetime, DataType:string, IsBillable:bool, Quantity:real, QuantityUnit:string)",
     "AppRequests": f"({_COMMON}, Id:string, Name:string, Url:string, Source:string, Success:boolean, "
     "ResultCode:string, DurationMs:real, PerformanceBucket:string, Measurements:dynamic)",
 }
@@ -39,10 +40,9 @@ _SCRIPT: Final = Path(__file__).parents[1] / "kusto.cjs"
 def check(project: Project) -> Iterator[Finding]:
     """Check the queries of all cases."""
     for case in project.cases:
-        for rule in case.made("Microsoft.Insights/scheduledQueryRules"):
-            for part in rule.properties["criteria"]["allOf"]:
-                for message in wrong_with(str(part["query"])):
-                    yield rule.finding(f"alerts: {message} In: {part['query']}")
+        for asker, query in case.queries():
+            for message in wrong_with(query):
+                yield asker.finding(f"query: {message} In: {query}")
 
 
 @functools.cache
