@@ -12,7 +12,7 @@ if ($env:STORAGE_RESOURCE_GROUP -eq $env:APP_RESOURCE_GROUP) {
     }
 }
 else {
-    Write-Output "On $env:STORAGE_ACCOUNT stay: table $env:COUNTS_TABLE, containers $env:QUARANTINE_CONTAINER and $env:DEAD_LETTER_CONTAINER, roles."
+    Write-Output "On $env:STORAGE_ACCOUNT stay: tables $env:COUNTS_TABLE and ${env:COUNTS_TABLE}inbox, containers $env:QUARANTINE_CONTAINER and $env:DEAD_LETTER_CONTAINER, roles."
 }
 
 foreach ($name in $env:EVENT_SUBSCRIPTION, "$env:EVENT_SUBSCRIPTION-moves") {

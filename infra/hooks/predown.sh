@@ -16,7 +16,7 @@ if [ "$STORAGE_RESOURCE_GROUP" = "$APP_RESOURCE_GROUP" ]; then
         [ "$answer" = "$STORAGE_ACCOUNT" ] || { echo "Nothing was removed." >&2; exit 1; }
     fi
 else
-    echo "On $STORAGE_ACCOUNT stay: table $COUNTS_TABLE, containers $QUARANTINE_CONTAINER and $DEAD_LETTER_CONTAINER, roles."
+    echo "On $STORAGE_ACCOUNT stay: tables $COUNTS_TABLE and ${COUNTS_TABLE}inbox, containers $QUARANTINE_CONTAINER and $DEAD_LETTER_CONTAINER, roles."
 fi
 
 for name in "$EVENT_SUBSCRIPTION" "$EVENT_SUBSCRIPTION-moves"; do

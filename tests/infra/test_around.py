@@ -47,6 +47,20 @@ def test_only_the_app_is_deployed():
     assert deployed == {"function_app.py", "host.json", "requirements.txt", "shared"}
 
 
+def test_the_guide_names_what_there_is():
+    """docs/deployment.md has every parameter of main.bicep, and sets only variables that the parameter file takes."""
+    guide = (ROOT / "docs/deployment.md").read_text()
+    parameters = re.findall(r"^param (\w+)", (ROOT / "infra/main.bicep").read_text(), re.MULTILINE)
+    assert parameters
+    assert [name for name in parameters if f"`{name}`" not in guide] == []
+    taken = set(re.findall(r"\$\{(\w+)", (ROOT / "infra/main.parameters.json").read_text()))
+    named = set(re.findall(r"azd env set (\w+)", guide))
+    assert named
+    assert named - taken == set()
+    table = set(re.findall(r"`([A-Z][A-Z_]+)`", guide.partition("## Parameters")[2].partition("## What is made")[0]))
+    assert table >= taken - {"AZURE_ENV_NAME", "AZURE_LOCATION"}
+
+
 class Blobs:
     """A storage account's blobs, as far as the soak uses them."""
 

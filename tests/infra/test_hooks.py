@@ -133,7 +133,7 @@ def test_predown_removes_the_subscriptions(run, outputs):
     done, calls = run("predown", **outputs, TARGET=OURS)
     assert done.returncode == 0, done.stderr
     assert re.findall(r"delete .*--name (\S+)", calls) == ["<EVENT_SUBSCRIPTION>", "<EVENT_SUBSCRIPTION>-moves"]
-    assert "table <COUNTS_TABLE>" in done.stdout
+    assert "tables <COUNTS_TABLE> and" in done.stdout
 
 
 def test_predown_removes_ours_only(run, outputs):
