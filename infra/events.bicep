@@ -31,7 +31,10 @@ var folders = map([queuedFolder, inputFolder, outputFolder], folder => split(tri
 var prefixes = map(folders, parts => join(map(filter(skip(parts, 1), part => !empty(part)), part => '${part}/'), ''))
 var areExact = map(folders, parts => !contains(join(parts, '|'), '||'))
 var subjects = [
-  for (parts, i) in folders: take('/blobServices/default/containers/${first(parts)}/blobs/${areExact[i] ? prefixes[i] : ''}', 512)
+  for (parts, i) in folders: take(
+    '/blobServices/default/containers/${first(parts)}/blobs/${areExact[i] ? prefixes[i] : ''}',
+    512
+  )
 ]
 
 var destination = {

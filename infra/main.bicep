@@ -189,7 +189,9 @@ var eventSubscription = 'blob-status-${token}'
 var containers = map([queuedFolder, inputFolder, outputFolder], folder => first(split(trim(folder), '/')))
 var usesExistingStorage = !empty(existingStorageAccountName)
 var storageName = usesExistingStorage ? existingStorageAccountName : 'stimages${token}'
-var storageGroupName = usesExistingStorage && !empty(existingStorageResourceGroup) ? existingStorageResourceGroup : groupName
+var storageGroupName = usesExistingStorage && !empty(existingStorageResourceGroup)
+  ? existingStorageResourceGroup
+  : groupName
 var usesExistingTopic = !empty(existingSystemTopicName)
 var topicName = usesExistingTopic ? existingSystemTopicName : 'evgt-${token}'
 var topicGroupName = usesExistingTopic && !empty(existingSystemTopicResourceGroup)
@@ -385,12 +387,7 @@ module alerts 'app/alerts.bicep' = {
     location: location
     tags: tags
     workspaceId: monitoring.outputs.workspaceId
-    topicId: resourceId(
-      subscription().subscriptionId,
-      topicGroupName,
-      'Microsoft.EventGrid/systemTopics',
-      topicName
-    )
+    topicId: resourceId(subscription().subscriptionId, topicGroupName, 'Microsoft.EventGrid/systemTopics', topicName)
     eventSubscriptions: [eventSubscription, '${eventSubscription}-moves']
     email: alertEmail
     withoutReconciliation: alertWithoutReconciliation

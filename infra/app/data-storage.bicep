@@ -6,7 +6,6 @@ param tags { *: string }
 @description('Reached through private endpoints only.')
 param isPrivate bool
 
-
 @description('Days for which deleted and overwritten images, and deleted containers, can be restored.')
 param softDeleteDays int
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: The version that the committed snapshots come from. Another one may write them differently.
 VERSION: Final = (Path(__file__).parents[1] / "bicep.version").read_text().strip()
 SUBSCRIPTION: Final = "00000000-0000-0000-0000-000000000000"
+#: .NET's runtime, told that its process will not run for long: a third less of processor time, as measured.
+_FOR_A_MINUTE: Final = {"DOTNET_TieredPGO": "0", "DOTNET_GCgen0size": "0x4000000"}
 WHERE_FROM: Final = (
     f"az bicep install --version v{VERSION}, or https://github.com/Azure/bicep/releases/tag/v{VERSION}; "
     "looked for in $BICEP, PATH, ~/.azd/bin, ~/.azure/bin"
@@ -47,7 +49,10 @@ class Bicep:
 
     def __init__(self, program: str) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - named by whoever runs the check
-            [program, "jsonrpc", "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [program, "jsonrpc", "--stdio"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=_FOR_A_MINUTE | os.environ,
         )
         self._calls = 0
         self.version = str(self._call("bicep/version")["version"])

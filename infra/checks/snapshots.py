@@ -92,7 +92,8 @@ def _paths(root: Path, name: str) -> tuple[Path, Path]:
 
 def _hash(root: Path) -> str:
     found = hashlib.sha256()
-    for path in sorted(each for each in (root / "infra").rglob("*.bicep*") if each.is_file()):
+    infra = root / "infra"
+    for path in sorted({*infra.rglob("*.bicep"), *infra.rglob("*.bicepparam"), *(infra / "app").iterdir()}):
         found.update(f"{path.relative_to(root).as_posix()}\n{path.read_text()}\n".encode())
     return found.hexdigest()
 
