@@ -11,7 +11,7 @@ TESTS := $(UNIT) $(filter-out $(UNIT) %/__pycache__,$(patsubst %/,%,$(sort $(wil
 WITH_CHROMIUM := CHROMIUM_PATH=$$(./localdev/chromium.sh) && export CHROMIUM_PATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-python client dev demo ops test quick simulate mutants mutate test-client test-consumers chaos fuzz check check-infra infra-schemas format lock clean
+.PHONY: help setup setup-python client dev demo ops test quick simulate mutants mutate test-client test-consumers chaos fuzz check check-infra infra-snapshots format lock clean
 .PHONY: bench-latency bench-start bench-readme bench-page bench-idle bench-intermediaries bench-write bench-writers bench-quarantine bench-reconcile bench-serve bench-compare soak
 
 help: ## show this list
@@ -75,14 +75,11 @@ check: setup client ## check style, format, types and infra/
 	@$(PYTHON) -m infra.checks
 	@cd client && npm run --silent check
 
-check-infra: setup ## check infra/ without Azure: syntax, schemas, settings, limits, filters, roles (docs/deployment.md)
+check-infra: setup ## check infra/ without Azure: Bicep's own compiler, snapshots, settings, limits, filters, roles (docs/deployment.md)
 	@$(PYTHON) -m infra.checks
 
-infra-schemas: setup ## extract the schemas that check-infra uses anew (npm and PyPI; docs/deployment.md)
-	@npm install --prefix .local/azmcp --silent --no-audit --no-fund --no-save @azure/mcp@2.0.5
-	@uv=uv; uv --version >/dev/null 2>&1 || uv=.tools/bin/uv; \
-	"$$uv" pip install --quiet --python $(PYTHON) --target .local/monitor azure-mgmt-monitor==7.0.0
-	@PYTHONPATH=.local/monitor $(PYTHON) -m infra.checks.schema_sources .local/azmcp/node_modules/.bin/azmcp
+infra-snapshots: setup ## write anew what the cases of infra/cases would deploy; the diff shows what a change does
+	@$(PYTHON) -m infra.checks --write
 
 format: setup ## repair style and format
 	@$(PYTHON) -m ruff check --fix

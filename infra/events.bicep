@@ -6,6 +6,11 @@ param appName string
 param storageResourceGroup string
 param storageAccountName string
 param deadLetterContainer string
+param eventSubscription string
+
+@description('Resource id of the topic\'s user-assigned identity that writes dead letters; empty: its system-assigned one.')
+param topicIdentityId string
+
 param queuedFolder string
 param inputFolder string
 param outputFolder string
@@ -26,7 +31,10 @@ var folders = map([queuedFolder, inputFolder, outputFolder], folder => split(tri
 var prefixes = map(folders, parts => join(map(filter(skip(parts, 1), part => !empty(part)), part => '${part}/'), ''))
 var areExact = map(folders, parts => !contains(join(parts, '|'), '||'))
 var subjects = [
-  for (parts, i) in folders: take('/blobServices/default/containers/${first(parts)}/blobs/${areExact[i] ? prefixes[i] : ''}', 512)
+  for (parts, i) in folders: take(
+    '/blobServices/default/containers/${first(parts)}/blobs/${areExact[i] ? prefixes[i] : ''}',
+    512
+  )
 ]
 
 var destination = {
@@ -45,7 +53,9 @@ var retryPolicy = {
 }
 
 var deadLetters = {
-  identity: { type: 'SystemAssigned' }
+  identity: empty(topicIdentityId)
+    ? { type: 'SystemAssigned' }
+    : { type: 'UserAssigned', userAssignedIdentity: topicIdentityId }
   deadLetterDestination: {
     endpointType: 'StorageBlob'
     properties: {
@@ -61,7 +71,7 @@ resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
 
 resource blobs 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15' = {
   parent: topic
-  name: 'blob-status'
+  name: eventSubscription
   properties: {
     eventDeliverySchema: 'EventGridSchema'
     destination: destination
@@ -88,7 +98,7 @@ resource blobs 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15' 
 // subscription with the others: nothing here can match what is written to the dead letters or the quarantine.
 resource moves 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15' = {
   parent: topic
-  name: 'blob-status-moves'
+  name: '${eventSubscription}-moves'
   properties: {
     eventDeliverySchema: 'EventGridSchema'
     destination: destination

@@ -2,6 +2,8 @@
 // docs/deployment.md explains each parameter.
 targetScope = 'subscription'
 
+import { operatorRole } from 'app/types.bicep'
+
 @description('Name of the azd environment; names of resources derive from it.')
 @minLength(1)
 @maxLength(40)
@@ -11,7 +13,8 @@ param environmentName string
 @metadata({ azd: { type: 'location' } })
 param location string
 
-@description('Storage account that holds the images already; empty: one is made.')
+@description('Storage account that holds the images already, in this subscription; empty: one is made.')
+@maxLength(24)
 param existingStorageAccountName string = ''
 
 @description('Resource group of the existing storage account; empty: the one that is made here.')
@@ -22,6 +25,9 @@ param existingSystemTopicName string = ''
 
 @description('Resource group of the existing system topic; empty: that of the storage account.')
 param existingSystemTopicResourceGroup string = ''
+
+@description('Resource id of the topic\'s user-assigned identity that writes dead letters; empty: its system-assigned one.')
+param existingSystemTopicIdentityId string = ''
 
 @description('Where waiting images are: a container, or container/prefix.')
 @minLength(1)
@@ -41,16 +47,26 @@ param imageSuffixes string = ''
 @description('Look at a blob before its deletion is counted: set it where versioning or snapshots are on.')
 param verifyDeletes bool = false
 
-@description('Container of events that could not be understood. Outside of all folders.')
-param quarantineContainer string = 'eventgrid-quarantine'
+@description('Days for which deleted and overwritten images of an account that is made here can be restored.')
+@minValue(1)
+@maxValue(365)
+param softDeleteDays int = 7
+
+@description('Container of events that could not be understood, outside of all folders. Empty: one of this environment.')
+param quarantineContainer string = ''
 
 @description('Days for which events stay there. Then they are dropped.')
 @minValue(1)
 @maxValue(36500)
 param quarantineRetentionDays int = 90
 
-@description('Container of events that could not be delivered. Outside of all folders.')
-param deadLetterContainer string = 'eventgrid-dead-letters'
+@description('Container of events that could not be delivered, outside of all folders. Empty: one of this environment.')
+param deadLetterContainer string = ''
+
+@description('Days after which an account that is made here drops events that could not be delivered.')
+@minValue(1)
+@maxValue(36500)
+param deadLetterRetentionDays int = 90
 
 @description('Who may ask for the counts.')
 @allowed(['anonymous', 'function', 'jwt'])
@@ -122,8 +138,14 @@ param maximumInstanceCount int = 40
 @allowed([2048, 4096])
 param instanceMemoryMB int = 2048
 
+@description('Accounts that are made here, and the one that is there, are reached through private endpoints only.')
+param vnetEnabled bool = false
+
+@description('With vnetEnabled: address space of the network, /22 or larger.')
+param vnetAddressPrefix string = '10.42.0.0/22'
+
 @description('Settings of docs/configuration.md that have no parameter of their own, by name.')
-param extraSettings object = {}
+param extraSettings { *: string } = {}
 
 @description('Custom Event Grid topic that changes of the counts are announced to; it exists. Empty: they are not.')
 param statusTopicName string = ''
@@ -138,6 +160,13 @@ param alertEmail string = ''
 @allowed(['PT1H', 'PT2H', 'PT3H', 'PT6H', 'P1D', 'P2D'])
 param alertWithoutReconciliation string = 'PT2H'
 
+@description('Tell when the costs of the resource group come near so much a month, in the currency of the bill; 0: do not.')
+@minValue(0)
+param monthlyBudget int = 0
+
+@description('The first of the month in which the budget begins.')
+param budgetStart string = utcNow('yyyy-MM-01')
+
 @description('Object id of who runs `python -m ops`; empty: nobody gets data roles.')
 param operatorPrincipalId string = ''
 
@@ -145,14 +174,24 @@ param operatorPrincipalId string = ''
 @allowed(['User', 'Group', 'ServicePrincipal'])
 param operatorPrincipalType string = 'User'
 
+@description('Which roles the operator gets. One that he has on that scope already must be left out, or Azure refuses it.')
+param operatorRoles operatorRole[] = ['blobs', 'tables', 'quarantine', 'deadLetters']
+
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }
 var groupName = 'rg-${environmentName}'
 var functionAppName = 'func-${token}'
+// On an account that is there already each environment has names of its own: two do not touch.
+var countsTable = extraSettings.?COUNTS_TABLE ?? 'blobstatus${token}'
+var quarantineName = empty(quarantineContainer) ? 'blob-status-quarantine-${token}' : quarantineContainer
+var deadLetterName = empty(deadLetterContainer) ? 'blob-status-dead-letters-${token}' : deadLetterContainer
+var eventSubscription = 'blob-status-${token}'
 var containers = map([queuedFolder, inputFolder, outputFolder], folder => first(split(trim(folder), '/')))
 var usesExistingStorage = !empty(existingStorageAccountName)
 var storageName = usesExistingStorage ? existingStorageAccountName : 'stimages${token}'
-var storageGroupName = usesExistingStorage && !empty(existingStorageResourceGroup) ? existingStorageResourceGroup : groupName
+var storageGroupName = usesExistingStorage && !empty(existingStorageResourceGroup)
+  ? existingStorageResourceGroup
+  : groupName
 var usesExistingTopic = !empty(existingSystemTopicName)
 var topicName = usesExistingTopic ? existingSystemTopicName : 'evgt-${token}'
 var topicGroupName = usesExistingTopic && !empty(existingSystemTopicResourceGroup)
@@ -166,7 +205,6 @@ resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
 }
 
 module identity 'app/identity.bicep' = {
-  name: 'identity'
   scope: group
   params: {
     name: 'id-${token}'
@@ -176,99 +214,119 @@ module identity 'app/identity.bicep' = {
 }
 
 module monitoring 'app/monitoring.bicep' = {
-  name: 'monitoring'
   scope: group
   params: {
     token: token
     location: location
     tags: tags
     publisherPrincipalId: identity.outputs.principalId
+    instanceMemoryMB: instanceMemoryMB
   }
 }
 
 module hostStorage 'app/host-storage.bicep' = {
-  name: 'host-storage'
   scope: group
   params: {
     name: 'sthost${token}'
     location: location
     tags: tags
+    isPrivate: vnetEnabled
     principalId: identity.outputs.principalId
   }
 }
 
 module storage 'app/data-storage.bicep' = if (!usesExistingStorage) {
-  name: 'data-storage'
   scope: group
   params: {
     name: storageName
     location: location
     tags: tags
+    isPrivate: vnetEnabled
+    softDeleteDays: softDeleteDays
+    retentionDays: { '${quarantineName}': quarantineRetentionDays + 1, '${deadLetterName}': deadLetterRetentionDays }
     containers: union(take(containers, 1), take(skip(containers, 1), 1), skip(containers, 2)) // each once
   }
 }
 
 module appAccess 'app/data-access.bicep' = {
-  name: 'data-access-app'
   scope: resourceGroup(storageGroupName)
   dependsOn: [storage]
   params: {
     storageAccountName: storageName
-    quarantineContainer: quarantineContainer
+    quarantineContainer: quarantineName
+    roles: ['blobs', 'tables', 'quarantine']
     principalId: identity.outputs.principalId
     principalType: 'ServicePrincipal'
   }
 }
 
 module operatorAccess 'app/data-access.bicep' = if (!empty(operatorPrincipalId)) {
-  name: 'data-access-operator'
   scope: resourceGroup(storageGroupName)
   dependsOn: [appAccess]
   params: {
     storageAccountName: storageName
-    quarantineContainer: quarantineContainer
+    quarantineContainer: quarantineName
+    roles: operatorRoles
     principalId: operatorPrincipalId
     principalType: operatorPrincipalType
   }
 }
 
 module topic 'app/topic.bicep' = if (!usesExistingTopic) {
-  name: 'topic'
   scope: resourceGroup(topicGroupName)
   params: {
     name: topicName
     location: appAccess.outputs.storageLocation
     tags: tags
     storageId: appAccess.outputs.storageId
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+module topicIdentity 'app/topic-identity.bicep' = {
+  scope: resourceGroup(topicGroupName)
+  dependsOn: [topic]
+  params: {
+    topicName: topicName
+    identityId: existingSystemTopicIdentityId
   }
 }
 
 module deadLetters 'app/dead-letters.bicep' = {
-  name: 'dead-letters'
   scope: resourceGroup(storageGroupName)
-  dependsOn: [storage, topic]
+  dependsOn: [storage]
   params: {
     storageAccountName: storageName
-    container: deadLetterContainer
-    topicName: topicName
-    topicGroupName: topicGroupName
-    operatorPrincipalId: operatorPrincipalId
+    container: deadLetterName
+    topicPrincipalId: topicIdentity.outputs.principalId
+    operatorPrincipalId: contains(operatorRoles, 'deadLetters') ? operatorPrincipalId : ''
     operatorPrincipalType: operatorPrincipalType
   }
 }
 
 module statusTopic 'app/status-topic.bicep' = if (!empty(statusTopicName)) {
-  name: 'status-topic'
   scope: resourceGroup(empty(statusTopicResourceGroup) ? groupName : statusTopicResourceGroup)
-  dependsOn: [group]
   params: {
     topicName: statusTopicName
     principalId: identity.outputs.principalId
   }
 }
 
+module network 'app/network.bicep' = if (vnetEnabled) {
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    addressPrefix: vnetAddressPrefix
+    accounts: [
+      { name: hostStorage.outputs.name, id: hostStorage.outputs.id }
+      { name: storageName, id: appAccess.outputs.storageId }
+    ]
+  }
+}
+
 module app 'app/function-app.bicep' = {
-  name: 'function-app'
   scope: group
   params: {
     name: functionAppName
@@ -285,6 +343,7 @@ module app 'app/function-app.bicep' = {
     alwaysReadyEvents: alwaysReadyEvents
     maximumInstanceCount: maximumInstanceCount
     instanceMemoryMB: instanceMemoryMB
+    subnetId: vnetEnabled ? network!.outputs.appSubnetId : ''
     settings: union(
       {
         STORAGE__blobServiceUri: 'https://${storageName}.blob.${environment().suffixes.storage}'
@@ -296,7 +355,8 @@ module app 'app/function-app.bicep' = {
         OUTPUT_FOLDER: outputFolder
         IMAGE_SUFFIXES: imageSuffixes
         VERIFY_DELETES: string(verifyDeletes)
-        QUARANTINE_CONTAINER: quarantineContainer
+        COUNTS_TABLE: countsTable
+        QUARANTINE_CONTAINER: quarantineName
         QUARANTINE_RETENTION_DAYS: string(quarantineRetentionDays)
         AUTH_MODE: authMode
         JWT_ISSUER: jwtIssuer
@@ -321,21 +381,26 @@ module app 'app/function-app.bicep' = {
 }
 
 module alerts 'app/alerts.bicep' = {
-  name: 'alerts'
   scope: group
   dependsOn: [topic]
   params: {
     location: location
     tags: tags
     workspaceId: monitoring.outputs.workspaceId
-    topicId: resourceId(
-      subscription().subscriptionId,
-      topicGroupName,
-      'Microsoft.EventGrid/systemTopics',
-      topicName
-    )
+    topicId: resourceId(subscription().subscriptionId, topicGroupName, 'Microsoft.EventGrid/systemTopics', topicName)
+    eventSubscriptions: [eventSubscription, '${eventSubscription}-moves']
     email: alertEmail
     withoutReconciliation: alertWithoutReconciliation
+  }
+}
+
+module budget 'app/budget.bicep' = if (monthlyBudget > 0) {
+  scope: group
+  params: {
+    name: 'budget-${token}'
+    amount: monthlyBudget
+    startDate: budgetStart
+    email: alertEmail
   }
 }
 
@@ -347,7 +412,11 @@ output TOPIC_RESOURCE_GROUP string = topicGroupName
 output TOPIC_NAME string = topicName
 output STORAGE_RESOURCE_GROUP string = storageGroupName
 output STORAGE_ACCOUNT string = storageName
-output DEAD_LETTER_CONTAINER string = deadLetterContainer
+output COUNTS_TABLE string = countsTable
+output QUARANTINE_CONTAINER string = quarantineName
+output DEAD_LETTER_CONTAINER string = deadLetterName
+output EVENT_SUBSCRIPTION string = eventSubscription
+output TOPIC_IDENTITY_ID string = existingSystemTopicIdentityId
 output QUEUED_FOLDER string = queuedFolder
 output INPUT_FOLDER string = inputFolder
 output OUTPUT_FOLDER string = outputFolder

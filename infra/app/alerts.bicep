@@ -1,9 +1,13 @@
 // When counts could be wrong, or nobody gets them. The queries read what the app logs (shared/reports.py,
 // shared/quarantine.py) and measures (shared/telemetry.py); `make check-infra` holds the two together.
 param location string
-param tags object
+param tags { *: string }
 param workspaceId string
 param topicId string
+
+@description('Names of ours: others may share the topic.')
+param eventSubscriptions string[]
+
 param email string
 param withoutReconciliation string
 
@@ -53,12 +57,12 @@ var logAlerts = [
     name: 'quarantine-not-empty'
     title: 'Blob status: events that could not be understood are in quarantine; `python -m ops quarantine list`'
     severity: 2
-    window: 'P1D'
-    frequency: 'PT15M'
+    window: withoutReconciliation
+    frequency: 'PT5M'
     operator: 'GreaterThan'
     threshold: 0
-    // The line tells of a new one at once, the gauge that somebody has still to look.
-    query: 'union (AppTraces | where Message startswith "event quarantined: " and SeverityLevel >= 2), (AppMetrics | where Name == "blob_status.quarantine.size" and Max > 0)'
+    // What was said last counts: the line tells of a new event at once, and each reconciliation how many there are.
+    query: 'union (AppTraces | where Message startswith "event quarantined: " and SeverityLevel >= 2 | project TimeGenerated, events = 1.0), (AppMetrics | where Name == "blob_status.quarantine.size" | project TimeGenerated, events = Max) | summarize arg_max(TimeGenerated, events) | where events > 0'
   }
   {
     name: 'server-errors'
@@ -83,7 +87,7 @@ var logAlerts = [
   }
 ]
 
-resource logRules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+resource logRules 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
   for alert in logAlerts: {
     name: 'alert-${alert.name}'
     location: location
@@ -130,7 +134,7 @@ var topicMetrics = [
   }
 ]
 
-resource metricRules 'Microsoft.Insights/metricAlerts@2018-03-01' = [
+resource metricRules 'Microsoft.Insights/metricAlerts@2026-01-01' = [
   for alert in topicMetrics: {
     name: 'alert-${alert.name}'
     location: 'global'
@@ -151,6 +155,7 @@ resource metricRules 'Microsoft.Insights/metricAlerts@2018-03-01' = [
             criterionType: 'StaticThresholdCriterion'
             metricNamespace: 'Microsoft.EventGrid/systemTopics'
             metricName: alert.metric
+            dimensions: [{ name: 'EventSubscriptionName', operator: 'Include', values: eventSubscriptions }]
             timeAggregation: 'Total'
             operator: 'GreaterThan'
             threshold: 0

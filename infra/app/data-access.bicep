@@ -3,12 +3,17 @@
 //                                 stay a definite answer
 //   read and write tables         account: the app makes its table, and a table's name is not in that request's address
 //   write blobs                   only in the quarantine
+import { operatorRole } from 'types.bicep'
+
 param storageAccountName string
 param quarantineContainer string
 param principalId string
 
 @allowed(['User', 'Group', 'ServicePrincipal'])
 param principalType string
+
+@description('Which of them.')
+param roles operatorRole[]
 
 var blobReaderRole = '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1' // Storage Blob Data Reader
 var blobContributorRole = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe' // Storage Blob Data Contributor
@@ -29,7 +34,10 @@ resource quarantine 'Microsoft.Storage/storageAccounts/blobServices/containers@2
 }
 
 resource accountRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for role in [blobReaderRole, tableContributorRole]: {
+  for role in concat(
+    contains(roles, 'blobs') ? [blobReaderRole] : [],
+    contains(roles, 'tables') ? [tableContributorRole] : []
+  ): {
     name: guid(account.id, principalId, role)
     scope: account
     properties: {
@@ -40,7 +48,7 @@ resource accountRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   }
 ]
 
-resource quarantineRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+resource quarantineRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (contains(roles, 'quarantine')) {
   name: guid(quarantine.id, principalId, blobContributorRole)
   scope: quarantine
   properties: {

@@ -1,9 +1,7 @@
-// Where Event Grid puts what it could not deliver. The topic's own identity writes; a topic without one (an existing
-// topic may lack it) fails here, loudly.
+// Where Event Grid puts what it could not deliver. An identity of the topic writes.
 param storageAccountName string
 param container string
-param topicName string
-param topicGroupName string
+param topicPrincipalId string
 param operatorPrincipalId string
 param operatorPrincipalType string
 
@@ -23,16 +21,11 @@ resource deadLetters 'Microsoft.Storage/storageAccounts/blobServices/containers@
   name: container
 }
 
-resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
-  name: topicName
-  scope: resourceGroup(topicGroupName)
-}
-
 resource topicWrites 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(deadLetters.id, topic.id, blobContributorRole)
+  name: guid(deadLetters.id, topicPrincipalId, blobContributorRole)
   scope: deadLetters
   properties: {
-    principalId: topic.identity.principalId
+    principalId: topicPrincipalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', blobContributorRole)
   }

@@ -3,7 +3,7 @@
 param name string
 param planName string
 param location string
-param tags object
+param tags { *: string }
 param identityId string
 param identityClientId string
 param hostStorageName string
@@ -15,10 +15,13 @@ param alwaysReadyEvents int
 param maximumInstanceCount int
 param instanceMemoryMB int
 
-@description('The app\'s own settings.')
-param settings object
+@description('Subnet of the instances; empty: none.')
+param subnetId string
 
-resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
+@description('The app\'s own settings.')
+param settings { *: string }
+
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: planName
   location: location
   tags: tags
@@ -32,7 +35,7 @@ resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
   }
 }
 
-resource app 'Microsoft.Web/sites@2024-11-01' = {
+resource app 'Microsoft.Web/sites@2025-03-01' = {
   name: name
   location: location
   tags: union(tags, { 'azd-service-name': 'app' }) // how azd finds it: nothing else may have this tag
@@ -44,6 +47,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     functionAppConfig: {
       runtime: {
         name: 'python'
@@ -73,11 +77,12 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
     }
     siteConfig: {
       minTlsVersion: '1.2'
+      scmMinTlsVersion: '1.2'
     }
   }
 }
 
-resource appSettings 'Microsoft.Web/sites/config@2024-11-01' = {
+resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: app
   name: 'appsettings'
   properties: union(settings, {
@@ -92,12 +97,20 @@ resource appSettings 'Microsoft.Web/sites/config@2024-11-01' = {
   })
 }
 
-resource noPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = [
-  for service in ['ftp', 'scm']: {
-    parent: app
-    name: service
-    properties: { allow: false }
-  }
-]
+// Two resources, not a loop: only with a literal name does the compiler check the properties. One after the other, as
+// two writes to a site at a time end in a conflict.
+resource noFtpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+  parent: app
+  name: 'ftp'
+  dependsOn: [appSettings]
+  properties: { allow: false }
+}
+
+resource noScmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+  parent: app
+  name: 'scm'
+  dependsOn: [noFtpPassword]
+  properties: { allow: false }
+}
 
 output url string = 'https://${app.properties.defaultHostName}'

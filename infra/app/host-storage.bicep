@@ -2,7 +2,11 @@
 // the host may do (own its blobs) is never allowed on the images.
 param name string
 param location string
-param tags object
+param tags { *: string }
+
+@description('Reached through private endpoints only.')
+param isPrivate bool
+
 param principalId string
 
 var deploymentContainer = 'app-package'
@@ -25,6 +29,8 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
     allowSharedKeyAccess: false
     defaultToOAuthAuthentication: true
     minimumTlsVersion: 'TLS1_2'
+    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
+    networkAcls: { bypass: 'None', defaultAction: isPrivate ? 'Deny' : 'Allow' }
     supportsHttpsTrafficOnly: true
   }
 }
@@ -32,6 +38,9 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
 resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-01-01' = {
   parent: account
   name: 'default'
+  properties: {
+    containerDeleteRetentionPolicy: { enabled: true, days: 7 } // of blobs not: the host overwrites its own all the time
+  }
 }
 
 resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-01-01' = {
@@ -51,5 +60,6 @@ resource roles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   }
 ]
 
+output id string = account.id
 output name string = account.name
 output deploymentContainerUrl string = '${account.properties.primaryEndpoints.blob}${packages.name}'

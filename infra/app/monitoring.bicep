@@ -1,8 +1,9 @@
 // Log Analytics and Application Insights. Telemetry is sent with the app's identity; the key alone is worth nothing.
 param token string
 param location string
-param tags object
+param tags { *: string }
 param publisherPrincipalId string
+param instanceMemoryMB int
 
 // Monitoring Metrics Publisher
 var publisherRole = '3913510d-42f4-4e42-8a64-420c390055eb'
@@ -26,6 +27,24 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
     Application_Type: 'web'
     WorkspaceResourceId: workspace.id
     DisableLocalAuth: true
+  }
+}
+
+// What to look at: infra/app/workbook.json. `make check-infra` holds its queries against the app.
+resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
+  name: guid(workspace.id, 'blob-status')
+  location: location
+  tags: tags
+  kind: 'shared'
+  properties: {
+    displayName: 'Blob status (${token})'
+    category: 'workbook'
+    sourceId: workspace.id
+    serializedData: replace(
+      replace(loadTextContent('workbook.json'), '{workspace}', workspace.id),
+      '{gigabytes}',
+      string(instanceMemoryMB / 1024)
+    )
   }
 }
 

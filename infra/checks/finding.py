@@ -10,26 +10,24 @@ class Finding:
     """What a check found.
 
     Attributes:
-        file: The file, relative to the project.
-        line: From 1, or 0 for the file as a whole.
+        where: A file relative to the project, with its line if there is one; or the name of a case.
         message: Names what is wrong and what would be right.
     """
 
-    file: str
-    line: int
+    where: str
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}" if self.line else f"{self.file}: {self.message}"
+        return f"{self.where}: {self.message}"
 
 
 class CheckError(Exception):
-    """The check cannot go on here; carries the finding.
+    """The check cannot go on here; carries what stopped it.
 
     Args:
-        finding: What stopped it.
+        findings: At least one.
     """
 
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(str(finding))
-        self.finding = finding
+    def __init__(self, *findings: Finding) -> None:
+        super().__init__("\n".join(map(str, findings)))
+        self.findings = findings

@@ -1,91 +1,128 @@
-"""What the rules look at: the files, the app, and deployments of several kinds, evaluated."""
+"""What the rules look at: the files, the app, and what deployments of several kinds would make."""
 
 from __future__ import annotations
 
 import ast
 import json
+import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from infra.checks.evaluate import Deployment, deploy
-from infra.checks.functions import group_id
+from infra.checks.bicep import SUBSCRIPTION
+from infra.checks.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from infra.checks.evaluate import Resource
-    from infra.checks.source import BicepFile
-
 MAIN: Final = "infra/main.bicep"
-EVENTS: Final = "infra/events.bicep"
-_BASE: Final = {"environmentName": "check", "location": "northeurope"}
-#: What main.bicep is deployed with. Each is checked.
-SCENARIOS: Final[dict[str, dict[str, Any]]] = {
-    "new storage account": {},
-    "existing account and topic": {
-        "existingStorageAccountName": "theirimages",
-        "existingStorageResourceGroup": "rg-theirs",
-        "existingSystemTopicName": "their-topic",
-        "existingSystemTopicResourceGroup": "rg-their-topics",
-        "operatorPrincipalId": "11111111-1111-1111-1111-111111111111",
-        "alertEmail": "operator@example.com",
-        "queuedFolder": "images/queued",
-        "inputFolder": "images/in/process",
-        "outputFolder": "archive",
-        "statusTopicName": "status",
-        "statusTopicResourceGroup": "rg-theirs",
-        "alwaysReadyHttp": 1,
-        "alwaysReadyEvents": 1,
-    },
-    "existing account, new topic, tokens": {
-        "existingStorageAccountName": "theirimages",
-        "existingStorageResourceGroup": "rg-theirs",
-        "authMode": "jwt",
-        "jwtIssuer": "https://login.example.com/",
-        "jwtAudience": "first-client,second-client",
-        "jwtAudienceClaim": "client_id",
-        "jwtRequiredClaims": "token_use=access,scope=counts.read",
-        "jwtAlgorithms": "RS256,ES256",
-        "maxWaitSeconds": 200,
-        "maxStreamSeconds": 480,
-        "reconcileSliceSeconds": 540,
-    },
-}
+SUBSCRIPTION_TYPE: Final = "Microsoft.EventGrid/systemTopics/eventSubscriptions"
+CONTAINER_TYPE: Final = "Microsoft.Storage/storageAccounts/blobServices/containers"
+_ROLE: Final = "/providers/Microsoft.Authorization/roleAssignments/"
 
 
 @dataclass(frozen=True, slots=True)
+class Resource:
+    """One resource that a deployment would make.
+
+    What only Azure knows is an expression in brackets, such as ``[reference('<id>', '<version>').principalId]``.
+
+    Attributes:
+        body: As in the snapshot: id, type, name, apiVersion, properties, …
+    """
+
+    body: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Its full id."""
+        return str(self.body["id"])
+
+    @property
+    def type(self) -> str:
+        """Its type, without the version."""
+        return str(self.body["type"])
+
+    @property
+    def name(self) -> str:
+        """Its own name, without those of its parents."""
+        return str(self.body["name"]).rpartition("/")[2]
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """Its properties."""
+        found: dict[str, Any] = self.body.get("properties", {})
+        return found
+
+    @property
+    def scope_id(self) -> str:
+        """What a role assignment is on."""
+        named = re.match(r"\[extensionResourceId\('([^']+)'", self.id)
+        return named[1] if named else self.id.partition(_ROLE)[0]
+
+    def finding(self, message: str) -> Finding:
+        """Return the finding that says this of the resource."""
+        name = "" if is_open(self.body["name"]) else f" {self.name}"
+        return Finding("infra", f"{self.type.rpartition('/')[2]}{name}: {message}")
+
+
+@dataclass(frozen=True)
 class Case:
-    """One scenario, deployed.
+    """One of ``infra/cases``, deployed.
 
     Attributes:
         name: Which.
-        main: Of main.bicep.
-        events: Of events.bicep, with what main.bicep put out.
+        resources: All that main.bicep and events.bicep would make.
+        outputs: Of main.bicep.
     """
 
     name: str
-    main: Deployment
-    events: Deployment
+    resources: tuple[Resource, ...]
+    outputs: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, name: str, main: Mapping[str, Any], events: Mapping[str, Any]) -> Case:
+        """Return the case of two snapshots."""
+        both = (*main["predictedResources"], *events["predictedResources"])
+        return cls(name, tuple(map(Resource, both)), main["outputs"])
 
     def made(self, kind: str) -> Iterator[Resource]:
         """Iterate over the resources of a type."""
-        return (each for each in (*self.main.resources, *self.events.resources) if each.type == kind)
+        return (each for each in self.resources if each.type == kind)
+
+    def queries(self) -> Iterator[tuple[Resource, str]]:
+        """Iterate over the queries of alerts and workbooks, each with what asks it."""
+        for rule in self.made("Microsoft.Insights/scheduledQueryRules"):
+            yield from ((rule, str(part["query"])) for part in rule.properties["criteria"]["allOf"])
+        for book in self.made("Microsoft.Insights/workbooks"):
+            items = json.loads(book.properties["serializedData"])["items"]
+            yield from ((book, str(each["content"]["query"])) for each in items if "query" in each["content"])
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The app's settings; an address that only Azure knows has a made-up host."""
+        found = {
+            name: known(value)
+            for each in self.made("Microsoft.Web/sites/config")
+            for name, value in each.properties.items()
+        }
+        return {
+            name: "https://known.to.azure" if is_open(value) and value.endswith(".endpoint]") else value
+            for name, value in found.items()
+        }
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """The app's settings."""
-        found: dict[str, Any] = {}
-        for each in self.made("Microsoft.Web/sites/config"):
-            found |= each.body["properties"]
-        return found
+    def announced_to(self) -> str:
+        """The id of the custom topic that the settings name, or ""."""
+        config = next(self.made("Microsoft.Web/sites/config"))
+        return referred_to(str(config.properties.get("STATUS_TOPIC_ENDPOINT", "")))
 
     @property
     def storage_id(self) -> str:
         """The id of the account that the settings name, wherever it is."""
         name = str(self.settings.get("STORAGE__blobServiceUri", "")).removeprefix("https://").partition(".")[0]
-        group = group_id(str(self.main.outputs.get("STORAGE_RESOURCE_GROUP", "")))
+        group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{self.outputs.get('STORAGE_RESOURCE_GROUP', '')}"
         return f"{group}/providers/Microsoft.Storage/storageAccounts/{name}"
 
     @property
@@ -94,18 +131,36 @@ class Case:
         return next(self.made("Microsoft.Web/sites"))
 
 
+def is_open(value: object) -> bool:
+    """Tell whether a value is an expression that only Azure can evaluate."""
+    return isinstance(value, str) and value.startswith("[") and value.endswith("]")
+
+
+def known(value: Any) -> Any:
+    """Return a value with ``format`` of literals evaluated, as in the public cloud; others as they are."""
+    if not is_open(value):
+        return value
+    text = value.replace("environment().suffixes.storage", "'core.windows.net'")
+    found = re.fullmatch(r"\[format\('([^']*)', ((?:'[^']*'(?:, )?)+)\)\]", text)
+    return found[1].format(*re.findall(r"'([^']*)'", found[2])) if found else value
+
+
+def referred_to(value: str) -> str:
+    """Return the id of the resource that an expression asks for something, or ""."""
+    found = re.match(r"\[reference\('([^']+)'", value)
+    return found[1] if found else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """The project under check.
 
     Attributes:
         root: Its folder.
-        files: The Bicep files, by path.
-        cases: The scenarios.
+        cases: The deployments.
     """
 
     root: Path
-    files: Mapping[Path, BicepFile]
     cases: list[Case]
 
     def text(self, name: str) -> str:
@@ -157,41 +212,3 @@ def _calls(text: str) -> Calls:
             texts = [each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
             methods.append((node.func.attr, node.lineno, tuple(texts)))
     return Calls(frozenset(imports), tuple(methods))
-
-
-def deploy_all(root: Path, files: Mapping[Path, BicepFile]) -> list[Case]:
-    """Evaluate all scenarios.
-
-    Raises:
-        CheckError: One cannot be evaluated.
-    """
-    cases = []
-    for name, parameters in SCENARIOS.items():
-        main = deploy(files, (root / MAIN).resolve(), _BASE | parameters, "")
-        cases.append(Case(name, main, deploy_events(root, files, main.outputs)))
-    return cases
-
-
-def deploy_events(root: Path, files: Mapping[Path, BicepFile], outputs: Mapping[str, Any]) -> Deployment:
-    """Evaluate events.bicep with what main.bicep put out.
-
-    Raises:
-        CheckError: It cannot be evaluated, or an output is missing.
-    """
-    path = (root / EVENTS).resolve()
-    given = {name: outputs[output] for name, output in EVENT_PARAMETERS.items() if output in outputs}
-    return deploy(files, path, given, str(outputs.get("TOPIC_RESOURCE_GROUP", "")))
-
-
-#: Parameter of events.bicep → output of main.bicep; the hooks hand them over (rules/hooks.py).
-EVENT_PARAMETERS: Final = {
-    "topicName": "TOPIC_NAME",
-    "appResourceGroup": "APP_RESOURCE_GROUP",
-    "appName": "APP_NAME",
-    "storageResourceGroup": "STORAGE_RESOURCE_GROUP",
-    "storageAccountName": "STORAGE_ACCOUNT",
-    "deadLetterContainer": "DEAD_LETTER_CONTAINER",
-    "queuedFolder": "QUEUED_FOLDER",
-    "inputFolder": "INPUT_FOLDER",
-    "outputFolder": "OUTPUT_FOLDER",
-}

@@ -21,7 +21,7 @@ from shared.model.folders import Location, parts_within
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from infra.checks.evaluate import Resource
+    from infra.checks.project import Resource
     from shared.model.folders import FolderMap
 
 
@@ -65,7 +65,7 @@ def passes(subscription: Resource, event: Event) -> bool:
     Case does not matter in advanced filters, nor in subjects unless isSubjectCaseSensitive says so.
     https://learn.microsoft.com/azure/event-grid/event-filtering
     """
-    conditions = subscription.body["properties"].get("filter", {})
+    conditions = subscription.properties.get("filter", {})
     types = conditions.get("includedEventTypes")
     if types is not None and event.type not in types:
         return False

@@ -14,22 +14,27 @@ for ($tries = 0; ; $tries++) {
     Start-Sleep -Seconds 10
 }
 
+foreach ($name in $env:EVENT_SUBSCRIPTION, "$env:EVENT_SUBSCRIPTION-moves") {
+    $target = az eventgrid system-topic event-subscription show --resource-group $env:TOPIC_RESOURCE_GROUP `
+        --system-topic-name $env:TOPIC_NAME --name $name --output tsv `
+        --query 'destination.resourceId || destination.endpointType' 2>$null
+    if ($target -and $target -notlike "*/sites/$env:APP_NAME/functions/*") {
+        throw "$name delivers to $target, not to $env:APP_NAME`: it is somebody else's. Delete it, or take another environment"
+    }
+}
+
 Write-Output "subscribing to the blob events of $env:STORAGE_ACCOUNT"
-az deployment group create --output none `
-    --name blob-status-events `
-    --resource-group $env:TOPIC_RESOURCE_GROUP `
-    --template-file (Join-Path $PSScriptRoot '../events.bicep') `
-    --parameters `
-    "topicName=$env:TOPIC_NAME" `
-    "appResourceGroup=$env:APP_RESOURCE_GROUP" `
-    "appName=$env:APP_NAME" `
-    "storageResourceGroup=$env:STORAGE_RESOURCE_GROUP" `
-    "storageAccountName=$env:STORAGE_ACCOUNT" `
-    "deadLetterContainer=$env:DEAD_LETTER_CONTAINER" `
-    "queuedFolder=$env:QUEUED_FOLDER" `
-    "inputFolder=$env:INPUT_FOLDER" `
-    "outputFolder=$env:OUTPUT_FOLDER"
-if ($LASTEXITCODE -ne 0) { throw 'the event subscriptions could not be made' }
+# Event Grid tries whether it may write dead letters, and a new role takes minutes to arrive.
+for ($tries = 1; ; $tries++) {
+    az deployment group create --output none `
+        --name $env:EVENT_SUBSCRIPTION `
+        --resource-group $env:TOPIC_RESOURCE_GROUP `
+        --parameters (Join-Path $PSScriptRoot '../events.bicepparam')
+    if ($LASTEXITCODE -eq 0) { break }
+    if ($tries -ge 20) { throw 'the event subscriptions could not be made in 10 minutes' }
+    Write-Warning 'trying again in 30 s: the role on the dead letters may be on its way'
+    Start-Sleep -Seconds 30
+}
 
 function Start-Reconciliation {
     $key = az functionapp keys list --resource-group $env:APP_RESOURCE_GROUP --name $env:APP_NAME --query masterKey --output tsv

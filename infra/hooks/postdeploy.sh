@@ -19,21 +19,31 @@ until az functionapp function show --resource-group "$APP_RESOURCE_GROUP" --name
     sleep 10
 done
 
+for name in "$EVENT_SUBSCRIPTION" "$EVENT_SUBSCRIPTION-moves"; do
+    target=$(az eventgrid system-topic event-subscription show --resource-group "$TOPIC_RESOURCE_GROUP" \
+        --system-topic-name "$TOPIC_NAME" --name "$name" --output tsv \
+        --query 'destination.resourceId || destination.endpointType' 2>/dev/null || true)
+    case $target in
+    "" | *"/sites/$APP_NAME/functions/"*) ;;
+    *)
+        echo "$name delivers to $target, not to $APP_NAME: it is somebody else's. Delete it, or take another environment" >&2
+        exit 1
+        ;;
+    esac
+done
+
 echo "subscribing to the blob events of $STORAGE_ACCOUNT"
-az deployment group create --output none \
-    --name blob-status-events \
+# Event Grid tries whether it may write dead letters, and a new role takes minutes to arrive.
+tries=0
+until az deployment group create --output none \
+    --name "$EVENT_SUBSCRIPTION" \
     --resource-group "$TOPIC_RESOURCE_GROUP" \
-    --template-file "$here/../events.bicep" \
-    --parameters \
-    topicName="$TOPIC_NAME" \
-    appResourceGroup="$APP_RESOURCE_GROUP" \
-    appName="$APP_NAME" \
-    storageResourceGroup="$STORAGE_RESOURCE_GROUP" \
-    storageAccountName="$STORAGE_ACCOUNT" \
-    deadLetterContainer="$DEAD_LETTER_CONTAINER" \
-    queuedFolder="$QUEUED_FOLDER" \
-    inputFolder="$INPUT_FOLDER" \
-    outputFolder="$OUTPUT_FOLDER"
+    --parameters "$here/../events.bicepparam"; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 20 ] || { echo "the event subscriptions could not be made in 10 minutes" >&2; exit 1; }
+    echo "trying again in 30 s: the role on the dead letters may be on its way" >&2
+    sleep 30
+done
 
 # The master key is asked for each time, kept nowhere, and given to curl on its standard input.
 reconcile() {

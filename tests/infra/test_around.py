@@ -1,4 +1,4 @@
-"""What stands around the Bicep files: workflows, hooks, the soak."""
+"""What stands around the Bicep files: workflows, the soak."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ import pytest
 
 from infra.soak import Soak
 from shared.model.folders import Location
-from tests.leaks.secrets import secret
 
 ROOT = Path(__file__).parents[2]
-KEY = secret("a master key", "the-master-key-that-az-prints")
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -27,7 +25,10 @@ def test_workflows(path):
     assert uses
     assert all(re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each) for each in uses)
     assert "permissions:\n  contents: read" in text
-    assert all(re.search(r"(==|@|--version v)\d", line) for line in re.findall(r"run: .*install .*", text))
+    assert all(
+        re.search(r"""(==|@)\d|--version "v\$\(cat infra/bicep.version\)\"""", line)
+        for line in re.findall(r"run: .*install .*", text)
+    )
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert set(re.findall(r"run: make ([\w-]+)", text)).issubset(targets)
     assert "pull_request_target" not in text
@@ -46,54 +47,18 @@ def test_only_the_app_is_deployed():
     assert deployed == {"function_app.py", "host.json", "requirements.txt", "shared"}
 
 
-def test_hook_is_shell():
-    """The hook is understood by a POSIX shell."""
-    for shell in filter(None, map(shutil.which, ("dash", "bash", "sh"))):
-        subprocess.run([shell, "-n", ROOT / "infra/hooks/postdeploy.sh"], check=True)
-
-
-@pytest.fixture
-def azure(tmp_path):
-    """Return a folder with `az` and `curl` that note what they are called with; the app is ready on the third look."""
-    (tmp_path / "az").write_text(f'#!/bin/sh\necho "az $*" >>"$CALLS"\ncase $* in *keys*) echo {KEY} ;; esac\n')
-    (tmp_path / "curl").write_text(
-        "#!/bin/sh\n"
-        'echo "curl $*" >>"$CALLS"\n'
-        'case $* in\n*/admin/*) sed "s/^/stdin: /" >>"$CALLS" ;;\n'
-        '*/api/health) [ "$(grep -c api/health "$CALLS")" -lt 3 ] || echo \'{"status": "ok"}\' ;;\nesac\n'
-    )
-    (tmp_path / "sleep").write_text("#!/bin/sh\n")
-    for each in ("az", "curl", "sleep"):
-        (tmp_path / each).chmod(0o755)
-    return tmp_path
-
-
-def test_hook_runs(azure):
-    """The hook looks for the function, deploys the subscriptions, starts one reconciliation, and waits for ready."""
-    names = re.findall(r"^output (\w+)", (ROOT / "infra/main.bicep").read_text(), re.MULTILINE)
-    environ = {name: f"<{name}>" for name in names} | {"APP_URL": "https://app", "CALLS": str(azure / "calls")}
-    environ["PATH"] = f"{azure}:/usr/bin:/bin"
-    done = subprocess.run(
-        [ROOT / "infra/hooks/postdeploy.sh"], env=environ, capture_output=True, text=True, check=False, timeout=30
-    )
-    calls = (azure / "calls").read_text()
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "ready: https://app/api/cases/storage/status"
-    assert calls.index("function show") < calls.index("deployment group create") < calls.index("/admin/functions")
-    assert "topicName=<TOPIC_NAME>" in calls
-    assert calls.count("/admin/functions/reconcile") == 1
-    assert f"stdin: x-functions-key: {KEY}" in calls
-    assert not re.search(rf"^(az|curl).*{KEY}", calls, re.MULTILINE), "the key is in a command line"
-
-
-def test_hook_needs_an_environment(azure):
-    """Without what azd hands over the hook says what to run."""
-    environ = {"PATH": f"{azure}:/usr/bin:/bin", "CALLS": str(azure / "calls")}
-    done = subprocess.run(
-        [ROOT / "infra/hooks/postdeploy.sh"], env=environ, capture_output=True, text=True, check=False, timeout=30
-    )
-    assert done.returncode != 0
-    assert "run azd provision first" in done.stderr
+def test_the_guide_names_what_there_is():
+    """docs/deployment.md has every parameter of main.bicep, and sets only variables that the parameter file takes."""
+    guide = (ROOT / "docs/deployment.md").read_text()
+    parameters = re.findall(r"^param (\w+)", (ROOT / "infra/main.bicep").read_text(), re.MULTILINE)
+    assert parameters
+    assert [name for name in parameters if f"`{name}`" not in guide] == []
+    taken = set(re.findall(r"\$\{(\w+)", (ROOT / "infra/main.parameters.json").read_text()))
+    named = set(re.findall(r"azd env set (\w+)", guide))
+    assert named
+    assert named - taken == set()
+    table = set(re.findall(r"`([A-Z][A-Z_]+)`", guide.partition("## Parameters")[2].partition("## What is made")[0]))
+    assert table >= taken - {"AZURE_ENV_NAME", "AZURE_LOCATION"}
 
 
 class Blobs:

@@ -8,16 +8,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from infra.checks import source
-from infra.checks.evaluate import Resource
-from infra.checks.project import EVENT_PARAMETERS, deploy_events
+from infra.checks import snapshots
+from infra.checks.project import Resource
 from infra.checks.sample_events import Event, concerns, passes, samples
 from shared.errors import SettingsError
 from shared.intake.event_grid import BLOB_CREATED, BLOB_DELETED
 from shared.settings.app import Settings
 
 ROOT = Path(__file__).parents[2]
-FILES = {path.resolve(): source.read(path, ROOT)[0] for path in sorted((ROOT / "infra").rglob("*.bicep"))}
 NAMES = ("QUEUED_FOLDER", "INPUT_FOLDER", "OUTPUT_FOLDER")
 
 folders = st.builds(
@@ -29,28 +27,28 @@ folders = st.builds(
 )
 
 
-def subscriptions(values):
+def subscriptions(bicep, values):
     """Return the event subscriptions of a folder map."""
-    outputs = dict.fromkeys(EVENT_PARAMETERS.values(), "x") | dict(zip(NAMES, values, strict=True))
-    return deploy_events(ROOT, FILES, outputs).resources
+    outputs = snapshots.committed(ROOT, "new-account")[0]["outputs"] | dict(zip(NAMES, values, strict=True))
+    return [Resource(each) for each in snapshots.predict_events(bicep, ROOT, outputs)["predictedResources"]]
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.tuples(folders, folders, folders))
-def test_nothing_is_missed(values):
+def test_nothing_is_missed(bicep, values):
     """For any folder map that the app takes, each event that the app would count is delivered."""
     try:
         mapped = Settings.from_environ(dict(zip(NAMES, values, strict=True))).folders
     except SettingsError:
         assume(False)
-    made = subscriptions(values)
+    made = subscriptions(bicep, values)
     for event in samples(mapped):
         assert any(passes(each, event) for each in made) or not concerns(mapped, event), event
 
 
-def test_what_is_beside_stays_out():
+def test_what_is_beside_stays_out(bicep):
     """A name that only begins like a folder, or another container, is not delivered."""
-    made = subscriptions(("images/queued", "images/input", "archive"))
+    made = subscriptions(bicep, ("images/queued", "images/input", "archive"))
     for container, name in (("images", "queued2/a.jpg"), ("images", "a.jpg"), ("archive2", "a.jpg")):
         for kind in (BLOB_CREATED, BLOB_DELETED):
             assert not any(passes(each, Event(kind, container, name)) for each in made)
@@ -72,5 +70,5 @@ def test_what_is_beside_stays_out():
 )
 def test_filter_semantics(conditions, delivered):
     """Types are compared exactly, subjects without case unless asked for, and all conditions must hold."""
-    subscription = Resource("", "", "", "", "", "", 0, is_made=True, body={"properties": {"filter": conditions}})
+    subscription = Resource({"properties": {"filter": conditions}})
     assert passes(subscription, Event(BLOB_CREATED, "images", "a.jpg")) is delivered

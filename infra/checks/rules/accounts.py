@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Final
-
-from infra.checks.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from infra.checks.project import Case, Project
+    from infra.checks.finding import Finding
+    from infra.checks.project import Case, Project, Resource
 
+_ENDPOINTS: Final = "Microsoft.Network/privateEndpoints"
+#: What the app and the Functions host use of an account.
+_SERVICES: Final = ("blob", "table")
 _WANTED: Final[dict[str, dict[str, object]]] = {
     "Microsoft.Storage/storageAccounts": {
         "allowSharedKeyAccess": False,
@@ -18,7 +21,8 @@ _WANTED: Final[dict[str, dict[str, object]]] = {
         "supportsHttpsTrafficOnly": True,
         "minimumTlsVersion": "TLS1_2",
     },
-    "Microsoft.Web/sites": {"httpsOnly": True},
+    "Microsoft.Storage/storageAccounts/blobServices": {"containerDeleteRetentionPolicy": {"enabled": True}},
+    "Microsoft.Web/sites": {"httpsOnly": True, "siteConfig": {"minTlsVersion": "1.2", "scmMinTlsVersion": "1.2"}},
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies": {"allow": False},
     "Microsoft.Insights/components": {"DisableLocalAuth": True},
 }
@@ -30,14 +34,74 @@ def check(project: Project) -> Iterator[Finding]:
         for kind, wanted in _WANTED.items():
             for each in case.made(kind):
                 for name, value in wanted.items():
-                    found = each.body.get("properties", {}).get(name)
-                    if found != value:
-                        text = f"{kind}: {name} must be {str(value).lower()}, not {str(found).lower()}"
-                        yield Finding(each.file, each.line, text)
+                    found = each.properties.get(name)
+                    if not _is(found, value):
+                        text = f"{name} must be {str(value).lower()}, not {str(found).lower()}"
+                        yield each.finding(text)
         yield from _check_plan(case)
+        yield from _check_retention(case)
+        for network in case.made("Microsoft.Network/virtualNetworks"):
+            yield from _check_private(case, network)
+
+
+def _is(found: object, wanted: object) -> bool:
+    """Tell whether a value is what is wanted; an object may hold more besides."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return all(_is(found.get(name), value) for name, value in wanted.items())
+    return found == wanted
 
 
 def _check_plan(case: Case) -> Iterator[Finding]:
     for plan in case.made("Microsoft.Web/serverfarms"):
         if plan.body.get("sku") != {"name": "FC1", "tier": "FlexConsumption"}:
-            yield Finding(plan.file, plan.line, f"the plan is {plan.body.get('sku')}, not Flex Consumption (FC1)")
+            yield plan.finding(f"the plan is {plan.body.get('sku')}, not Flex Consumption (FC1)")
+
+
+def _check_retention(case: Case) -> Iterator[Finding]:
+    """An account that is made here drops old events in the end, and never an image."""
+    quarantine, letters = (str(case.outputs.get(name)) for name in ("QUARANTINE_CONTAINER", "DEAD_LETTER_CONTAINER"))
+    for each in case.made("Microsoft.Storage/storageAccounts/managementPolicies"):
+        days = {
+            prefix: rule["definition"]["actions"]["baseBlob"]["delete"]["daysAfterModificationGreaterThan"]
+            for rule in each.properties["policy"]["rules"]
+            for prefix in rule["definition"]["filters"].get("prefixMatch", [""])
+        }
+        for prefix in days.keys() ^ {f"{quarantine}/", f"{letters}/"}:
+            text = "nothing drops what lies in" if prefix not in days else "events are to be dropped, and not"
+            yield each.finding(f"retention: {text} {prefix or 'the whole account'}")
+        if days.get(f"{quarantine}/", 0) <= float(case.settings["QUARANTINE_RETENTION_DAYS"]):
+            yield each.finding("retention: events must stay in quarantine for longer than the app keeps them")
+
+
+def _check_private(case: Case, network: Resource) -> Iterator[Finding]:
+    """Where there is a network, whatever the app needs is in it, and the accounts are nowhere else."""
+    delegated = {
+        f"{network.id}/subnets/{each['name']}"
+        for each in network.properties["subnets"]
+        for delegation in each["properties"].get("delegations", [])
+        if delegation["properties"]["serviceName"] == "Microsoft.App/environments"
+    }
+    if case.app.properties.get("virtualNetworkSubnetId") not in delegated:
+        yield case.app.finding("network: it is not in a subnet that is delegated to Microsoft.App/environments")
+    named = {
+        each.id.rpartition("/privateDnsZoneGroups/")[0] for each in case.made(f"{_ENDPOINTS}/privateDnsZoneGroups")
+    }
+    reached = {
+        (connection["properties"]["privateLinkServiceId"], service)
+        for each in case.made(_ENDPOINTS)
+        if each.id in named
+        for connection in each.properties["privateLinkServiceConnections"]
+        for service in connection["properties"]["groupIds"]
+    }
+    made = list(case.made("Microsoft.Storage/storageAccounts"))
+    for account, service in product({case.storage_id, *(each.id for each in made)}, _SERVICES):
+        if (account, service) not in reached:
+            name = account.rpartition("/")[2]
+            yield network.finding(f"network: no private endpoint with a name for {service} of {name}")
+    for each in made:
+        if each.properties.get("publicNetworkAccess") != "Disabled":
+            yield each.finding("network: publicNetworkAccess must be Disabled")
+        if each.id == case.storage_id and each.properties.get("networkAcls", {}).get("bypass") != "AzureServices":
+            yield each.finding(
+                "network: Event Grid writes dead letters as a trusted service: bypass must be AzureServices"
+            )

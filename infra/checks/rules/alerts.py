@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from infra.checks.finding import Finding
+from infra.checks.project import SUBSCRIPTION_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,24 +30,22 @@ def check(project: Project) -> Iterator[Finding]:
     logged, functions, measured = list(_logged(project)), project.functions(), _measured(project)
     for case in project.cases:
         rules = [*case.made("Microsoft.Insights/scheduledQueryRules"), *case.made("Microsoft.Insights/metricAlerts")]
-        texts = [str(each.body) for each in rules]
+        texts = [str(each.properties) for each in rules]
         for what, word in WANTED.items():
             if not any(word in text for text in texts):
-                yield Finding("infra/app/alerts.bicep", 0, f"alerts: nothing tells of {what} ({word!r})")
-        for each, text in zip(rules, texts, strict=True):
+                yield Finding("infra/app/alerts.bicep", f"alerts: nothing tells of {what} ({word!r})")
+        for each, text in case.queries():
             lines = re.findall(r'Message startswith "([^"]+)"', text)
+            names = _named(text, r"Name in \(([^)]+)\)")
             wrong = [
                 *(f"the app logs no line that begins with {line!r}" for line in lines if not _begins(logged, line)),
                 *(f"the app measures no {name}" for name in _named(text, r"Name == (\S+)") if name not in measured),
-                *(
-                    f"there is no function {name}"
-                    for name in _named(text, r"Name in \(([^)]+)\)")
-                    if name not in functions
-                ),
+                *(f"there is no function {name}" for name in names if name not in functions),
             ]
             for message in wrong:
-                yield Finding(each.file, each.line, f"alerts: {message}")
+                yield each.finding(f"alerts: {message}")
         yield from _check_sampling(case, project)
+        yield from _check_dimensions(case)
 
 
 def _begins(logged: list[str], line: str) -> bool:
@@ -72,9 +71,19 @@ def _measured(project: Project) -> set[str]:
     return {texts[0] for _, calls in project.calls() for name, _, texts in calls.methods if name in creators and texts}
 
 
+def _check_dimensions(case: Case) -> Iterator[Finding]:
+    ours = {each.name for each in case.made(SUBSCRIPTION_TYPE)}
+    for alert in case.made("Microsoft.Insights/metricAlerts"):
+        for part in alert.properties["criteria"]["allOf"]:
+            looked_at = {value for each in part.get("dimensions", []) for value in each["values"]}
+            if looked_at != ours:
+                where = sorted(looked_at) or "all subscriptions of the topic"
+                yield alert.finding(f"alerts: it looks at {where}, ours are {sorted(ours)}")
+
+
 def _check_sampling(case: Case, project: Project) -> Iterator[Finding]:
     sampling = project.host.get("logging", {}).get("applicationInsights", {}).get("samplingSettings", {})
     excluded = str(case.settings.get(_SAMPLING) or sampling.get("excludedTypes", ""))
     if sampling.get("isEnabled", True) and not {"Request", "Trace"}.issubset(excluded.split(";")):
         text = "alerts: their lines may be sampled away; exclude Request and Trace from sampling"
-        yield Finding("host.json", 0, text)
+        yield Finding("host.json", text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.checks.finding import Finding
-from infra.checks.project import MAIN, deploy_events
+from infra.checks.project import CONTAINER_TYPE, MAIN, SUBSCRIPTION_TYPE, Resource
 from infra.checks.rules.settings import as_environment
 from infra.checks.sample_events import Event, beside, concerns, passes, samples
 from shared.errors import SettingsError
@@ -19,67 +19,48 @@ from shared.settings.app import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from infra.checks.evaluate import Deployment, Resource
     from infra.checks.project import Case, Project
     from shared.model.folders import FolderMap
 
-SUBSCRIPTION_TYPE: Final = "Microsoft.EventGrid/systemTopics/eventSubscriptions"
 _MOST_VALUES: Final = 25
 _LONGEST_VALUE: Final = 512
-#: Folder maps besides those of the scenarios: nested, shared container, slashes at the ends, twice in a row, blanks.
-MAPS: Final = (
-    ("queued", "input", "output"),
-    ("images/queued", "images/input", "images/done"),
-    ("images/a/b/queued/", "images//input", " archive/2026/ "),
-    ("a-b/x//y", "other/z/", "$web/img"),
-)
 
 
 def check(project: Project) -> Iterator[Finding]:
-    """Check the subscriptions of all scenarios and folder maps."""
+    """Check the subscriptions of all cases."""
     functions = project.functions()
     for case in project.cases:
         yield from _check_targets(case, functions)
         try:
-            settings = Settings.from_environ(as_environment(case))
+            folders = Settings.from_environ(as_environment(case)).folders
         except SettingsError:
             continue  # rules/settings.py says so
-        outside = [settings.quarantine_container, *(each.name for each in _dead_letter_containers(case))]
-        yield from _check_map(case.events, settings.folders, outside, is_exact=True)
-        for folders in MAPS:
-            names = dict(zip(("QUEUED_FOLDER", "INPUT_FOLDER", "OUTPUT_FOLDER"), folders, strict=True))
-            events = deploy_events(project.root, project.files, case.main.outputs | names)
-            try:
-                mapped = Settings.from_environ(as_environment(case) | names)
-            except SettingsError:
-                continue
-            yield from _check_map(events, mapped.folders, outside, is_exact="//" not in "".join(folders))
-        for folder, location in settings.folders.locations.items():
+        quarantine = str(case.settings["QUARANTINE_CONTAINER"])
+        outside = [quarantine, *(each.name for each in _dead_letter_containers(case))]
+        written = "".join(str(case.settings[f"{folder.upper()}_FOLDER"]) for folder in folders.locations)
+        yield from _check_map(list(case.made(SUBSCRIPTION_TYPE)), folders, outside, is_exact="//" not in written)
+        for folder, location in folders.locations.items():
             if location.container in outside:
                 text = f"the container {location.container} of {folder} is that of the dead letters or the quarantine"
-                yield Finding(MAIN, 0, text)
+                yield Finding(MAIN, text)
 
 
 def _check_map(
-    deployment: Deployment, folders: FolderMap, outside: Iterable[str], *, is_exact: bool
+    subscriptions: list[Resource], folders: FolderMap, outside: Iterable[str], *, is_exact: bool
 ) -> Iterator[Finding]:
-    subscriptions = [each for each in deployment.resources if each.type == SUBSCRIPTION_TYPE]
-    if not subscriptions:
-        return
-    file, line = subscriptions[0].file, subscriptions[0].line
     where = ", ".join(str(place) for place in folders.locations.values())
     missed = [event for event in samples(folders) if concerns(folders, event) and not _passing(subscriptions, event)]
-    if missed:
+    if missed and subscriptions:
         text = f"filter: {missed[0]} concerns the counts and passes no subscription (folders {where})"
-        yield Finding(file, line, f"{text}; {len(missed)} such samples")
+        yield subscriptions[0].finding(f"{text}; {len(missed)} such samples")
     for container in outside:
         for event in (Event(kind, container, "2026/1/x.jpg") for kind in (BLOB_CREATED, BLOB_DELETED)):
             for each in _passing(subscriptions, event):
                 text = f"filter: {event} passes {each.name}: the container must be outside of all filters"
-                yield Finding(each.file, each.line, text)
+                yield each.finding(text)
     for event in beside(folders, is_exact=is_exact):
         for each in _passing(subscriptions, event):
-            yield Finding(each.file, each.line, f"filter: {event} passes {each.name}, and no folder is there")
+            yield each.finding(f"filter: {event} passes {each.name}, and no folder is there")
     for each in subscriptions:
         yield from _check_form(each)
 
@@ -89,26 +70,24 @@ def _passing(subscriptions: list[Resource], event: Event) -> list[Resource]:
 
 
 def _check_form(subscription: Resource) -> Iterator[Finding]:
-    conditions = subscription.body["properties"].get("filter", {})
+    conditions = subscription.properties.get("filter", {})
     values = [value for each in conditions.get("advancedFilters", []) for value in each.get("values", [])]
     if len(values) > _MOST_VALUES:
-        yield Finding(subscription.file, subscription.line, f"filter: {len(values)} values, more than {_MOST_VALUES}")
+        yield subscription.finding(f"filter: {len(values)} values, more than {_MOST_VALUES}")
     for value in filter(None, [*values, conditions.get("subjectBeginsWith")]):
         if "/blobs/" not in value or len(value) > _LONGEST_VALUE:
             text = f"filter: {value!r} must hold /blobs/ and at most {_LONGEST_VALUE} characters"
-            yield Finding(subscription.file, subscription.line, text)
+            yield subscription.finding(text)
 
 
 def _dead_letter_containers(case: Case) -> list[Resource]:
     """Return the containers that the subscriptions name as theirs for dead letters, as main.bicep makes them."""
     named = {_dead_letters(each).get("blobContainerName") for each in case.made(SUBSCRIPTION_TYPE)}
-    return [
-        each for each in case.made("Microsoft.Storage/storageAccounts/blobServices/containers") if each.name in named
-    ]
+    return [each for each in case.made(CONTAINER_TYPE) if each.name in named]
 
 
 def _dead_letters(subscription: Resource) -> dict[str, Any]:
-    with_identity = subscription.body["properties"].get("deadLetterWithResourceIdentity", {})
+    with_identity = subscription.properties.get("deadLetterWithResourceIdentity", {})
     if not with_identity.get("identity"):
         return {}
     found: dict[str, Any] = with_identity.get("deadLetterDestination", {}).get("properties", {})
@@ -116,21 +95,21 @@ def _dead_letters(subscription: Resource) -> dict[str, Any]:
 
 
 def _check_targets(case: Case, functions: Mapping[str, str]) -> Iterator[Finding]:
-    made = {each.id for each in case.made("Microsoft.Storage/storageAccounts/blobServices/containers")}
+    made = {each.id for each in case.made(CONTAINER_TYPE)}
     subscriptions = list(case.made(SUBSCRIPTION_TYPE))
     if not subscriptions:
-        yield Finding("infra/events.bicep", 0, "there is no event subscription")
+        yield Finding("infra/events.bicep", "there is no event subscription")
     for each in subscriptions:
-        target = each.body["properties"].get("destination", {})
+        target = each.properties.get("destination", {})
         app, _, function = str(target.get("properties", {}).get("resourceId")).rpartition("/functions/")
         if target.get("endpointType") != "AzureFunction" or app != case.app.id:
-            yield Finding(each.file, each.line, f"{each.name}: the destination is not the function app")
+            yield each.finding("the destination is not the function app")
         if functions.get(function) != "event_grid_trigger":
             text = f"{each.name}: the app has no Event Grid function {function!r} (function_app.py)"
-            yield Finding(each.file, each.line, text)
+            yield each.finding(text)
         letters = _dead_letters(each)
         container = f"{letters.get('resourceId')}/blobServices/default/containers/{letters.get('blobContainerName')}"
         if not letters:
-            yield Finding(each.file, each.line, f"{each.name}: no dead letters by the topic's identity")
+            yield each.finding("no dead letters by the topic's identity")
         elif container not in made:
-            yield Finding(each.file, each.line, f"{each.name}: nothing makes the dead-letter container {container}")
+            yield each.finding(f"nothing makes the dead-letter container {container}")

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from infra.checks.finding import Finding
-from infra.checks.project import EVENT_PARAMETERS, EVENTS, MAIN
+from infra.checks.project import MAIN
+from infra.checks.snapshots import EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from infra.checks.project import Project
 
-HOOKS: Final = ("infra/hooks/postdeploy.sh", "infra/hooks/postdeploy.ps1")
+HOOKS: Final = tuple(f"infra/hooks/{name}.{kind}" for name in ("postdeploy", "predown") for kind in ("sh", "ps1"))
 PARAMETERS: Final = "infra/main.parameters.json"
 #: Set by who runs the hook, or by PowerShell.
-_NOT_OURS: Final = {"WAIT_SECONDS", "LASTEXITCODE"}
+_NOT_OURS: Final = {"WAIT_SECONDS", "CONFIRM_DOWN", "LASTEXITCODE"}
 
 
 def check(project: Project) -> Iterator[Finding]:
@@ -31,8 +33,8 @@ def check(project: Project) -> Iterator[Finding]:
 
 def _declared(project: Project, file: str, kind: str) -> dict[str, bool]:
     """Return the declarations of a kind, and whether each has a value."""
-    found = project.files.get((project.root / file).resolve())
-    return {each.name: each.value is not None for each in found.of_kind(kind)} if found else {}
+    found = re.findall(rf"^{kind} (\w+) (.*)$", project.text(file), re.MULTILINE)
+    return {name: " = " in rest for name, rest in found}
 
 
 def _check_azd(project: Project) -> Iterator[Finding]:
@@ -40,48 +42,40 @@ def _check_azd(project: Project) -> Iterator[Finding]:
     for path in re.findall(r"^\s+run: (\S+)", text, re.MULTILINE):
         target = project.root / path
         if not target.is_file():
-            yield Finding("azure.yaml", 0, f"there is no {path}")
+            yield Finding("azure.yaml", f"there is no {path}")
         elif path.endswith(".sh") and not os.access(target, os.X_OK):
-            yield Finding("azure.yaml", 0, f"{path} cannot be executed: chmod +x")
+            yield Finding("azure.yaml", f"{path} cannot be executed: chmod +x")
+    if not re.search(r"^  azd: \">= 1\.(1[89]|[2-9]\d)", text, re.MULTILINE):
+        yield Finding("azure.yaml", "azd before 1.18 does not read .funcignore: requiredVersions must say so")
     for hook in HOOKS:
         if hook not in text:
-            yield Finding("azure.yaml", 0, f"{hook} is not run")
+            yield Finding("azure.yaml", f"{hook} is not run")
     services = re.findall(r"^  (\w+):\n    project:", text, re.MULTILINE)
     for case in project.cases:
         tagged = [
             str(each.body["tags"]["azd-service-name"])
-            for each in case.main.resources
+            for each in case.resources
             if "azd-service-name" in (each.body.get("tags") or {})
         ]
         if tagged != services:
-            yield Finding("azure.yaml", 0, f"services are {services}, resources tagged azd-service-name are {tagged}")
+            yield Finding("azure.yaml", f"services are {services}, resources tagged azd-service-name are {tagged}")
 
 
 def _check_parameter_file(project: Project) -> Iterator[Finding]:
     given = json.loads(project.text(PARAMETERS))["parameters"]
     declared = _declared(project, MAIN, "param")
     for name in given.keys() - declared.keys():
-        yield Finding(PARAMETERS, 0, f"{MAIN} has no parameter {name}")
+        yield Finding(PARAMETERS, f"{MAIN} has no parameter {name}")
     for name in (name for name, has_default in declared.items() if not has_default and name not in given):
-        yield Finding(PARAMETERS, 0, f"parameter {name} of {MAIN} is missing")
+        yield Finding(PARAMETERS, f"parameter {name} of {MAIN} is missing")
 
 
 def _check_hook(project: Project, hook: str) -> Iterator[Finding]:
     text = project.text(hook)
+    if "postdeploy" in hook and Path(EVENTS).name not in text:
+        yield Finding(hook, f"{EVENTS} is not deployed")
     outputs = _declared(project, MAIN, "output").keys()
-    taken = _declared(project, EVENTS, "param")
-    pattern = r"^\s+\"?(\w+)=\"?\$(?:\{env:|\{|env:)?(\w+)" if hook.endswith(".ps1") else r"^\s+(\w+)=\"\$(\w+)\""
-    given = dict(re.findall(pattern, text, re.MULTILINE))
-    for name, variable in given.items():
-        if name not in taken:
-            yield Finding(hook, 0, f"{EVENTS} has no parameter {name}")
-        if variable not in outputs:
-            yield Finding(hook, 0, f"{MAIN} has no output {variable}")
-        elif EVENT_PARAMETERS.get(name) != variable:
-            yield Finding(hook, 0, f"parameter {name} gets {variable}, not {EVENT_PARAMETERS.get(name)}")
-    for name in (name for name, has_default in taken.items() if not has_default and name not in given):
-        yield Finding(hook, 0, f"parameter {name} of {EVENTS} is missing")
     used = set(re.findall(r"\$(?:\{env:|\{|env:)?([A-Z][A-Z_]{3,})\b", text))
     local = set(re.findall(r"^\s*(?:\$env:)?([A-Z][A-Z_]{3,})\s*=", text, re.MULTILINE))
     for variable in sorted(used - local - outputs - _NOT_OURS):
-        yield Finding(hook, 0, f"{variable} is neither an output of {MAIN} nor set here")
+        yield Finding(hook, f"{variable} is neither an output of {MAIN} nor set here")

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.checks.finding import Finding
+from infra.checks.project import SUBSCRIPTION_TYPE
 from infra.checks.rules.settings import as_environment
 from shared.errors import SettingsError
 from shared.settings.app import LONGEST_SLICE_SECONDS, LONGEST_STREAM_SECONDS, LONGEST_WAIT_SECONDS, Settings
@@ -41,7 +42,7 @@ def check(project: Project) -> Iterator[Finding]:
             text = (
                 f"functionTimeout is {timeout:g} s, and {name} may be {seconds:g} s: leave {MARGIN_SECONDS} s between"
             )
-            yield Finding("host.json", 0, text)
+            yield Finding("host.json", text)
     for case in project.cases:
         yield from _check_app(case, timeout)
         yield from _check_subscriptions(case)
@@ -60,31 +61,31 @@ def _check_app(case: Case, timeout: float) -> Iterator[Finding]:
         return  # rules/settings.py says so
     for name in ("max_wait_seconds", "max_stream_seconds", "reconcile_slice_seconds"):
         if getattr(settings, name) + MARGIN_SECONDS > timeout:
-            yield Finding(app.file, app.line, f"{name.upper()} reaches functionTimeout ({timeout:g} s in host.json)")
-    config = app.body["properties"].get("functionAppConfig", {})
+            yield app.finding(f"{name.upper()} reaches functionTimeout ({timeout:g} s in host.json)")
+    config = app.properties.get("functionAppConfig", {})
     scale = config.get("scaleAndConcurrency", {})
     concurrency = scale.get("triggers", {}).get("http", {}).get("perInstanceConcurrency")
     if concurrency is None:
         text = "perInstanceConcurrency is not set: with the default, 1 for Python, each parked waiter has an instance"
-        yield Finding(app.file, app.line, text)
+        yield app.finding(text)
     elif not 1 <= concurrency <= LARGEST_CONCURRENCY:
-        yield Finding(app.file, app.line, f"perInstanceConcurrency is {concurrency}, not 1 to {LARGEST_CONCURRENCY}")
+        yield app.finding(f"perInstanceConcurrency is {concurrency}, not 1 to {LARGEST_CONCURRENCY}")
     elif settings.max_waiters < concurrency:
         text = (
             f"MAX_WAITERS ({settings.max_waiters}) is below perInstanceConcurrency ({concurrency}): the app would "
             "refuse while the platform sees no need to scale"
         )
-        yield Finding(app.file, app.line, text)
+        yield app.finding(text)
     if config.get("runtime") != {"name": "python", "version": "3.13"}:
-        yield Finding(app.file, app.line, f"functionAppConfig.runtime is {config.get('runtime')}, not python 3.13")
+        yield app.finding(f"functionAppConfig.runtime is {config.get('runtime')}, not python 3.13")
 
 
 def _check_subscriptions(case: Case) -> Iterator[Finding]:
-    for each in case.made("Microsoft.EventGrid/systemTopics/eventSubscriptions"):
+    for each in case.made(SUBSCRIPTION_TYPE):
         for (part, name), (least, most) in _RANGES.items():
-            found = each.body["properties"].get(part, {})
+            found = each.properties.get(part, {})
             value = found.get("properties", found).get(name)
             if value is None:
-                yield Finding(each.file, each.line, f"{each.name}: {part}.{name} is not set")
+                yield each.finding(f"{part}.{name} is not set")
             elif not least <= value <= most:
-                yield Finding(each.file, each.line, f"{each.name}: {name} is {value}, not {least} to {most}")
+                yield each.finding(f"{name} is {value}, not {least} to {most}")

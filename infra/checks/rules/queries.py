@@ -1,4 +1,4 @@
-"""Alerts' queries against the language and the tables: one that does not run is an alert that never comes.
+"""Queries of alerts and workbook against language and tables: one that does not run is an alert that never comes.
 
 The parser is Microsoft's own (npm, `@kusto/language-service-next`), so names, operators and types are checked as Azure
 does. The tables are those that Application Insights fills, with the columns that their documentation names.
@@ -6,6 +6,7 @@ does. The tables are those that Application Insights fills, with the columns tha
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import subprocess
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from infra.checks.project import Project
 
-#: https://learn.microsoft.com/azure/azure-monitor/reference/tables/apptraces (and apprequests, appmetrics)
+#: https://learn.microsoft.com/azure/azure-monitor/reference/tables/apptraces (and apprequests, appmetrics, usage)
 _COMMON: Final = (
     "TimeGenerated:datetime, AppRoleInstance:string, AppRoleName:string, AppVersion:string, ClientType:string, "
     "IKey:string, ItemCount:int, OperationId:string, OperationName:string, ParentId:string, Properties:dynamic, "
@@ -28,42 +29,45 @@ _COMMON: Final = (
 TABLES: Final = {
     "AppTraces": f"({_COMMON}, Message:string, SeverityLevel:int, ReferencedItemId:string)",
     "AppMetrics": f"({_COMMON}, Name:string, Sum:real, Min:real, Max:real)",
+    "Usage": "(TimeGenerated:datetime, DataType:string, IsBillable:bool, Quantity:real, QuantityUnit:string)",
     "AppRequests": f"({_COMMON}, Id:string, Name:string, Url:string, Source:string, Success:boolean, "
     "ResultCode:string, DurationMs:real, PerformanceBucket:string, Measurements:dynamic)",
 }
 ROOT: Final = Path(__file__).parents[3]
 _SCRIPT: Final = Path(__file__).parents[1] / "kusto.cjs"
-_TIMEOUT_SECONDS: Final = 60
 
 
 def check(project: Project) -> Iterator[Finding]:
-    """Check the queries of all scenarios."""
-    rules = [each for case in project.cases for each in case.made("Microsoft.Insights/scheduledQueryRules")]
-    asked = [(each, str(part["query"])) for each in rules for part in each.body["properties"]["criteria"]["allOf"]]
-    found = wrong_with(tuple(sorted({query for _, query in asked})))
-    for rule, query in asked:
-        for message in found[query]:
-            yield Finding(rule.file, rule.line, f"alerts: {message} In: {query}")
+    """Check the queries of all cases."""
+    for case in project.cases:
+        for asker, query in case.queries():
+            for message in wrong_with(query):
+                yield asker.finding(f"query: {message} In: {query}")
 
 
 @functools.cache
-def wrong_with(queries: tuple[str, ...]) -> dict[str, list[str]]:
-    """Return what is wrong with each query.
+def wrong_with(query: str) -> list[str]:
+    """Return what is wrong with a query.
 
     Raises:
         CheckError: The parser is not installed.
     """
-    done = subprocess.run(  # noqa: S603 - what runs is ours
-        ["node", str(_SCRIPT), str(ROOT / "localdev")],  # noqa: S607 - wherever Node is
-        input=json.dumps({"tables": TABLES, "queries": queries}),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_TIMEOUT_SECONDS,
-    )
-    if done.returncode:
-        last = done.stderr.strip().rpartition("\n")[2]
-        raise CheckError(
-            Finding("infra/checks/kusto.cjs", 0, f"the parser of queries does not run (make setup): {last}")
-        )
-    return dict(zip(queries, json.loads(done.stdout), strict=True))
+    parser = _parser()
+    assert parser.stdin is not None and parser.stdout is not None  # noqa: S101, PT018 - pipes, as asked for
+    try:
+        parser.stdin.write(f"{json.dumps(query)}\n")
+        parser.stdin.flush()
+        found: list[str] = json.loads(parser.stdout.readline())
+    except (OSError, ValueError):
+        text = "the parser of queries does not run (make setup)"
+        raise CheckError(Finding("infra/checks/kusto.cjs", text)) from None
+    return found
+
+
+@functools.cache
+def _parser() -> subprocess.Popen[str]:
+    """Start the parser; it ends with this process."""
+    command = ["node", str(_SCRIPT), str(ROOT / "localdev"), json.dumps(TABLES)]
+    started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    atexit.register(started.communicate)
+    return started

@@ -13,14 +13,12 @@ from azure.data.tables.aio import TableClient
 from azure.storage.blob.aio import BlobClient, ContainerClient
 
 from infra.checks.finding import Finding
-from infra.checks.functions import Runtime
-from infra.checks.rules.filters import SUBSCRIPTION_TYPE
+from infra.checks.project import MAIN, SUBSCRIPTION_TYPE, is_open, referred_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from infra.checks.evaluate import Resource
-    from infra.checks.project import Case, Project
+    from infra.checks.project import Case, Project, Resource
 
 #: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 BLOB_OWNER: Final = "b7e6dc6d-f1e8-4753-8033-0f276bb0955b"
@@ -51,7 +49,7 @@ class Need:
     """A role that must be there.
 
     Attributes:
-        principal: Whose.
+        principal: Whose: the id of the identity, or of the topic that has one; of a person the object id.
         role: Its id.
         scope: On what.
         why: The operation that needs it.
@@ -70,10 +68,9 @@ def check(project: Project) -> Iterator[Finding]:
     for case in project.cases:
         identity = _identity(case)
         if identity is None:
-            yield Finding(case.app.file, case.app.line, "the app has no user-assigned identity")
+            yield case.app.finding("the app has no user-assigned identity")
             continue
-        app = f"{{{identity}.properties.principalId}}"
-        needs = [*_app_needs(case, app, reads, writes, tables), *_topic_needs(case)]
+        needs = [*_app_needs(case, identity, reads, writes, tables), *_topic_needs(case)]
         yield from _compare(case, needs)
 
 
@@ -92,12 +89,12 @@ def _operations(project: Project) -> tuple[str, str, str, list[Finding]]:
             continue
         for name, line, _ in calls.methods:
             if name in _WRITES and module != _QUARANTINE:
-                unknown.append(Finding(module, line, f"roles: {name} outside of the quarantine has no role"))
+                unknown.append(Finding(f"{module}:{line}", f"roles: {name} outside of the quarantine has no role"))
             for kind, names in (("reads", _READS), ("writes", _WRITES), ("tables", _TABLE)):
                 if name in names and not (kind == "reads" and module == _QUARANTINE):
                     found.setdefault(kind, f"{name} in {module}")
             if name in public - _READS - _WRITES - _TABLE - _NO_OPERATION:
-                unknown.append(Finding(module, line, f"roles: which role does {name} need? (rules/roles.py)"))
+                unknown.append(Finding(f"{module}:{line}", f"roles: which role does {name} need? (rules/roles.py)"))
     return found.get("reads", ""), found.get("writes", ""), found.get("tables", ""), unknown
 
 
@@ -124,20 +121,18 @@ def _app_needs(case: Case, app: str, reads: str, writes: str, tables: str) -> It
     yield Need(app, TABLE_CONTRIBUTOR, host, "the host's diagnostic events")
     for each in case.made("Microsoft.Insights/components"):
         yield Need(app, METRICS_PUBLISHER, each.id, "telemetry without a key")
-    announced = str(case.settings.get("STATUS_TOPIC_ENDPOINT", ""))
-    if announced:  # {<topic's id>.properties.endpoint}
-        yield Need(
-            app, EVENT_SENDER, announced.strip("{}").removesuffix(".properties.endpoint"), "STATUS_TOPIC_ENDPOINT"
-        )
+    if case.announced_to:
+        yield Need(app, EVENT_SENDER, case.announced_to, "STATUS_TOPIC_ENDPOINT")
 
 
 def _topic_needs(case: Case) -> Iterator[Need]:
     for each in case.made(SUBSCRIPTION_TYPE):
         topic = each.id.partition("/eventSubscriptions/")[0]
-        letters = each.body["properties"].get("deadLetterWithResourceIdentity", {}).get("deadLetterDestination", {})
+        letters = each.properties.get("deadLetterWithResourceIdentity", {}).get("deadLetterDestination", {})
         where = letters.get("properties", {})
         scope = f"{where.get('resourceId')}/blobServices/default/containers/{where.get('blobContainerName')}"
-        yield Need(f"{{{topic}.identity.principalId}}", BLOB_CONTRIBUTOR, scope, "dead letters")
+        identity = each.properties.get("deadLetterWithResourceIdentity", {}).get("identity", {})
+        yield Need(identity.get("userAssignedIdentity", topic), BLOB_CONTRIBUTOR, scope, "dead letters")
         made = [found for found in case.made("Microsoft.EventGrid/systemTopics") if found.id == topic]
         if any(found.body.get("identity", {}).get("type") != "SystemAssigned" for found in made):
             yield Need(f"the identity of {topic}", BLOB_CONTRIBUTOR, scope, "the topic has no identity")
@@ -146,20 +141,24 @@ def _topic_needs(case: Case) -> Iterator[Need]:
 def _compare(case: Case, needs: list[Need]) -> Iterator[Finding]:
     given: dict[tuple[str, str, str], Resource] = {}
     for each in case.made("Microsoft.Authorization/roleAssignments"):
-        body = each.body["properties"]
-        role = str(body.get("roleDefinitionId")).rpartition("/")[2]
+        role = str(each.properties.get("roleDefinitionId")).rpartition("/")[2]
         if role not in NAMES:
-            yield Finding(each.file, each.line, f"roles: {role} is no role that anything here needs")
-        given[(str(body.get("principalId")), role, each.scope_id)] = each
+            yield each.finding(f"roles: {role} is no role that anything here needs")
+        given[(_principal(each), role, each.scope_id)] = each
     for need in needs:
         if (need.principal, need.role, need.scope) not in given:
             where = need.scope.rpartition("/providers/")[2]
             text = f"roles ({case.name}): {NAMES[need.role]} on {where} is missing; needed for {need.why}"
-            yield Finding("infra/main.bicep", 0, text)
+            yield Finding(MAIN, text)
     wanted = {(need.principal, need.role, need.scope) for need in needs}
     for (principal, role, scope), each in given.items():
-        is_person = not isinstance(each.body["properties"].get("principalId"), Runtime)
+        is_person = not is_open(each.properties.get("principalId"))
         if (principal, role, scope) not in wanted and role in NAMES and not is_person:
             where = scope.rpartition("/providers/")[2]
             text = f"roles ({case.name}): {NAMES[role]} on {where} is more than the operations need"
-            yield Finding(each.file, each.line, text)
+            yield each.finding(text)
+
+
+def _principal(assignment: Resource) -> str:
+    named = str(assignment.properties.get("principalId"))
+    return referred_to(named) or named

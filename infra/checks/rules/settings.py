@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from infra.checks.finding import Finding
-from infra.checks.functions import Runtime
 from shared.errors import SettingsError
 from shared.settings.app import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from infra.checks.project import Case, Project
+    from infra.checks.finding import Finding
+    from infra.checks.project import Case, Project, Resource
 
 #: Read by the Functions host, not by the app.
 OF_THE_HOST: Final = re.compile(
@@ -67,60 +66,53 @@ def check(project: Project) -> Iterator[Finding]:
     read: set[str] = set()
     for case in project.cases:
         environment = _Recording(as_environment(case))
-        where = _where(case)
+        config = _config(case)
         try:
             settings = Settings.from_environ(environment)
         except SettingsError as error:
-            yield Finding(*where, f"settings ({case.name}): the app would not start: {error}")
+            yield config.finding(f"settings ({case.name}): the app would not start: {error}")
             continue
         finally:
             read |= environment.asked
         if settings.storage.connection_string:
-            yield Finding(*where, "settings: STORAGE must be reached by identity (STORAGE__blobServiceUri, …)")
+            yield config.finding("settings: STORAGE must be reached by identity (STORAGE__blobServiceUri, …)")
         if not settings.storage.client_id:
             text = "settings: STORAGE__clientId is not set, and the app has a user-assigned identity only"
-            yield Finding(*where, text)
+            yield config.finding(text)
         if settings.telemetry.target == "azure" and not settings.telemetry.client_id:
             text = "settings: APPLICATIONINSIGHTS_CLIENT_ID is not set, and Application Insights takes identities only"
-            yield Finding(*where, text)
+            yield config.finding(text)
         if settings.event_topics != {case.storage_id.lower()}:
-            yield Finding(*where, f"settings: EVENT_TOPICS must name the account of the images, {case.storage_id}")
+            yield config.finding(f"settings: EVENT_TOPICS must name the account of the images, {case.storage_id}")
         if settings.reconcile_on_start:
-            yield Finding(*where, "settings: RECONCILE_ON_START must be set to false: each new instance would list")
+            yield config.finding("settings: RECONCILE_ON_START must be set to false: each new instance would list")
     for case in project.cases:
         yield from _check_names(case, read)
 
 
 def as_environment(case: Case) -> dict[str, str]:
     """Return the settings as the app's process would see them."""
-    return {
-        name: f"https://{value}" if isinstance(value, Runtime) and value.endswith("endpoint}") else str(value)
-        for name, value in case.settings.items()
-    }
+    return {name: str(value) for name, value in case.settings.items()}
 
 
-def _where(case: Case) -> tuple[str, int]:
-    found = next(case.made("Microsoft.Web/sites/config"), case.app)
-    return found.file, found.line
+def _config(case: Case) -> Resource:
+    return next(case.made("Microsoft.Web/sites/config"), case.app)
 
 
 def _check_names(case: Case, read: set[str]) -> Iterator[Finding]:
-    where = _where(case)
-    has_keys = any(
-        not each.body.get("properties", {}).get("DisableLocalAuth")
-        for each in case.made("Microsoft.Insights/components")
-    )
+    config = _config(case)
+    has_keys = any(not each.properties.get("DisableLocalAuth") for each in case.made("Microsoft.Insights/components"))
     for name, value in case.settings.items():
         if name in NOT_ON_FLEX:
-            yield Finding(*where, f"settings: {name} is not allowed on Flex Consumption; functionAppConfig says it")
+            yield config.finding(f"settings: {name} is not allowed on Flex Consumption; functionAppConfig says it")
         elif name in _CONNECTIONS:
-            yield Finding(*where, f"settings: {name} is a connection string, a secret; use an identity ({name}__…)")
+            yield config.finding(f"settings: {name} is a connection string, a secret; use an identity ({name}__…)")
         elif name not in read and not OF_THE_HOST.fullmatch(name):
-            yield Finding(*where, f"settings: the app does not read {name}")
-        if type(value).__name__ not in {"str", "Runtime"}:
-            yield Finding(*where, f"settings: {name} is text, not {value!r}")
+            yield config.finding(f"settings: the app does not read {name}")
+        if not isinstance(value, str):
+            yield config.finding(f"settings: {name} is text, not {value!r}")
         elif _SECRET.search(value) or "listKeys" in value:
-            yield Finding(*where, f"settings: {name} holds a secret; use an identity")
+            yield config.finding(f"settings: {name} holds a secret; use an identity")
         if name == "APPLICATIONINSIGHTS_CONNECTION_STRING" and has_keys:
             text = f"settings: {name} is a secret as long as Application Insights takes keys; set DisableLocalAuth"
-            yield Finding(*where, text)
+            yield config.finding(text)

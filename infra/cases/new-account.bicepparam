@@ -1,0 +1,5 @@
+// Nothing is there yet, and nothing is asked for.
+using '../main.bicep'
+
+param environmentName = 'new'
+param location = 'northeurope'

@@ -1,0 +1,85 @@
+"""What the committed snapshots show of whole deployments."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+from infra.checks import snapshots
+from infra.checks.project import Case
+
+ROOT = Path(__file__).parents[2]
+CASES = {name: Case.of(name, *snapshots.committed(ROOT, name)) for name in snapshots.names(ROOT)}
+
+
+def test_two_environments_do_not_touch():
+    """On one account and topic they share nothing but the roles of the person who operates both."""
+    first, second = CASES["existing-account"], CASES["second-environment"]
+    ids = {each.id for each in second.resources}
+    shared = [each for each in first.resources if each.id in ids]
+    assert {each.type for each in shared} == {"Microsoft.Authorization/roleAssignments"}
+    assert {each.properties["principalType"] for each in shared} == {"User"}
+    for name in ("COUNTS_TABLE", "QUARANTINE_CONTAINER", "DEAD_LETTER_CONTAINER", "EVENT_SUBSCRIPTION", "APP_NAME"):
+        assert first.outputs[name] != second.outputs[name]
+
+
+def test_nothing_of_a_private_network_is_public():
+    """Each account that is made has its public side off, and all that are used have their private endpoints."""
+    for name in ("private-network", "everything", "tokens"):
+        case = CASES[name]
+        accounts = list(case.made("Microsoft.Storage/storageAccounts"))
+        assert {each.properties["publicNetworkAccess"] for each in accounts} == {"Disabled"}
+        endpoints = [each.name for each in case.made("Microsoft.Network/privateEndpoints")]
+        used = [next(each.name for each in accounts if "sthost" in each.name), case.storage_id.rpartition("/")[2]]
+        assert endpoints == [f"pe-{account}-{service}" for account in used for service in ("blob", "table")]
+
+
+def test_writes_to_the_site_come_one_after_the_other():
+    """Each child of the site waits for the one before it: two at a time end in a conflict."""
+    text = (ROOT / "infra/app/function-app.bicep").read_text()
+    children = re.findall(r"^resource (\w+) '[^']+' = \{\n  parent: app\n(?:  .*\n)*?\}", text, re.MULTILINE)
+    assert len(children) == 3
+    for before, child in pairwise(children):
+        assert re.search(rf"^resource {child} [^}}]*dependsOn: \[{before}\]", text, re.MULTILINE)
+
+
+def test_a_budget_where_one_is_asked_for():
+    """None by default; else it tells the operator at a half, at all, and when all is to be expected."""
+    assert not list(CASES["new-account"].made("Microsoft.Consumption/budgets"))
+    (budget,) = CASES["everything"].made("Microsoft.Consumption/budgets")
+    assert budget.properties["amount"] == 200
+    told = budget.properties["notifications"].values()
+    assert {(each["threshold"], each["thresholdType"]) for each in told} == {
+        (50, "Actual"),
+        (100, "Actual"),
+        (100, "Forecasted"),
+    }
+    assert {mail for each in told for mail in each["contactEmails"]} == {"operator@example.com"}
+
+
+def test_the_workbook_shows_what_is_measured():
+    """Counts, event age, drift, quarantine, waiters, wakes, 304s and the cost of a day: each has a query."""
+    asked = " ".join(query for asker, query in CASES["everything"].queries() if asker.type.endswith("workbooks"))
+    for each in ("listed", "event.age", "drift", "quarantine.size", "waiters", "wakes", '"304"', "dollars", "* 4 *"):
+        assert each in asked
+
+
+def test_roles_are_named_after_their_principal():
+    """An identity that was made anew gets its roles although those of the old one are still there."""
+    for case in CASES.values():
+        for each in case.made("Microsoft.Authorization/roleAssignments"):
+            principal = str(each.properties["principalId"]).strip("[]")
+            assert principal in each.body["name"] or not principal.startswith("reference("), each.body["name"]
+
+
+def test_an_operator_may_have_a_role_already():
+    """What is left out of operatorRoles is not assigned."""
+    reader = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
+    people = [
+        each.properties["roleDefinitionId"].rpartition("/")[2]
+        for each in CASES["tokens"].made("Microsoft.Authorization/roleAssignments")
+        if each.properties["principalType"] == "User"
+    ]
+    assert len(people) == 3
+    assert reader not in people
