@@ -31,6 +31,8 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitAnd: ast.BitOr,
     ast.BitOr: ast.BitAnd,
 }
+#: Arguments that change nothing: what a task is called, and a default that a linter wants to be said.
+SAID_ONLY = {("create_task", "name"), ("batched", "strict")}
 NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
 
 
@@ -80,8 +82,10 @@ def _instead_of_call(node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
     for values in _swapped([each.value for each in named]):
         pairs = [ast.keyword(each.arg, value) for each, value in zip(named, values, strict=True)]
         yield "argument swapped", ast.Call(function, positional, pairs)
-    for index in range(len(named)):
-        yield "argument dropped", ast.Call(function, positional, named[:index] + named[index + 1 :])
+    called = text_of(function).rpartition(".")[2]
+    for index, each in enumerate(named):
+        if (called, each.arg) not in SAID_ONLY:
+            yield "argument dropped", ast.Call(function, positional, named[:index] + named[index + 1 :])
 
 
 def _swapped(values: list[ast.expr]) -> Iterator[list[ast.expr]]:

@@ -105,6 +105,13 @@ def test_what_is_no_behaviour_is_left_alone() -> None:
     assert [each.new for each in changes("m", ast.parse(LEFT_ALONE))] == ["pass"]
 
 
+def test_an_argument_that_only_says_something_is_not_dropped() -> None:
+    """What a task is called, and a default that is said; the same words mean something to other calls."""
+    source = "a = asyncio.create_task(b(), name='c')\nfor d in batched(e, 2, strict=False): f(name=g, strict=False)"
+    found = [each.new for each in changes("m", ast.parse(in_function(source))) if each.kind == "argument dropped"]
+    assert found == ["f(strict=False)", "f(name=g)"]
+
+
 def test_what_nobody_else_sees_is_not_reordered() -> None:
     """A local name that is set before or after a wait; nor what is needed by what follows."""
     for body in ("b = 1\nawait a()", "await a()\nb = 1", "b = await a()\nawait c(b)"):

@@ -238,20 +238,28 @@ async def test_a_deletion_of_what_is_in_another_folder_leaves_that_one() -> None
 
 
 @pytest.mark.parametrize("is_due", [True, False])
-@pytest.mark.parametrize("batch", ["nothing", "a row", "a count"])
-async def test_the_tally_names_a_process_with_what_is_written_anyway(batch: str, *, is_due: bool) -> None:
+@pytest.mark.parametrize(
+    ("paths", "present"), [([], True), ([PATH, "queued/b.jpg"], True), ([PATH, "queued/b.jpg"], False)]
+)
+async def test_the_tally_names_a_process_with_what_is_written_anyway(
+    paths: list[str], present: bool, *, is_due: bool
+) -> None:
     """Or for that alone, when it is due; the tally comes first, and is written once."""
-    plan = planned(*{"nothing": [], "a row": [event(present=True)], "a count": [event()]}[batch])
-    rows = [path for path in plan.paths if path]
-    assert plan.writes_rows_only == (batch == "a row")
+    rows = RowMemory()
+    for path in paths:
+        rows.remember(path, replace(KNOWN, row=row(1, path=path)))
+    batch = [Group(path, [replace(event(present=present, name=path.partition("/")[2]), path=path)]) for path in paths]
+    plan = plan_batch(batch, STORED, rows, clock_at(0.0))
+    assert plan.writes_rows_only == (present and bool(paths))
+    assert plan.paths == [*[""] * (not present), *paths]
     plan.name(STORED, NAMED, is_due)
-    is_named = is_due or batch == "a count"
-    assert plan.paths == [*[""] * is_named, *rows]
-    assert [write.row_key for write in plan.writes] == [*["!tally"] * is_named, *map(row_key, rows)]
+    is_named = is_due or not present
+    assert plan.paths == [*[""] * is_named, *paths]
+    assert [write.row_key for write in plan.writes] == [*["!tally"] * is_named, *map(row_key, paths)]
     assert plan.tally.writer == (NAMED if is_named else None)
     if is_named:
         assert plan.writes[0] == STORED.write(plan.tally)
-    assert plan.tally.counts()["queued"] == 3 - (batch == "a count")
+    assert plan.tally.counts()["queued"] == (3 if present else 1)
 
 
 async def test_rows_that_are_made_are_counted() -> None:
