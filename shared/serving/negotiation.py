@@ -1,6 +1,7 @@
 """Reads ``Prefer`` and ``Accept``: lists of elements with parameters; quoted text is never split.
 
-Pure. A line has no line breaks (RFC 9110, 5.5). A malformed line is read as far as possible, because neither header is worth an error.
+Pure. A malformed line is read as far as possible, because neither header is worth an error. No line contains a line
+break (RFC 9110, 5.5).
 """
 
 from __future__ import annotations
