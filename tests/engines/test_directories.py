@@ -83,6 +83,33 @@ async def test_a_full_run_does_the_marked_directories_too(world: World) -> None:
     assert await world.process.reconciler._marks.all() == []
 
 
+async def test_who_is_at_the_marked_directories_does_those_that_come_meanwhile(world: World) -> None:
+    """Their events are acknowledged at once; and what waits for its turn since an outage is done with the next one."""
+    cases = [f"queued/case-{number}" for number in range(4)]
+    for case in cases:
+        await world.process.delivery.take(world.blobs.put(f"{case}/a.jpg"))
+        world.blobs.delete(f"{case}/a.jpg")
+    world.blobs.fails = lambda what: what == "list"
+    for case in cases[:2]:
+        await world.process.delivery.take(directory_event("DirectoryDeleted", case))
+    world.blobs.fails = lambda _: False
+    assert len(await world.process.reconciler._marks.all()) == 2
+    pages, late, listed = world.blobs.pages, [cases[3]], []
+
+    async def with_an_event(container: str, prefix: str, token: str = ""):
+        listed.append(prefix)
+        if late:
+            await world.process.delivery.take(directory_event("DirectoryDeleted", late.pop()))
+        async for page in pages(container, prefix, token):
+            yield page
+
+    world.blobs.pages = with_an_event  # type: ignore[method-assign]
+    await world.process.delivery.take(directory_event("DirectoryDeleted", cases[2]))
+    assert world.stored_tally().counts()["queued"] == 0
+    assert await world.process.reconciler._marks.all() == []
+    assert sorted(listed) == ["case-0/", "case-1/", "case-2/", "case-3/"]
+
+
 @pytest.mark.parametrize(("slice_seconds", "is_done"), [(150, True), (100, False)])
 async def test_marked_directories_take_half_of_a_scheduled_run(
     world: World, slice_seconds: int, *, is_done: bool
