@@ -171,6 +171,7 @@ def test_who_commits_for_others_stands_back_once_a_second(world: World) -> None:
         pauses.took(0.1)
     pause = pauses.stand_back(10.0)
     assert pause == pytest.approx(0.1 * STOOD_BACK_SHARE, rel=0.01)
+    assert 0 < pause < 0.1
     assert pauses.stand_back(10.0 + pause + 0.9 * BETWEEN_PAUSES_SECONDS) == 0
     assert pauses.stand_back(10.0 + pause + 1.1 * BETWEEN_PAUSES_SECONDS) == pytest.approx(pause)
 

@@ -243,6 +243,7 @@ def test_only_what_runs_the_changed_line_is_run_and_the_module_s_own_tests_first
         "tests/unit/test_slow.py::a": Part(9.0, {"model.tally": [line]}),
         "tests/unit/test_quick.py::a": Part(2.0, {"model.tally": [line, line + 1]}),
         "tests/unit/test_other.py::a": Part(0.1, {"model.tally": [line + 1], "model.ledger": [line]}),
+        "tests/unit/test_figures.py::a": Part(0.05),
         "tests/unit/test_tally.py::a": Part(5.0, {"model.tally": [line]}),
     }
     assert list(mutation.parts_for(change, parts)) == [
@@ -252,7 +253,7 @@ def test_only_what_runs_the_changed_line_is_run_and_the_module_s_own_tests_first
         "seed 0",
     ]
     parts["import"].lines["model.tally"].append(line)  # what runs while the module is imported concerns whoever uses it
-    assert "tests/unit/test_other.py::a" in mutation.parts_for(change, parts)
+    assert {"tests/unit/test_other.py::a", "tests/unit/test_figures.py::a"} <= mutation.parts_for(change, parts).keys()
 
 
 def test_verdicts_are_kept_as_long_as_they_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
