@@ -77,12 +77,12 @@ def _instead_of_call(node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
     function, positional, named = node.func, node.args, node.keywords
     if text_of(function) in {"isinstance", *NAMES}:  # a swap is an error at once, or nothing
         return
-    for swapped in _swapped(positional):
+    called = text_of(function).rpartition(".")[2]
+    for swapped in _swapped(positional) if called != "uniform" else ():  # which takes its bounds in either order
         yield "argument swapped", ast.Call(function, swapped, named)
     for values in _swapped([each.value for each in named]):
         pairs = [ast.keyword(each.arg, value) for each, value in zip(named, values, strict=True)]
         yield "argument swapped", ast.Call(function, positional, pairs)
-    called = text_of(function).rpartition(".")[2]
     for index, each in enumerate(named):
         if (called, each.arg) not in SAID_ONLY:
             yield "argument dropped", ast.Call(function, positional, named[:index] + named[index + 1 :])
