@@ -110,7 +110,7 @@ async def test_a_listing_goes_on_where_its_token_says() -> None:
 )
 async def test_i1_a_directory_is_no_image_whatever_its_name(extra: str) -> None:
     """On an account with a hierarchical namespace it is listed like a blob; on others a marker stands for it."""
-    file = "<Properties><ResourceType>file</ResourceType></Properties><Metadata><a>b</a></Metadata>"
+    file = "<Properties><ResourceType>file</ResourceType></Properties><Metadata><a>b</a><hdi_isfolder/></Metadata>"
     assert await names(page(listed("photos.jpg", extra=extra), listed("a.jpg", extra=file))) == ["a.jpg"]
 
 
