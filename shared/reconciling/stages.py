@@ -165,7 +165,7 @@ class Pass:
         rows = self._parts.table.scan(partition, COUNTED_BY, after=run.after_key, within=paths_within)
         await comparison.read(rows, self._keep_going, may_end_early=report.bootstrap or not is_resumed)
         run.upto_key = comparison.keys.upto
-        if report.bootstrap and not report.resumed and comparison.rows > self._expected:
+        if not report.resumed and comparison.rows > self._expected:
             self._is_tally_new = True
         live_since = run.since if self._leaves_live(only) else None
         repair = Repair(self._parts, partition, report, live_since, self._keep_going, self._commits)

@@ -1,6 +1,7 @@
 """Reads ``Prefer`` and ``Accept``: lists of elements with parameters; quoted text is never split.
 
-Pure. A malformed line is read as far as possible, because neither header is worth an error.
+Pure. A malformed line is read as far as possible, because neither header is worth an error. No line contains a line
+break (RFC 9110, 5.5).
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ if TYPE_CHECKING:
 
 _QUOTED: Final = r'"(?:[^"\\]|\\.?)*"?'  # one without an end takes the rest
 #: An element of a list (RFC 9110, 5.6.1), and its parts between semicolons.
-_ELEMENT: Final = re.compile(rf'(?:[^",]|{_QUOTED})+', re.DOTALL)
-_PART: Final = re.compile(rf'(?:[^";]|{_QUOTED})+', re.DOTALL)
+_ELEMENT: Final = re.compile(rf'(?:[^",]|{_QUOTED})+')
+_PART: Final = re.compile(rf'(?:[^";]|{_QUOTED})+')
 #: A preference named wait, whatever follows it; not a longer name that begins with wait.
 _WAIT: Final = re.compile(r"\s*wait(?![\w!#$%&'*+.^`|~-])", re.IGNORECASE | re.ASCII)
 #: Its value, a token or a quoted string, before any parameters. Possessive, so that it never backtracks.
-_VALUE: Final = re.compile(r'\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s";]*+))\s*+(?:;.*)?', re.DOTALL)
+_VALUE: Final = re.compile(r'\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s";]*+))\s*+(?:;.*)?')
 _REFUSES: Final = re.compile(r"\s*q\s*=\s*0(?:\.0*)?\s*", re.IGNORECASE)
 
 
@@ -30,7 +31,7 @@ def preferred_wait(lines: Iterable[str]) -> str:
     preferences = (each for line in lines for each in _ELEMENT.findall(line))
     wait = next(((each, name.end()) for each in preferences if (name := _WAIT.match(each))), None)
     value = _VALUE.fullmatch(*wait) if wait else None
-    return re.sub(r"\\(.)", r"\1", value[1] or value[2] or "", flags=re.DOTALL) if value else ""
+    return re.sub(r"\\(.)", r"\1", value[1] or value[2] or "") if value else ""
 
 
 def accepts(lines: Iterable[str], media_type: str) -> bool:

@@ -101,7 +101,7 @@ class EventStream(Response):  # type: ignore[misc]
 
     async def __call__(self, scope: object, receive: object, send: Send) -> None:  # noqa: ARG002
         """Send frames until there are no more, or the client takes none."""
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         with suppress(TimeoutError):
             async with asyncio.timeout(self._longest_seconds), aclosing(self._frames) as frames:
                 async for frame in frames:

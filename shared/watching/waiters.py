@@ -106,7 +106,7 @@ class Waiters:
             await asyncio.sleep(SWEEP_SECONDS)
             for some in batched(list(self._places.items()), SWEEP_CHUNK, strict=False):
                 for waiter, place in some:
-                    if place.is_gone is not None and not waiter.done() and place.is_gone():
+                    if place.is_gone is not None and place.is_gone():
                         end(waiter, End.GONE)
                 await asyncio.sleep(0)
 

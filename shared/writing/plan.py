@@ -99,9 +99,8 @@ class Group:
     @property
     def may_be_new(self) -> bool:
         """Tell whether it is worth assuming that no row exists: a wrong guess costs a conflict, never a count."""
-        return not self.must_read and all(
-            intent.change is not None and intent.change.present and not intent.change.look and not intent.is_repeated
-            for intent in self.intents
+        return all(
+            intent.change is not None and intent.change.present and not intent.is_repeated for intent in self.intents
         )
 
 

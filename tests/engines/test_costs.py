@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from random import Random
 
 import pytest
 
@@ -170,6 +171,7 @@ def test_who_commits_for_others_stands_back_once_a_second(world: World) -> None:
         pauses.took(0.1)
     pause = pauses.stand_back(10.0)
     assert pause == pytest.approx(0.1 * STOOD_BACK_SHARE, rel=0.01)
+    assert 0 < pause < 0.1
     assert pauses.stand_back(10.0 + pause + 0.9 * BETWEEN_PAUSES_SECONDS) == 0
     assert pauses.stand_back(10.0 + pause + 1.1 * BETWEEN_PAUSES_SECONDS) == pytest.approx(pause)
 
@@ -186,6 +188,35 @@ def test_waits_grow_with_the_time_that_a_commit_takes(world: World) -> None:
         for _ in range(50):
             pauses.took(seconds)
         assert mean_wait() == pytest.approx(times * LOST_PAUSE_SECONDS / 2, rel=0.1)
+
+
+def test_without_an_answer_the_wait_doubles_up_to_a_limit() -> None:
+    """From 0.1 s to 2 s, jittered by half; an answer in between, and it begins anew."""
+    processes = [Pauses(Random(seed)) for seed in range(100)]
+    for longest in (0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 0.1):
+        if longest == 0.1:
+            for pauses in processes:
+                pauses.answered()
+        waits = [pauses.unanswered(0.0) for pauses in processes]
+        assert longest / 2 <= min(waits) < 0.6 * longest
+        assert 0.9 * longest < max(waits) <= longest
+
+
+def test_what_a_busy_storage_asks_for_is_the_least_wait(world: World) -> None:
+    """And none at all is no reason to come at once."""
+    assert Pauses(world.random).unanswered(7.0) == 7.0
+    assert Pauses(world.random).unanswered(0.01) >= 0.05
+
+
+async def test_a_first_run_reads_no_row_of_what_it_lists() -> None:
+    """It counts 2,000 blobs, a page at a time, as if they were new."""
+    world = World()
+    world.blobs.page_size = 500
+    puts(world, BURST)
+    meter = Meter(world)
+    assert (await world.process.reconciler.run()).added == {"queued": BURST}
+    assert meter.reads <= 0.01 * BURST
+    assert meter.transactions <= 0.02 * BURST
 
 
 async def test_i3_a_conflict_commits_nothing_of_a_batch(world: World) -> None:

@@ -15,7 +15,7 @@ from shared.errors import Rejected
 from shared.model.folders import FolderMap, Location
 from shared.model.ports import Head, Write
 from shared.writing.tally_row import ForeignTally
-from tests.engines.listings import killed_at
+from tests.engines.listings import killed_at, slow_down
 from tests.fakes.memory_blobs import SkewedClock, url
 from tests.fakes.world import FOLDER_MAP, Process, World
 
@@ -94,6 +94,65 @@ async def test_a_full_run_does_the_marked_directories_too(world: World) -> None:
     await world.process.reconciler.run()
     assert world.stored_tally().sums == world.truth()
     assert await world.process.reconciler._marks.all() == []
+
+
+async def test_who_is_at_the_marked_directories_does_those_that_come_meanwhile(world: World) -> None:
+    """Their events are acknowledged at once; and what waits for its turn since an outage is done with the next one."""
+    cases = [f"queued/case-{number}" for number in range(4)]
+    for case in cases:
+        await world.process.delivery.take(world.blobs.put(f"{case}/a.jpg"))
+        world.blobs.delete(f"{case}/a.jpg")
+    world.blobs.fails = lambda what: what == "list"
+    for case in cases[:2]:
+        await world.process.delivery.take(directory_event("DirectoryDeleted", case))
+    world.blobs.fails = lambda _: False
+    assert len(await world.process.reconciler._marks.all()) == 2
+    pages, late, listed = world.blobs.pages, [cases[3]], []
+
+    async def with_an_event(container: str, prefix: str, token: str = ""):
+        listed.append(prefix)
+        if late:
+            await world.process.delivery.take(directory_event("DirectoryDeleted", late.pop()))
+        async for page in pages(container, prefix, token):
+            yield page
+
+    world.blobs.pages = with_an_event  # type: ignore[method-assign]
+    await world.process.delivery.take(directory_event("DirectoryDeleted", cases[2]))
+    assert world.stored_tally().counts()["queued"] == 0
+    assert await world.process.reconciler._marks.all() == []
+    assert sorted(listed) == ["case-0/", "case-1/", "case-2/", "case-3/"]
+
+
+@pytest.mark.parametrize(("slice_seconds", "is_done"), [(150, True), (100, False)])
+async def test_marked_directories_take_half_of_a_scheduled_run(
+    world: World, slice_seconds: int, *, is_done: bool
+) -> None:
+    """What they leave is for the whole account: a directory that is too large must not keep it from being listed."""
+    for number in range(60):
+        await world.process.delivery.take(world.blobs.put(f"input/{number:02}.jpg"))
+    for number in range(30):
+        world.blobs.put(f"queued/case-1/{number:02}.jpg")
+    world.clock.advance(60)
+    world.blobs.fails = lambda what: what == "list"
+    await world.process.delivery.take(directory_event("DirectoryRenamed", "queued/case-1", "elsewhere/case-1"))
+    world.blobs.fails = lambda _: False
+    slow_down(world, 20)  # the directory has three pages, and the account nine
+    began = world.clock.monotonic()
+    await world.process.reconciler.run_scheduled(slice_seconds)
+    assert slice_seconds <= world.clock.monotonic() - began <= slice_seconds + 20
+    assert bool(await world.process.reconciler._marks.all()) is not is_done
+
+
+@pytest.mark.parametrize("sibling", ["case-0/b.jpg", "case-10/b.jpg", "case-1.jpg", "case-10.jpg", "b.jpg"])
+async def test_what_lies_beside_a_directory_is_not_looked_at(world: World, sibling: str) -> None:
+    """Neither listed nor compared; all that lies in it is."""
+    names = [sibling, "case-1/a.jpg", "case-1/0/a.jpg", "case-1/\uffff.jpg"]
+    for name in names:
+        await world.process.delivery.take(world.blobs.put(f"queued/{name}"))
+        world.blobs.delete(f"queued/{name}")
+    report = await world.process.reconciler.run_prefix("queued", "case-1/")
+    assert (report.removed, report.looks) == ({"queued": 3}, 3)
+    assert world.stored_tally().counts()["queued"] == 1
 
 
 # What one change of the account is, of so few names that they meet each other.

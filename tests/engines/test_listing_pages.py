@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 from xml.sax.saxutils import escape
 
 import pytest
@@ -35,14 +35,18 @@ def page(*blobs: str) -> str:
 
 
 @asynccontextmanager
-async def account(body: str = "", headers: str = "", status: int = 200) -> AsyncIterator[BlobServiceClient]:
-    """Return an account that answers everything in this way."""
+async def account(
+    body: str = "", headers: str = "", status: int = 200, asked: list[dict[str, str]] | None = None
+) -> AsyncIterator[BlobServiceClient]:
+    """Return an account that answers everything in this way, and notes what it is asked for."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        if asked is not None:
+            asked.append(dict(parse_qsl(urlsplit(head.split()[1].decode()).query, keep_blank_values=True)))
         whole = body.encode()
-        head = f"HTTP/1.1 {status} Whatever\r\n{HEADERS}{headers}Content-Type: application/xml\r\n"
-        writer.write(head.encode() + f"Content-Length: {len(whole)}\r\n\r\n".encode() + whole)
+        answer = f"HTTP/1.1 {status} Whatever\r\n{HEADERS}{headers}Content-Type: application/xml\r\n"
+        writer.write(answer.encode() + f"Content-Length: {len(whole)}\r\n\r\n".encode() + whole)
         await writer.drain()
         writer.close()
 
@@ -77,6 +81,25 @@ async def test_i4_only_what_is_marked_is_decoded() -> None:
     ]
 
 
+async def test_a_listing_goes_on_where_its_token_says() -> None:
+    """Page by page, each of so many names, with the metadata that tells directories from blobs."""
+    asked: list[dict[str, str]] = []
+    whole = {"restype": "container", "comp": "list", "include": "metadata"}
+    async with account(page(listed("a.jpg")), asked=asked) as service:
+        (only,) = [each async for each in BlobListing(service).pages("queued", "")]
+    assert (only.names, only.next_token) == (["a.jpg"], "")
+    assert asked == [whole | {"maxresults": "5000"}]
+    asked.clear()
+    more = page(listed("case/a.jpg")).replace("<NextMarker/>", "<NextMarker>2!88!b</NextMarker>")
+    more = more.replace("<Blobs>", "<Prefix>case/</Prefix><MaxResults>7</MaxResults><Blobs>")
+    async with account(more, asked=asked) as service:
+        pages = BlobListing(service, 7).pages("queued", "case/", "2!88!a")
+        assert [(await anext(pages)).next_token for _ in range(2)] == ["2!88!b"] * 2
+        await pages.aclose()  # type: ignore[attr-defined]
+    expected = whole | {"maxresults": "7", "prefix": "case/"}
+    assert asked == [expected | {"marker": "2!88!a"}, expected | {"marker": "2!88!b"}]
+
+
 @pytest.mark.parametrize(
     "extra",
     [
@@ -87,7 +110,7 @@ async def test_i4_only_what_is_marked_is_decoded() -> None:
 )
 async def test_i1_a_directory_is_no_image_whatever_its_name(extra: str) -> None:
     """On an account with a hierarchical namespace it is listed like a blob; on others a marker stands for it."""
-    file = "<Properties><ResourceType>file</ResourceType></Properties><Metadata><a>b</a></Metadata>"
+    file = "<Properties><ResourceType>file</ResourceType></Properties><Metadata><a>b</a><hdi_isfolder/></Metadata>"
     assert await names(page(listed("photos.jpg", extra=extra), listed("a.jpg", extra=file))) == ["a.jpg"]
 
 
@@ -101,7 +124,16 @@ async def test_i1_a_look_at_a_directory_finds_no_blob(headers: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["", "<html/>", "<EnumerationResults/>", "{}", "<EnumerationResults><Blobs>", page("<Blob/>")]
+    "body",
+    [
+        "",
+        "<html/>",
+        "<EnumerationResults/>",
+        "{}",
+        "<EnumerationResults><Blobs>",
+        page("<Blob/>"),
+        page("<Blob><Name/></Blob>"),
+    ],
 )
 async def test_i4_what_is_no_page_is_no_empty_listing(body: str) -> None:
     """A container that looks empty because a proxy has answered would cost a look at every blob in it."""

@@ -149,6 +149,7 @@ async def test_distinct_events_go_by_the_hundred_one_transaction_at_a_time(place
     assert len(place.table.rows()) == len(set(keys)) == place.quarantine.added == 5000
     assert place.table.most_at_once == 1
     assert place.table.commits <= 5000 / MAX_ROWS + 16 + 1
+    assert max(map(len, place.table.batches)) == 100  # as many as a transaction can hold
     assert (place.table.reads, place.container.uploads) == (0, 0)
     assert [await place.quarantine.body(key) for key in keys] == [text.encode() for text in texts]
 
@@ -176,6 +177,7 @@ async def test_a_redelivery_costs_about_as_much_as_the_delivery(place: Place) ->
     assert (len(place.table.rows()), place.quarantine.added) == (5000, 100)
     assert place.table.commits <= 2 * (5000 / MAX_ROWS + 17)
     assert place.table.reads <= 5000 / 10
+    assert place.clock.monotonic() == 0  # a conflict is no contention: nobody waits
 
 
 async def test_no_transaction_is_larger_than_the_service_takes(place: Place) -> None:
@@ -332,11 +334,71 @@ async def test_entries_of_an_older_release(place: Place) -> None:
 
 
 async def test_the_count_is_bounded(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Above the bound the index is not read to its end."""
+    """Above the bound the index is not read to its end; no more than keys is read of it, never a body."""
     await place.put(*distinct(2000))
+    scan = place.table.scan
+
+    def of_keys_only(partition: str, select: Sequence[str] | None = None, **options: Any) -> Any:
+        assert select == []
+        return scan(partition, select, **options)
+
+    place.table.scan = of_keys_only  # type: ignore[method-assign]
     assert await place.quarantine.count() == 2000
-    monkeypatch.setattr(quarantines, "MAX_COUNTED", 100)
-    assert await place.quarantine.count() == 101
+    for most, found in ((2000, 2000), (1999, 2000), (100, 101)):
+        monkeypatch.setattr(quarantines, "MAX_COUNTED", most)
+        assert await place.quarantine.count() == found
+
+
+async def test_every_entry_is_listed_and_found(place: Place) -> None:
+    """However many stand before it, and without reading a body; two are one too many."""
+    texts = distinct(2500)
+    keys = await place.put(*texts)
+    scan = place.table.scan
+
+    def of_columns(partition: str, select: Sequence[str] | None = None, **options: Any) -> Any:
+        assert select is not None
+        assert "body" not in select
+        return scan(partition, select, **options)
+
+    place.table.scan = of_columns  # type: ignore[method-assign]
+    entries = {entry.key: entry async for entry in place.quarantine.entries()}
+    assert set(entries) == set(keys)
+    entry = entries[keys[7]]
+    assert (entry.reason, entry.received_at, entry.size_bytes) == ("why", to_iso(place.clock.now()), len(texts[7]))
+    for key in sorted(keys)[::100]:
+        assert await place.quarantine.find(key[:12]) == [entries[key]]
+        assert await place.quarantine.find(key) == [entries[key]]
+    assert len(await place.quarantine.find("a")) == 2
+    assert await place.quarantine.find("a" * 20) == []
+
+
+async def test_an_outage_that_is_over_does_not_slow_what_comes_later(place: Place) -> None:
+    """Waits grow while storage gives no answer, and begin anew after one."""
+    faults = [Fault.LOST_REQUEST] * 5
+    place.table.fault = lambda method: faults.pop() if method == "commit" and faults else None
+    await place.put("a")
+    assert place.clock.monotonic() > 1
+    faults.append(Fault.LOST_REQUEST)
+    before = place.clock.monotonic()
+    await place.put("b")
+    assert 0 < place.clock.monotonic() - before <= 0.1
+    assert len(place.table.rows()) == 2
+
+
+async def test_i5_what_something_in_between_refuses_is_an_outage(place: Place) -> None:
+    """A proxy's 413 says nothing of an event: it is delivered again, and its neighbours are kept."""
+    commit = place.table.commit
+
+    async def through_a_proxy(partition: str, writes: Sequence[Write]) -> list[str]:
+        if any("large" in str(write.properties) for write in writes):
+            raise Rejected("413", by_service=False)
+        return await commit(partition, writes)
+
+    place.table.commit = through_a_proxy  # type: ignore[method-assign]
+    puts = [place.quarantine.put(text, "why") for text in [*distinct(50), '{"large": 1}']]
+    outcomes = await asyncio.gather(*puts, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [str] * 50 + [OutcomeUnknown]
+    assert (len(place.table.rows()), place.container.uploads) == (50, 0)
 
 
 async def test_purge_drops_what_is_old_and_nothing_else(place: Place) -> None:

@@ -13,13 +13,14 @@ import pytest
 
 from shared.azure.heads import answer_date
 from shared.errors import CountsNotReady, OutcomeUnknown, Refused, Rejected
+from shared.model.changes import BlobChange
 from shared.model.ledger import row_key
 from shared.model.ports import Entity, Page, Write
 from shared.reconciling.lease import Lease
 from shared.reconciling.report import Progress, Report, publish
 from shared.writing.cache import Remembered
 from shared.writing.tally_row import PARTITION
-from tests.engines.listings import between_pages
+from tests.engines.listings import Killed, between_pages, killed_at, slow_down
 from tests.fakes.world import World
 
 
@@ -90,6 +91,7 @@ async def test_i4_lost_events_are_repaired(world: World) -> None:
     report = await world.process.reconciler.run()
     assert report.removed == {"queued": 5, "input": 15}
     assert report.added == {"output": 5}
+    assert (report.looks, world.blobs.heads) == (25, 25)
     assert world.stored_tally().sums == world.truth()
     world.check_rows_and_tally_agree()
 
@@ -264,6 +266,44 @@ async def test_i4_a_vanished_container_is_reported(world: World) -> None:
     assert (await world.process.reconciler.run()).vanished == []
 
 
+async def test_i4_a_folder_that_lists_nothing_any_more_is_reported(world: World) -> None:
+    """Its container is there, and all that was counted in it is gone: somebody should know."""
+    for path in ("queued/a.jpg", "queued/b.jpg", "input/c.jpg"):
+        await world.process.delivery.take(world.blobs.put(path))
+    for path in ("queued/a.jpg", "input/c.jpg"):
+        world.blobs.delete(path)  # event lost
+    world.clock.advance(60)
+    report = await world.process.reconciler.run()
+    assert (report.removed, report.vanished) == ({"queued": 1, "input": 1}, ["input"])
+    assert (await world.process.reconciler.run()).vanished == []
+
+
+@pytest.mark.parametrize(("path", "folder"), [("queued/readme.txt", "queued"), ("elsewhere/a.jpg", "input")])
+async def test_i4_a_row_of_a_name_that_does_not_count_leaves_its_folder(world: World, path: str, folder: str) -> None:
+    """The blob is there, and by the settings of this process it counts nowhere."""
+    world.blobs.put(path)
+    container, _, name = path.partition("/")
+    await world.process.writer.apply(BlobChange(container, name, True, "1".zfill(48), world.clock.now()), folder)
+    assert world.stored_tally().counts()[folder] == 1
+    world.clock.advance(60)
+    report = await world.process.reconciler.run()
+    assert (report.removed, report.looks) == ({folder: 1}, 1)
+    assert world.stored_tally().sums == world.truth()
+
+
+async def test_i4_a_row_in_another_folder_than_its_name_s_is_moved(world: World) -> None:
+    """Once, in the count of both folders."""
+    world.blobs.put("queued/a.jpg")
+    await world.process.writer.apply(
+        BlobChange("queued", "a.jpg", True, "1".zfill(48), world.clock.now(), world.blobs.blobs["queued/a.jpg"][0]),
+        "output",
+    )
+    world.clock.advance(60)
+    await world.process.reconciler.run()
+    assert world.stored_tally().sums == world.truth()
+    world.check_rows_and_tally_agree()
+
+
 async def test_i4_a_first_run_finds_nothing_and_knows_since_when() -> None:
     """An older event may be of what was deleted with its container: the answer that says so has a date as well."""
     world = World()
@@ -284,7 +324,7 @@ async def test_a_full_run_looks_at_every_name(world: World) -> None:
     seen: list[Progress] = []
     report = await world.process.reconciler.run(full=True, on_progress=seen.append)
     assert (report.corrected, report.listed, report.clean) == (0, 25, False)
-    assert seen[0].stage == "scanning the ledger"
+    assert seen[0] == Progress("scanning the ledger", 26, 25)  # the tally is a row of it
     assert Progress("comparing", 25, 25) in seen
 
 
@@ -320,6 +360,68 @@ async def test_i4_what_changes_while_it_is_listed_is_left_to_its_event(world: Wo
 
     between_pages(world, "queued", upload)
     assert (await world.process.reconciler.run()).added == {"queued": 1}
+
+
+async def test_a_run_says_how_far_it_is(world: World) -> None:
+    """In names that were listed, of as many as are counted; a first run does not know of how many."""
+    seen: list[Progress] = []
+    new = World()
+    for number in range(25):
+        new.blobs.put(f"queued/{number:02}.jpg")
+        await world.process.delivery.take(world.blobs.put(f"queued/{number}.jpg"))
+    await world.process.reconciler.run(on_progress=seen.append)
+    assert seen == [Progress("listing", done, 25) for done in (10, 20, 25, 25)]
+    seen.clear()
+    await new.process.reconciler.run(on_progress=seen.append)
+    assert {each.expected for each in seen} == {None}
+    assert [each.done for each in seen if each.stage == "comparing"] == [10, 20, 25, 25]
+
+
+async def test_a_page_is_checkpointed_once(world: World) -> None:
+    """One write a page but the last, and two for the lease: taken, and given back with the report."""
+    for number in range(45):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number}.jpg"))
+    commits = world.table.commits
+    await world.process.reconciler.run()
+    assert world.table.commits - commits == 6 + 2
+
+
+async def test_a_report_says_how_long_it_worked(world: World) -> None:
+    """To a millisecond, all slices together, without the time between them."""
+    slow_down(world, 4.0006)
+    report = await world.process.reconciler.run()
+    assert (report.slices, report.duration_seconds) == (1, 12.002)
+    while not (report := await world.new_process().reconciler.run(slice_seconds=3.0)).finished:
+        world.clock.advance(60)
+    assert report.slices == 3
+    assert report.duration_seconds == pytest.approx(12.0018, abs=0.002)
+
+
+@pytest.mark.parametrize("is_resumed", [True, False])
+async def test_a_first_run_adds_no_rows_up(is_resumed: bool) -> None:
+    """An event that moves the tally meanwhile is no reason to doubt it: the run itself has made it."""
+    world = World()
+    for number in range(25):
+        world.blobs.put(f"queued/{number:02}.jpg")
+    if is_resumed:
+        killed_at(world, 2)
+        with pytest.raises(Killed):
+            await world.process.reconciler.run()
+        world.clock.advance(61)
+    pages, stages = world.blobs.pages, set[str]()
+
+    async def and_an_upload(container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
+        async for page in pages(container, prefix, token):
+            yield page
+        if container == "output":
+            await world.process.delivery.take(world.blobs.put("queued/new.jpg"))
+
+    world.blobs.pages = and_an_upload  # type: ignore[method-assign]
+    reconciler = world.new_process().reconciler
+    report = await reconciler.run(on_progress=lambda progress: stages.add(progress.stage))
+    assert (report.bootstrap, report.resumed) == (True, is_resumed)
+    assert "auditing the tally" not in stages
+    assert world.stored_tally().sums == world.truth()
 
 
 async def test_verify_changes_nothing(world: World) -> None:
@@ -418,8 +520,13 @@ async def test_i4_a_time_ahead_of_every_clock_makes_nothing_live_for_ever(
     assert world.stored_tally().sums == world.truth()
 
 
-@pytest.mark.parametrize("lie", ["a name that nobody has", "a blob left out", "one for another"])
-async def test_i4_exact_is_never_said_while_listing_and_ledger_hold_other_names(world: World, lie: str) -> None:
+@pytest.mark.parametrize(
+    ("lie", "disputed"),
+    [("a name that nobody has", 1), ("a blob left out", 1), ("one for another", 1), ("one for three", 2)],
+)
+async def test_i4_exact_is_never_said_while_listing_and_ledger_hold_other_names(
+    world: World, lie: str, disputed: int
+) -> None:
     """A listing that a proxy has changed, or a name that is decoded wrongly: no look confirms what differs."""
     for name in ("a", "b", "c"):
         await world.process.delivery.take(world.blobs.put(f"queued/{name}.jpg"))
@@ -431,11 +538,12 @@ async def test_i4_exact_is_never_said_while_listing_and_ledger_hold_other_names(
         if container == "queued":
             names = names if lie == "a name that nobody has" else names[1:]
             names = names if lie == "a blob left out" else [*names, "ghost.jpg"]
+            names = names[2:] if lie == "one for three" else names
         return names, token
 
     world.blobs.list_page = lying  # type: ignore[method-assign]
     for report in (await world.process.reconciler.run(), await world.process.reconciler.verify()):
-        assert report.disputed
+        assert report.disputed == disputed
         assert not report.clean
         assert report.corrected == 0
     world.blobs.list_page = list_page  # type: ignore[method-assign]

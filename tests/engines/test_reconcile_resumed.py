@@ -237,6 +237,17 @@ async def test_i4_ranges_are_resumed(world: World) -> None:
     assert world.stored_tally().sums == world.truth()
 
 
+async def test_i4_a_range_does_not_end_before_its_first_row(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of the scan may hold the tally alone, which no range can end with."""
+    monkeypatch.setattr(comparison, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(memory_table, "PAGE_SIZE", 1)
+    for number in range(3):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number}.jpg"))
+    world.clock.advance(60)
+    report = await world.process.reconciler.run(full=True)
+    assert (report.corrected, report.listed, world.blobs.heads) == (0, 3, 1)  # the look asks for the time
+
+
 @pytest.mark.usefixtures("small_ranges")
 async def test_a_directory_is_compared_range_by_range_too(world: World) -> None:
     """The same for a prefix, without a checkpoint."""

@@ -13,6 +13,7 @@ from shared.model import tally as tallies
 from shared.model.ports import Page, Write
 from shared.model.tally import Sum, Tally
 from shared.reconciling.recount import recount
+from shared.reconciling.report import Progress
 from shared.writing.tally_row import TALLY_KEY, ForeignTally
 from tests.fakes.memory_blobs import SkewedClock
 from tests.fakes.memory_table import Fault
@@ -248,6 +249,21 @@ async def test_recount_waits_for_old_writers(world: World) -> None:
     await process.reconciler.run_scheduled(60)
     assert world.clock.monotonic() - began >= 45
     assert (await process.watch.latest()).tally.ready
+
+
+async def test_a_recount_says_how_long_it_has_waited(world: World) -> None:
+    """Of the 45 s, once a second."""
+    await fill(world)
+    process, said = new_process(world), []
+    await process.counts.start_anew()
+    began = world.clock.monotonic()
+
+    def note(progress: Progress) -> None:
+        if progress.stage == "waiting for old instances to stop":
+            said.append((world.clock.monotonic() - began, progress.done, progress.expected))
+
+    await process.reconciler.run(on_progress=note)
+    assert said == [(seconds, seconds, 45) for seconds in range(45)]
 
 
 async def test_events_are_counted_while_it_runs(world: World) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import time
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import pytest
-from azure.core.credentials import AccessToken
+from azure.core.credentials import AccessToken, AzureSasCredential
 from azure.core.exceptions import ServiceRequestError
 from azure.core.pipeline.transport import AsyncHttpTransport
 from azure.data.tables.aio import TableServiceClient
@@ -18,7 +20,7 @@ from azure.data.tables.aio import TableServiceClient
 from localdev.azurite import ACCOUNT, ACCOUNT_KEY
 from localdev.ports import LOOPBACK
 from shared.azure import clients
-from shared.azure.batch import Transactions
+from shared.azure.batch import TIMEOUT_SECONDS, Transactions
 from shared.azure.clients import connections
 from shared.azure.table import AzureTable
 from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected, StorageError
@@ -118,6 +120,15 @@ async def test_i3_a_failed_operation_is_named(status: int, code: str, expected: 
     assert caught.value.index == index
 
 
+async def test_i3_a_failure_that_names_no_operation_is_the_first_one_s() -> None:
+    """It is a hint only: whoever decides again reads all rows when it was wrong."""
+    failed = f"412 No\r\nContent-Type: application/json\r\n\r\n{error('UpdateConditionNotSatisfied', 'No.')}"
+    async with table_behind(answering(202, changeset(failed))) as table:
+        with pytest.raises(Conflict) as caught:
+            await table.commit("p", WRITES)
+    assert caught.value.index == 0
+
+
 @pytest.mark.parametrize("writes", [[Write("a", None, 'W/"1"')], WRITES])
 @pytest.mark.parametrize("before", range(2))
 async def test_i3_a_failed_operation_is_seen_wherever_its_result_stands(writes: list[Write], before: int) -> None:
@@ -211,10 +222,12 @@ class _Recorder(AsyncHttpTransport[Any, Any]):
 
     def __init__(self) -> None:
         self.sent: list[Any] = []
+        self.read_timeout = 0.0
 
-    async def send(self, request: Any, **_: Any) -> Any:
+    async def send(self, request: Any, *, read_timeout: float = 0.0, **_: Any) -> Any:
         """Keep it."""
         self.sent.append(request)
+        self.read_timeout = read_timeout
         raise ServiceRequestError("recorded")
 
     async def open(self) -> None:
@@ -256,10 +269,38 @@ async def test_in_azure_the_app_s_identity_asks() -> None:
         with pytest.raises(OutcomeUnknown):
             await AzureTable(client, Transactions(client, transport)).commit("p", WRITES)
     (request,) = transport.sent
+    assert transport.read_timeout == TIMEOUT_SECONDS  # not the transport's own, which is longer
     assert request.url == "https://a.table.core.windows.net/$batch"
     assert request.headers["Authorization"] == "Bearer a-token-of-the-test-for-storage"
     assert identity.scopes == ["https://storage.azure.com/.default"]
     assert b"POST https://a.table.core.windows.net/counts HTTP/1.1" in request.content
+
+
+async def test_at_a_desk_the_account_s_key_signs() -> None:
+    """Method, content type, date and resource, as it is documented; the boundary is that of the body."""
+    transport = _Recorder()
+    async with TableServiceClient.from_connection_string(connection_string(1), transport=transport) as service:
+        client = service.get_table_client("counts")
+        with pytest.raises(OutcomeUnknown):
+            await Transactions(client, transport).commit("p", WRITES)
+    (request,) = transport.sent
+    kind, date = request.headers["Content-Type"], request.headers["x-ms-date"]
+    text = f"POST\n\n{kind}\n{date}\n/{ACCOUNT}/{ACCOUNT}/$batch"
+    signature = b64encode(hmac.digest(b64decode(ACCOUNT_KEY), text.encode(), "sha256")).decode()
+    assert request.headers["Authorization"] == f"SharedKey {ACCOUNT}:{signature}"
+    assert (request.method, request.headers["x-ms-version"]) == ("POST", client.api_version)
+    assert date.endswith(" GMT")
+    assert request.content.startswith(f"--{kind.partition('boundary=')[2]}\r\n".encode())
+
+
+async def test_a_shared_access_signature_is_sent_as_it_is() -> None:
+    """In the address."""
+    transport, signature = _Recorder(), secret("a SAS of the test", "sv=2026-01-01&sig=signature-of-the-test")
+    credential = AzureSasCredential(signature)
+    async with TableServiceClient("https://a.table.core.windows.net", credential=credential) as service:
+        with pytest.raises(OutcomeUnknown):
+            await Transactions(service.get_table_client("counts"), transport).commit("p", WRITES)
+    assert transport.sent[0].url == f"https://a.table.core.windows.net/$batch?{signature}"
 
 
 @pytest.mark.parametrize("write", [Write("a", {"n": 1}, ""), Write("a", None, ""), Write("a", None, None)])

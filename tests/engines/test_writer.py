@@ -12,7 +12,7 @@ from shared.errors import OutcomeUnknown, Refused
 from shared.model.ledger import row_key
 from shared.model.ports import Head
 from shared.writing.group_commit import CommitStats
-from shared.writing.tally_row import TRUSTED_SECONDS
+from shared.writing.tally_row import PARTITION, TRUSTED_SECONDS
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import World
 
@@ -49,6 +49,8 @@ async def test_it_counts_what_it_does(world: World) -> None:
     await world.process.delivery.take(world.blobs.put("queued/a.jpg"))
     found = world.process.writer.stats
     assert (found.events, found.transactions, found.conflicts, found.looks) == ({"applied": 1}, 1, 0, 0)
+    await world.process.delivery.take(await strip(world.blobs.put("queued/a.jpg"), sequencer=None))
+    assert (found.events, found.looks) == ({"applied": 1, "look": 1}, 1)
 
 
 async def test_a_burst_larger_than_a_transaction_is_split(world: World) -> None:
@@ -162,6 +164,20 @@ async def test_i5_an_outage_fails_the_delivery_and_the_redelivery_counts(world: 
         await deliver(world, event)
     await deliver(world, event)
     assert counts(world) == (1, 0, 0)
+
+
+async def test_i5_an_outage_fails_all_that_wait_and_nothing_is_written_behind_their_backs(world: World) -> None:
+    """Event Grid delivers all of it again; what was queued behind the batch that failed is not tried on its own."""
+    events = [world.blobs.put(f"queued/{i}.jpg") for i in range(150)]
+    before, commits = world.table.entities(PARTITION), world.table.commits
+    fail_once(world, "commit", Fault.REFUSED)
+    outcomes = await asyncio.gather(*map(world.process.delivery.take, events), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Refused] * 150
+    await world.process.delivery.take(events[0])
+    assert (world.table.commits - commits, counts(world)) == (2, (1, 0, 0))
+    assert len(world.table.entities(PARTITION)) == len(before) + 1
+    await deliver(world, *events)
+    assert counts(world) == (150, 0, 0)
 
 
 async def test_i5_a_long_outage_ends_in_time(world: World) -> None:

@@ -90,7 +90,8 @@ def all_changes() -> list[Change]:
 
 def explained() -> dict[str, str]:
     """Return the changes that no test can notice, and why."""
-    return {each["change"]: each["reason"] for each in tomllib.loads(EXPLAINED.read_text())["equivalent"]}
+    found = tomllib.loads(EXPLAINED.read_text())["equivalent"]
+    return {change: each["reason"] for each in found for change in each["changes"]}
 
 
 def digest(*texts: str) -> str:
@@ -105,9 +106,17 @@ def suite_digest() -> str:
 
 
 def parts_for(change: Change, parts: dict[str, Part]) -> dict[str, Part]:
-    """Return what may notice a change: the tests of its module, then the quickest files of tests, then the seeds."""
-    lines = () if not change.lines or parts["import"].runs(change.module, change.lines) else change.lines
-    return in_order({name: part for name, part in parts.items() if part.runs(change.module, lines)}, change.module)
+    """Return what may notice a change: the tests of its module, then the quickest files of tests, then the seeds.
+
+    What runs while a module is imported concerns whoever uses the module, and the tests that run nothing of the app:
+    they look at what the import has made.
+    """
+    is_import = not change.lines or parts["import"].runs(change.module, change.lines)
+    lines = () if is_import else change.lines
+    found = {
+        name: part for name, part in parts.items() if part.runs(change.module, lines) or (is_import and not part.lines)
+    }
+    return in_order(found, change.module)
 
 
 def in_order(parts: dict[str, Part], module: str) -> dict[str, Part]:

@@ -31,6 +31,8 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitAnd: ast.BitOr,
     ast.BitOr: ast.BitAnd,
 }
+#: Arguments that change nothing: what a task is called, and a default that a linter wants to be said.
+SAID_ONLY = {("create_task", "name"), ("batched", "strict")}
 NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
 
 
@@ -75,13 +77,15 @@ def _instead_of_call(node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
     function, positional, named = node.func, node.args, node.keywords
     if text_of(function) in {"isinstance", *NAMES}:  # a swap is an error at once, or nothing
         return
-    for swapped in _swapped(positional):
+    called = text_of(function).rpartition(".")[2]
+    for swapped in _swapped(positional) if called != "uniform" else ():  # which takes its bounds in either order
         yield "argument swapped", ast.Call(function, swapped, named)
     for values in _swapped([each.value for each in named]):
         pairs = [ast.keyword(each.arg, value) for each, value in zip(named, values, strict=True)]
         yield "argument swapped", ast.Call(function, positional, pairs)
-    for index in range(len(named)):
-        yield "argument dropped", ast.Call(function, positional, named[:index] + named[index + 1 :])
+    for index, each in enumerate(named):
+        if (called, each.arg) not in SAID_ONLY:
+            yield "argument dropped", ast.Call(function, positional, named[:index] + named[index + 1 :])
 
 
 def _swapped(values: list[ast.expr]) -> Iterator[list[ast.expr]]:

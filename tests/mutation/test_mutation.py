@@ -105,6 +105,20 @@ def test_what_is_no_behaviour_is_left_alone() -> None:
     assert [each.new for each in changes("m", ast.parse(LEFT_ALONE))] == ["pass"]
 
 
+def test_an_argument_that_only_says_something_is_not_dropped() -> None:
+    """What a task is called, and a default that is said; the same words mean something to other calls."""
+    source = "a = asyncio.create_task(b(), name='c')\nfor d in batched(e, 2, strict=False): f(name=g, strict=False)"
+    found = [each.new for each in changes("m", ast.parse(in_function(source))) if each.kind == "argument dropped"]
+    assert found == ["f(strict=False)", "f(name=g)"]
+
+
+def test_bounds_that_go_in_either_order_are_not_swapped() -> None:
+    """Nor are arguments that are the same."""
+    source = in_function("a(random.uniform(b, c), d(e, e), f(g, h))")
+    found = [each.old for each in changes("m", ast.parse(source)) if each.kind == "argument swapped"]
+    assert found == ["a(random.uniform(b, c), d(e, e), f(g, h))"] * 2 + ["f(g, h)"]
+
+
 def test_what_nobody_else_sees_is_not_reordered() -> None:
     """A local name that is set before or after a wait; nor what is needed by what follows."""
     for body in ("b = 1\nawait a()", "await a()\nb = 1", "b = await a()\nawait c(b)"):
@@ -236,6 +250,7 @@ def test_only_what_runs_the_changed_line_is_run_and_the_module_s_own_tests_first
         "tests/unit/test_slow.py::a": Part(9.0, {"model.tally": [line]}),
         "tests/unit/test_quick.py::a": Part(2.0, {"model.tally": [line, line + 1]}),
         "tests/unit/test_other.py::a": Part(0.1, {"model.tally": [line + 1], "model.ledger": [line]}),
+        "tests/unit/test_figures.py::a": Part(0.05),
         "tests/unit/test_tally.py::a": Part(5.0, {"model.tally": [line]}),
     }
     assert list(mutation.parts_for(change, parts)) == [
@@ -245,7 +260,7 @@ def test_only_what_runs_the_changed_line_is_run_and_the_module_s_own_tests_first
         "seed 0",
     ]
     parts["import"].lines["model.tally"].append(line)  # what runs while the module is imported concerns whoever uses it
-    assert "tests/unit/test_other.py::a" in mutation.parts_for(change, parts)
+    assert {"tests/unit/test_other.py::a", "tests/unit/test_figures.py::a"} <= mutation.parts_for(change, parts).keys()
 
 
 def test_verdicts_are_kept_as_long_as_they_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

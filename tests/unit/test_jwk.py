@@ -21,6 +21,7 @@ from tests.e2e.issuer import AUDIENCE, ISSUER, LocalIssuer, PrivateKey, local_is
 from tests.fakes.memory_blobs import FakeClock
 
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+SHORTER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2047)  # noqa: S505 - to be refused
 SHORT_KEY = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - to be refused
 RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 KINDS: dict[str, tuple[PrivateKey, tuple[str, ...]]] = {
@@ -117,6 +118,7 @@ def from_private(key: Any) -> dict[str, Any]:
 
 X25519 = base64.urlsafe_b64encode(x25519.X25519PrivateKey.generate().public_key().public_bytes_raw()).decode()
 ODD: list[tuple[object, str]] = [
+    (public(SHORTER_KEY, kid="1"), "2047 bits"),
     (public(SHORT_KEY, kid="1"), "1024 bits"),
     (public(SHORT_KEY, kid="1", alg="RS256", use="sig"), "1024 bits"),
     *((public(key, kid="1", use="enc"), "use") for key, _ in KINDS.values()),
