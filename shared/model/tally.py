@@ -190,6 +190,8 @@ def from_properties(properties: Mapping[str, object]) -> Tally:
 
 def _named_writer(properties: Mapping[str, object]) -> NamedWriter | None:
     """Read the named writer; None if it makes no sense, or an older release has written the tally."""
+    if "writer" not in properties:
+        return None
     try:
         return NamedWriter(
             process=str(properties["writer"]),
