@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -144,21 +145,33 @@ async def test_i4_a_look_is_overtaken_by_an_event_of_the_same_batch() -> None:
     assert plan.rows[PATH].present
 
 
+SEEN = decide_observed(KNOWN.row, GONE).row
+assert SEEN is not None
+assert SEEN.observed_at is not None
+A_SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("generation", [None, ("g1", "f")])
 @pytest.mark.parametrize(
     ("known", "doubt", "told"),
     [
-        (decide_observed(KNOWN.row, GONE).row, "d1", Outcome.UNCHANGED),
-        (decide_observed(KNOWN.row, GONE).row, "d2", RowChanged),
+        (SEEN, "d1", Outcome.UNCHANGED),
+        (replace(SEEN, observed_at=SEEN.observed_at + A_SECOND), "d1", Outcome.UNCHANGED),
+        (replace(SEEN, observed_at=SEEN.observed_at - A_SECOND), "d1", RowChanged),
+        (replace(SEEN, present=True), "d1", RowChanged),
+        (replace(SEEN, folder="output"), "d1", RowChanged),
+        (replace(SEEN, is_sound=False), "d1", RowChanged),
+        (SEEN, "d2", RowChanged),
         (row(1), "d1", RowChanged),
     ],
 )
-async def test_a_look_that_was_handed_over_twice_has_done_its_work(known: Any, doubt: str, told: object) -> None:
-    """Whoever was named before may have committed it: the row says so, unless a directory puts it in doubt."""
+async def test_a_look_is_done_where_one_at_least_as_new_has_found_the_same(
+    known: Any, doubt: str, told: object, generation: tuple[str, str] | None
+) -> None:
+    """Another one's, or its own, committed by whoever was named before; unless a directory puts it in doubt."""
     stored = replace(STORED, tally=replace(STORED.tally, doubt=doubt))
-    ours = look(generation=("g1", "f"))
-    plan = planned(ours, known=replace(KNOWN, row=known, etag="0x2"), stored=stored)
+    plan = planned(look(generation=generation), known=replace(KNOWN, row=known, etag="0x2"), stored=stored)
     assert (answers(plan), plan.writes) == ([told], [])
-    assert answers(planned(look(), known=replace(KNOWN, row=known, etag="0x2"), stored=stored)) == [RowChanged]
 
 
 @pytest.mark.parametrize("generation", [("g2", "f"), ("g1", "other")])
