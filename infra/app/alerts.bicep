@@ -83,7 +83,7 @@ var logAlerts = [
     frequency: 'PT1H'
     operator: 'LessThan'
     threshold: 1
-    query: 'AppTraces | where Message startswith "reconciled: "'
+    query: 'AppTraces | where Message startswith "reconciled: " or Message startswith "counting for the first time: "'
   }
 ]
 

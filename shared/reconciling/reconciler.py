@@ -105,6 +105,8 @@ class Reconciler:
             await self._finish(run)
             await lease.finish(run.report)
         except TimeIsUp:
+            if run.report.bootstrap:  # an alert on reconciliations that do not end waits for the first one
+                log.info("counting for the first time: %s listed so far", run.report.listed)
             await lease.release(run)
         except (Exception, asyncio.CancelledError) as error:
             may_be_the_checkpoint = not isinstance(error, (OutcomeUnknown, asyncio.CancelledError))
