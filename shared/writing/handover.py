@@ -238,7 +238,7 @@ class Handover:
                 continue
             is_new = True
             for intent in each.intents:
-                intent.is_repeated = follows
+                intent.is_repeated, intent.since = follows, now
             self._in_hand[each.key] = asyncio.create_task(self._serve(each), name="answer what was handed over")
         if is_new:
             self._naming.drained(now)

@@ -58,6 +58,7 @@ class Intent:
         origin: The caller's place in a trace.
         is_bound: It is not to be handed over to another process, whoever is named.
         owner: The process that has handed it over, "" for this one.
+        since: When this process came to know of it, by its monotonic clock.
         is_repeated: Another process may have committed it already: its row is read, and not guessed.
         generation: The partition and fingerprint that it was handed over for, or None: whatever this process counts.
         done: Where the answer goes.
@@ -72,6 +73,7 @@ class Intent:
     origin: object = None
     is_bound: bool = False
     owner: str = ""
+    since: float = float("-inf")
     is_repeated: bool = False
     generation: tuple[str, str] | None = None
     done: asyncio.Future[Transition] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -234,13 +236,19 @@ def _base(group: Group, rows: RowMemory, partition: str, *, may_guess: bool) -> 
     """
     remembered = rows.get(group.path, partition)
     if remembered is not None:
-        return remembered
+        return None if any(_is_newer(intent, remembered) for intent in group.intents) else remembered
     if group.must_read:
         return None
     looked = next((each.base for each in group.intents if each.base is not None and each.generation is None), None)
     if looked is not None:
         return looked if looked.partition == partition else None
     return Remembered(None, None, float("-inf"), partition) if may_guess and group.may_be_new else None
+
+
+def _is_newer(intent: Intent, remembered: Remembered) -> bool:
+    """Tell whether a look that was handed over started from a row that this process has not seen, perhaps."""
+    has_other_base = intent.generation is not None and intent.base is not None and intent.base.etag != remembered.etag
+    return has_other_base and remembered.at < intent.since
 
 
 def _fold(

@@ -16,7 +16,7 @@ from localdev.virtual_time import START, VirtualClock, run
 from shared.errors import Conflict, OutcomeUnknown, Rejected
 from shared.model import tally as tallies
 from shared.model.changes import BlobChange
-from shared.model.ledger import Observation, Outcome, row_key
+from shared.model.ledger import Observation, Outcome, Transition, row_key
 from shared.model.ports import Entity, Head, Write
 from shared.model.tally import NamedWriter, Tally
 from shared.writing.inbox import LEFT_OVER_AFTER, Inbox
@@ -305,6 +305,24 @@ def refuse_rows(ledger: Ledger, path: str) -> None:
         return apply(partition, writes)
 
     ledger.table.state.apply = refusing  # type: ignore[method-assign]
+
+
+@virtual
+async def test_a_look_is_held_against_the_row_and_not_against_what_is_remembered_of_it(ledger: Ledger) -> None:
+    """Rule 2: whoever commits it reads the row itself, where the look started from one that it has not seen."""
+    named, owner = ledger.writer(), ledger.writer()
+    await named.apply(created(1), "queued")
+    await owner.apply(created(1, sequencer=2), "queued")  # an overwrite: the named process remembers the row before it
+    base = await owner.read_row("queued/1.jpg")
+    seen = Observation("queued/1.jpg", "queued", present=False, observed_at=ledger.clock.now())
+    inbox = Inbox(ledger.inbox, "owner")
+    handed = await inbox.append((PARTITION, FINGERPRINT), [Intent(seen.path, "queued", seen=seen, base=base)])
+    await drain_once(named)
+    found = await inbox.answers(handed, 1)
+    assert found is not None
+    (answer,) = found.answers
+    assert isinstance(answer, Transition)
+    assert answer.delta == -1
 
 
 @virtual
