@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from random import SystemRandom
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from shared.azure.heads import BlobHeads
 from shared.azure.listing import BlobListing
 from shared.azure.quarantine_bodies import BlobBodies
 from shared.clock import SystemClock
+from shared.errors import StorageError
 from shared.intake.delivery import Delivery
 from shared.intake.quarantine import Quarantine
 from shared.process import stop_signal, telemetry
@@ -107,7 +108,9 @@ class Services:
         Raises:
             StorageError: Storage is not there, or the table is being deleted; a later start may succeed.
         """
-        await asyncio.gather(self.table.create(), self._inbox.create())
+        await self.table.create()
+        with suppress(StorageError):  # without it everybody commits by itself
+            await self._inbox.create()
 
     async def reconcile(self) -> None:
         """Do what the timer is for, on a table that is there."""

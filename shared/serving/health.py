@@ -28,6 +28,7 @@ DETAILS: Final[dict[str, tuple[str | list[str], str]]] = {
     "counts_changed_at": ("string", "When a count last changed, UTC; absent while the counts are not known."),
     "last_event_age_seconds": (["number", "null"], "Since an event last changed a count here; null before one."),
     "events": ("object", "Delivered events since this instance started, by outcome."),
+    "named_writer": ("string", "Which instance commits for all, as this one knows: this, another or none."),
     "quarantined_by_this_instance": ("integer", "Events put into quarantine since this instance started."),
     "last_reconciliation": (["object", "null"], "The report of the last one; null before one."),
     "runtime_leak_guard": (

@@ -96,12 +96,15 @@ def test_what_can_go_wrong_did(run: subprocess.CompletedProcess[str], fault: str
 
 
 def test_the_faults_are_as_frequent_as_they_should_be(run: subprocess.CompletedProcess[str]) -> None:
-    """Nearly a third of the deliveries are duplicates, one transaction in twenty has an unknown outcome."""
+    """Nearly a third of the deliveries are duplicates, one transaction in fifty has an unknown outcome.
+
+    One in twenty where anything goes wrong; much of what is handed over goes through worlds in which nothing does.
+    """
     shares = {
         name: float(share) for name, share in re.findall(r"^  ([a-z ]+) [\d,]+ \(([\d.]+) %", run.stdout, re.MULTILINE)
     }
     assert shares["duplicates"] >= 30
-    assert shares["commit unknown"] >= 5
+    assert shares["commit unknown"] >= 2
     assert shares["reordered"] >= 20
 
 
