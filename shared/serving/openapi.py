@@ -222,11 +222,12 @@ def _health_details() -> Json:
     """Describe the details that shared/serving/health.py adds to the status."""
     more: Json = {
         "integer": {"minimum": 0},
-        "string": {"format": "date-time"},
         "object": {"additionalProperties": {"type": "integer", "minimum": 0}},
     }
     return {
-        name: {"type": kind, "description": text} | (more.get(kind, {}) if isinstance(kind, str) else {})
+        name: {"type": kind, "description": text}
+        | (more.get(kind, {}) if isinstance(kind, str) else {})
+        | ({"format": "date-time"} if name.endswith("_at") else {})
         for name, (kind, text) in DETAILS.items()
     }
 
