@@ -95,12 +95,11 @@ class GroupCommit:
         self._conflicting_etag = ""
         self.stats = CommitStats()
 
-    async def commit(self, batch: list[Group], *, is_all: bool = False) -> list[Group]:
+    async def commit(self, batch: list[Group]) -> list[Group]:
         """Bring a batch to its end, in as many attempts as its time allows.
 
         Args:
             batch: The batch.
-            is_all: Nothing else waits in this process: a good moment to have another one named.
 
         Returns:
             What is left, because another process is named, which is to be handed it.
@@ -116,7 +115,7 @@ class GroupCommit:
             if not is_bound and self._naming.other(self._clock.monotonic()) is not None:
                 return batch
             try:
-                again = await self._attempt(batch, _owner_in(batch) if is_all else "", is_bound=is_bound)
+                again = await self._attempt(batch, _owner_in(batch), is_bound=is_bound)
             except Rejected as rejected:
                 return await self._isolate(batch, rejected)
             if again is None:
@@ -166,7 +165,7 @@ class GroupCommit:
         return None
 
     async def _tally_to_build_on(self, batch: list[Group]) -> StoredTally:
-        if self._naming.is_outlived(self._tally.asked_at, self._clock.monotonic()):
+        if self._naming.is_newer(self._tally.asked_at, self._clock.monotonic()):
             self._tally.forget()
         stored = self._known_tally() or await self.read_tally()
         if stored.etag == self._conflicting_etag:  # the tally was not what conflicted: the index is only a hint
@@ -281,10 +280,12 @@ class GroupCommit:
     async def let_others(self) -> None:
         """Stand back now and then, where others contend or hand over; what they commit meanwhile has to be read."""
         now = self._clock.monotonic()
-        if self._naming.is_mine(now) or self._pauses.is_contended(now):
+        is_mine = self._naming.is_mine(now)  # then few others commit, and the tally is most likely as it was
+        if is_mine or self._pauses.is_contended(now):
             pause = self._pauses.stand_back(now)
             if pause:
-                self._tally.forget()
+                if not is_mine:
+                    self._tally.forget()
                 await self._clock.sleep(pause)
 
 

@@ -247,6 +247,8 @@ class Handover:
     async def _serve(self, waiting: Waiting) -> None:
         self._submit(waiting.intents)
         results = await asyncio.gather(*(each.done for each in waiting.intents), return_exceptions=True)
+        if any(each.done.cancelled() for each in waiting.intents):
+            return  # left to the successor
         answers = [
             each if isinstance(each, Transition | StorageError) else OutcomeUnknown(repr(each)) for each in results
         ]

@@ -174,7 +174,7 @@ class Inbox:
             page = await self._table.page(self._token)
             self._token = page.next_token
             for entity in page.entities:
-                if entity.written_at is not None and page.date - entity.written_at > LEFT_OVER_AFTER:
+                if _is_left_over(entity, page.date):
                     await self._drop(entity)
                 elif "outcomes" not in entity.properties and (intents := _intents_in(entity, deadline)):
                     waiting.append(Waiting(entity.partition, entity.row_key, entity.etag, intents))
@@ -193,7 +193,7 @@ class Inbox:
         for _ in range(PAGES_A_LOOK):
             page = await self._table.page(token)
             for entity in page.entities:
-                if "outcomes" not in entity.properties:
+                if "outcomes" not in entity.properties and not _is_left_over(entity, page.date):
                     paths.update(intent.path for intent in _intents_in(entity, 0.0))
             if not (token := page.next_token):
                 break
@@ -210,6 +210,11 @@ class Inbox:
     async def _drop(self, entity: Entity) -> None:
         with suppress(StorageError):
             await self._table.commit(entity.partition, [Write(entity.row_key, None, entity.etag)])
+
+
+def _is_left_over(entity: Entity, date: datetime) -> bool:
+    """Tell whether the delivery that has handed something over has failed by now, and comes again."""
+    return entity.written_at is not None and date - entity.written_at > LEFT_OVER_AFTER
 
 
 def _encode(intent: Intent) -> str:

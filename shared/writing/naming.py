@@ -62,6 +62,7 @@ class Naming:
         self._named: NamedWriter | None = None
         self._partition = ""
         self._over_at = float("-inf")
+        self._told_at = float("-inf")
         self._date: tuple[datetime, float] | None = None
         self._drained_at = float("-inf")
 
@@ -80,6 +81,8 @@ class Naming:
         """Note who is named by now, as told with an outcome; the tally says the same, or will."""
         self._date = (date, asked_at)
         if self._named is None or named.until > self._named.until:
+            if self._named is None or named.process != self._named.process:
+                self._told_at = asked_at
             self._named, self._over_at = named, asked_at + self._left(named, asked_at)
 
     def _left(self, named: NamedWriter | None, asked_at: float) -> float:
@@ -113,8 +116,13 @@ class Naming:
         named = self.living(now)
         return named is not None and named.process == self.process
 
-    def is_outlived(self, asked_at: float, now: float) -> bool:
-        """Tell whether another's time has ended since a tally was read: somebody else has followed, perhaps."""
+    def is_newer(self, asked_at: float, now: float) -> bool:
+        """Tell whether the tally has changed since it was read, perhaps.
+
+        This process was told of a name that it has not read there; or another's time has ended, and somebody followed.
+        """
+        if asked_at < self._told_at:
+            return True
         return self._named is not None and self._named.process != self.process and asked_at < self._over_at <= now
 
     @property

@@ -210,13 +210,22 @@ class Writer:
     async def _flush(self, batch: list[Group]) -> None:
         if not batch:
             await self._commits.claim()
-        left = await self._commits.commit(batch, is_all=not self._queue)
+        left = await self._commits.commit(batch)
         if self._handover is None:
             return
         if left:
             generation = (self._naming.partition, self._counts.fingerprint)
             await self._handover.hand_over(generation, [intent for group in left for intent in group.intents])
+        if self._naming.other(self._clock.monotonic()) is not None:
+            self._leave_to_successor()
         self._handover.drain()
+
+    def _leave_to_successor(self) -> None:
+        """Leave what others have handed over, and is not begun, to whoever is named by now: not both commit it."""
+        for intent in self._queue:
+            if intent.owner:
+                intent.done.cancel()
+        self._queue = deque(intent for intent in self._queue if not intent.owner)
 
     def _fail_all(self, batch: list[Group], error: StorageError) -> None:
         fail([*batch, *grouped(self._queue)], error)

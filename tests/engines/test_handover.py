@@ -341,6 +341,39 @@ async def test_what_was_committed_by_the_one_before_counts_as_done(ledger: Ledge
     assert (await ledger.tally()).tally.counts()["queued"] == 1
 
 
+@virtual
+async def test_who_is_succeeded_leaves_what_it_has_not_begun_to_its_successor(ledger: Ledger) -> None:
+    """Rule 6: else both commit the same, each in the other's way; what was begun is committed, and answered."""
+    owner, writer = Inbox(ledger.inbox, "owner"), ledger.writer()
+    intents = [Intent(f"queued/{n}.jpg", "queued", created(n)) for n in range(3 * MAX_BLOBS)]
+    handed = [await owner.append((PARTITION, FINGERPRINT), intents[n::3]) for n in range(3)]
+    naming = writer._naming
+    naming.deliveries, naming.claims = 1, True
+    await writer._commits.read_tally()
+    await writer._commits.claim()
+    naming.leaves_at = ledger.clock.monotonic() + 0.5  # about to leave: the first batch names who waits for it
+    await writer._handover._look()  # type: ignore[union-attr]
+    await asyncio.gather(*writer._handover._in_hand.values())  # type: ignore[union-attr]
+    await asyncio.sleep(1)
+    named = (await ledger.tally()).tally.writer
+    assert named is not None
+    assert named.process == "owner"
+    assert (await ledger.tally()).tally.counts()["queued"] == MAX_BLOBS
+    assert [await owner.answers(each, MAX_BLOBS) is not None for each in handed] == [True, False, False]
+
+
+@virtual
+async def test_who_is_told_to_follow_reads_the_tally_before_it_commits(ledger: Ledger) -> None:
+    """Rule 6: what it remembers of the tally is from before the one that names it."""
+    writer = ledger.writer()
+    assert await writer.apply(created(1), "queued") is Outcome.APPLIED
+    await ledger.writer().apply(created(2), "queued")
+    told = NamedWriter(writer._naming.process, FORMAT, ledger.clock.now() + timedelta(seconds=LIFE_SECONDS))
+    writer._naming.told(told, ledger.clock.now(), ledger.clock.monotonic())
+    assert await writer.apply(created(3), "queued") is Outcome.APPLIED
+    assert writer.stats.conflicts == 0
+
+
 @pytest.mark.parametrize("generation", [("g2", FINGERPRINT), (PARTITION, "other settings")])
 def test_what_is_of_another_generation_is_not_committed(generation: tuple[str, str]) -> None:
     """Rule 5: it is held against the tally that the commit is conditional on; the owner commits it directly."""
@@ -449,6 +482,16 @@ async def test_what_waits_in_the_inbox_is_live(ledger: Ledger) -> None:
     await asyncio.sleep(0.5)
     assert await ledger.writer().waiting_paths() == {"queued/7.jpg"}
     await task
+    assert await ledger.writer().waiting_paths() == set()
+
+
+@virtual
+async def test_what_is_left_over_in_the_inbox_is_not_live(ledger: Ledger) -> None:
+    """Rule 4: its process is gone and its delivery has failed; a name in it has to be repaired like any other."""
+    await Inbox(ledger.inbox, "gone").append((PARTITION, FINGERPRINT), [Intent("queued/7.jpg", "queued", created(7))])
+    await asyncio.sleep(LEFT_OVER_AFTER.total_seconds() - 2)
+    assert await ledger.writer().waiting_paths() == {"queued/7.jpg"}
+    await asyncio.sleep(4)
     assert await ledger.writer().waiting_paths() == set()
 
 

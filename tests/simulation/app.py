@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
+from typing import Any
 
 from shared.azure.heads import BlobHeads
 from shared.azure.inbox import AzureInbox
@@ -23,6 +25,7 @@ from shared.model.ports import Entity, PropertyRange, Write
 from shared.model.tally import Tally
 from shared.reconciling.parts import Parts
 from shared.reconciling.reconciler import Reconciler
+from shared.reconciling.report import Report
 from shared.watching.watch import Watch
 from shared.writing.plan import Remembered
 from shared.writing.tally_row import Counts
@@ -130,6 +133,30 @@ class CountingWriter:
         return await self._writer.observe(seen, base)
 
 
+class CountingReconciler(Reconciler):
+    """The reconciler of a process: counts its comparisons, of everything and of a directory."""
+
+    begun = ended = 0
+
+    async def run(self, **options: Any) -> Report:
+        """Run."""
+        with self._counted():
+            return await super().run(**options)
+
+    async def run_prefix(self, *where: str, **options: Any) -> Report:
+        """Compare a directory."""
+        with self._counted():
+            return await super().run_prefix(*where, **options)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self.begun += 1
+        try:
+            yield
+        finally:
+            self.ended += 1
+
+
 class App:
     """One process.
 
@@ -177,7 +204,7 @@ class App:
         self.writer = Writer(table, self.counts, heads, clock, random, self._changed, handed_over)
         self.corrections = CountingWriter(self.writer)
         parts = Parts(table, self.counts, self.corrections, heads, listing, folders, clock)  # type: ignore[arg-type]
-        self.reconciler = Reconciler(parts)
+        self.reconciler = CountingReconciler(parts)
         self.quarantine = Quarantine(table, BlobBodies(service, QUARANTINE), clock, random)  # type: ignore[arg-type]
         self.delivery = Delivery(
             folders,

@@ -297,6 +297,12 @@ MUTANTS: dict[str, Mutant] = {
         "return set()",
         test="tests/engines/test_handover.py::test_what_waits_in_the_inbox_is_live",
     ),
+    "what is left over in the inbox is live": _edit(
+        "writing.inbox",
+        " and not _is_left_over(entity, page.date)",
+        "",
+        test="tests/engines/test_handover.py::test_what_is_left_over_in_the_inbox_is_not_live",
+    ),
     # Looking at blobs
     "403 taken for absent": _edit(
         "azure.heads",

@@ -62,8 +62,6 @@ class World:
         self.account = Account(self.network.date, self.checker, self.random, self.grid.take)
         self.crashes = 0.0
         self.freezes = 0.0
-        self.running: Counter[App] = Counter()
-        self.begun: Counter[App] = Counter()
         self.checker.max_operations = self.random.choice([100, 100, 100, 6])
         self.checker.misleads = self.random.choice([0.0, 0.3, 1.0])
         self.checker.splits_evenly = self.random.random() < 0.5
@@ -218,9 +216,8 @@ class World:
 
     async def attempt(self, app: App, **options: object) -> Report | None:
         """Reconcile once, or a slice of it; None when it is not finished (runs in the process)."""
-        corrected, begun_alone = app.corrections.observed, not self.running[app]
-        self.running[app] += 1
-        self.begun[app] = number = self.begun[app] + 1
+        corrected, begun = app.corrections.observed, app.reconciler.begun
+        begun_alone = app.reconciler.ended == begun
         try:
             report = await app.reconciler.run(**options)  # type: ignore[arg-type]
         except StorageError:
@@ -229,8 +226,6 @@ class World:
         except AlreadyRunning:
             self.stats["reconciliations refused"] += 1
             return None
-        finally:
-            self.running[app] -= 1
         if not report.finished:
             self.stats["slices"] += 1
             return None
@@ -244,7 +239,7 @@ class World:
         self.stats["repairs"] += report.corrected if not report.bootstrap else 0
         if report.clean:
             self.stats["clean reconciliations"] += 1
-            was_alone = begun_alone and self.begun[app] == number
+            was_alone = begun_alone and app.reconciler.begun == begun + 1
             if app.corrections.observed != corrected and not report.resumed and was_alone:
                 self.checker.fail("I4", "a clean reconciliation has corrected something")
         return report
