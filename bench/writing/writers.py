@@ -511,7 +511,7 @@ def main() -> None:
                 print(key, json.dumps(found[key][-1]), flush=True)
     missed = [text for line in found["lines"] for text in limits(line["name"], line)]
     if arguments.only == list(LINES):
-        save("writers", found)
+        save(found)
     if missed:
         sys.exit("\n".join(missed))
 
