@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from shared.errors import Conflict, Refused
 from shared.model import tally as tallies
 from shared.model.ports import Write
+from shared.model.sketch import Sketch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -211,13 +212,14 @@ class Counts:
 
     def empty(self) -> tallies.Tally:
         """Return a tally of nothing, not ready, with an epoch of its own."""
-        now = self._clock.now()
+        now, digest_key = self._clock.now(), secrets.token_bytes(16)
         return tallies.Tally(
             epoch=secrets.token_hex(5),
-            digest_key=secrets.token_bytes(16),
+            digest_key=digest_key,
             fingerprint=self._fingerprint,
             changed_at=now,
             known_since=_LONG_AGO,
+            sketch=Sketch(digest_key),
         )
 
     async def _make(self, partition: str) -> StoredTally:
