@@ -20,16 +20,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 #: A cell takes 20 bytes, so this is a property of 14 KB in every commit of the tally.
-CELLS: Final = 512
-#: So many differences are decoded nearly always; the share is Eppstein's and others', for four cells a key.
-CAPACITY: Final = int(0.68 * CELLS)
+CELLS: int = 512
+#: Up to this share of the cells differences are decoded nearly always.
+CAPACITY_SHARE: Final = 0.68
 LAST_KEY: Final = (1 << 128) - 1
 
 _PARTS: Final = 4
-_PART: Final = CELLS // _PARTS
 _KEY_BYTES: Final = 16
 _CELL_BYTES: Final = 20
 _CELL_MASK: Final = (1 << 8 * _CELL_BYTES) - 1
+
+
+def capacity() -> int:
+    """Return how many differences can be told."""
+    return int(CAPACITY_SHARE * CELLS)
+
 
 #: Row key → what is added to its cells, and these cells.
 type _Place = Callable[[int], tuple[int, tuple[int, ...]]]
@@ -128,16 +133,17 @@ class Sketch:
 
 def _placing(key: bytes) -> _Place:
     """Return how row keys are placed under this key: copying a keyed hash is cheaper than making one."""
+    part = CELLS // _PARTS
     copy = hashlib.blake2b(key=key, digest_size=_KEY_BYTES, person=b"sketch").copy
 
     def place(row_key: int) -> tuple[int, tuple[int, ...]]:
         each = copy()
         each.update(row_key.to_bytes(_KEY_BYTES))
         hashed = int.from_bytes(each.digest())
-        a, hashed = hashed % _PART, hashed >> 16
-        b, hashed = _PART + hashed % _PART, hashed >> 16
-        c, hashed = 2 * _PART + hashed % _PART, hashed >> 16
-        d, hashed = 3 * _PART + hashed % _PART, hashed >> 16
+        a, hashed = hashed % part, hashed >> 16
+        b, hashed = part + hashed % part, hashed >> 16
+        c, hashed = 2 * part + hashed % part, hashed >> 16
+        d, hashed = 3 * part + hashed % part, hashed >> 16
         check = hashed & 0xFFFFFFFF
         return check << 128 | row_key, (a, b, c, d)
 
