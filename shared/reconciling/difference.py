@@ -76,10 +76,13 @@ class Difference:
         suspects = {key: sign for key, sign in found.items() if key not in self._live}
         report = self._run.report
         report.differences, report.capacity, report.clean = len(found), capacity(), not suspects
-        await self._list_again({key for key in suspects if key not in self._names})
-        if not found.keys() <= self._names.keys():
+        nameless = {key for key in suspects if key not in self._names}
+        await self._read(nameless)
+        await self._list_again(nameless - self._names.keys())
+        nameless -= self._names.keys()
+        if nameless and all(found[key] < 0 for key in nameless):
             return False  # it is gone again, and nobody says what it was
-        if not self._adds_up(found, stored):
+        if nameless or not self._adds_up(found, stored):
             await self._drop_sketch(stored)
             return False
         await self._correct(suspects)
@@ -90,13 +93,15 @@ class Difference:
         clock, grace_seconds = self._parts.clock, self._parts.grace_seconds
         ran_seconds = (clock.now() - self._run.started_at).total_seconds()
         began, pause = clock.monotonic(), FIRST_WAIT_SECONDS
+        asked: set[int] = set()
         while True:
             stored = await self._parts.counts.open()
             if self._run.listed == stored.tally.sums:
                 return stored, {}
             found = self._difference_to(stored)
             if found is not None:
-                await self._read(key for key in found if key not in self._live)
+                await self._read(found.keys() - asked)
+                asked |= found.keys()
             patience = grace_seconds if found is not None else grace_seconds - ran_seconds
             left = began + patience - clock.monotonic()
             if left <= 0 or (found is not None and found.keys() <= self._live):
