@@ -327,8 +327,8 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "difference not held against the digests": _edit(
         "reconciling.difference",
-        "if not self._adds_up(found, stored):",
-        "if False:",
+        "if nameless or not self._adds_up(found, stored):",
+        "if nameless:",
         test="tests/engines/test_difference.py::test_a_wrong_tally_is_not_taken_for_settled",
     ),
     "what a sketch cannot tell taken for settled": _edit(
@@ -350,7 +350,7 @@ MUTANTS: dict[str, Mutant] = {
     "partial decoding taken for all": Mutant(
         {
             "shared.model.sketch": [("return None if any(cells) else found", "return found")],
-            "shared.reconciling.difference": [("if not self._adds_up(found, stored):", "if False:")],
+            "shared.reconciling.difference": [("if nameless or not self._adds_up(found, stored):", "if nameless:")],
         }
     ),
     # Looking at blobs
