@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from shared.model.ledger import Properties
 
 _MODULUS: Final = 1 << 128
+#: The properties of a tally but for its sketch.
+WITHOUT_SKETCH: Final = (
+    *("epoch", "digest_key", "fingerprint", "changed_at", "known_since", "revision", "ready", "doubt", "moved_to"),
+    *("writer", "writer_format", "writer_until"),
+    *(f"{folder}_{what}" for folder in FOLDERS for what in ("count", "digest")),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -281,3 +281,13 @@ async def test_a_name_that_is_gone_again_before_it_has_a_row_leaves_it_to_the_co
         await filled.process.delivery.take(event)
     assert filled.stored_tally().sums == filled.truth()
     assert filled.stored_tally().sketch is not None
+
+
+async def test_who_shows_the_counts_reads_no_sketch(filled: World) -> None:
+    """Twice a second, by every instance: what it reads is a fraction of the tally, and has the same version."""
+    glanced, stored = await filled.process.counts.glance(), await filled.process.counts.read()
+    assert glanced is not None
+    assert stored is not None
+    assert stored.tally.sketch is not None
+    assert (glanced.tally, glanced.etag) == (replace(stored.tally, sketch=None), stored.etag)
+    assert (await filled.process.watch.latest()).version == stored.tally.version
