@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CONCURRENT_READS: Final = 32
-#: Events on their way are waited for in steps, each twice as long as the one before.
+#: Events on their way are waited for in steps, of which each costs a read of the tally: at first so short …
 FIRST_WAIT_SECONDS: Final = 0.1
+#: … and twice as long each time, up to this.
+MAX_WAIT_SECONDS: Final = 0.4
 #: While others change the tally, a sketch grows by a page in so long.
 GROWS_EVERY_SECONDS: Final = 0.25
 #: So many pages in a row that others came between, and the sketch is left to the next run.
@@ -107,7 +109,7 @@ class Difference:
             if left <= 0 or (found is not None and found.keys() <= self._live):
                 return stored, found
             await clock.sleep(min(pause, left))
-            pause *= 2
+            pause = min(2 * pause, MAX_WAIT_SECONDS)
 
     def _difference_to(self, stored: StoredTally) -> dict[int, int] | None:
         """Return row key → 1 where only the ledger has it, -1 where only the listing has; None if that is not known."""
