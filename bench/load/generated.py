@@ -80,8 +80,9 @@ class SqliteTable:
                 cursor.execute("INSERT INTO rows VALUES (?,?,?,?,?)", (partition, row_key(path), 1, path, body))
             cursor.execute("COMMIT")
 
-    async def read(self, partition: str, key: str) -> Entity | None:
+    async def read(self, partition: str, key: str, select: Sequence[str] | None = None) -> Entity | None:
         """Read one entity, or None."""
+        del select
         found = self._db.execute("SELECT etag, body FROM rows WHERE partition=? AND key=?", (partition, key)).fetchone()
         return Entity(key, json.loads(found[1]), str(found[0])) if found else None
 

@@ -20,6 +20,8 @@ from bench.load.generated import FOLDER_MAP, GeneratedBlobs, SqliteTable, name_o
 from bench.load.ledgers import FINGERPRINT, FOLDER, open_ledger
 from bench.load.proc import memory_kb
 from shared.clock import SystemClock
+from shared.model.ledger import row_key
+from shared.model.sketch import Sketch
 from shared.model.tally import fold
 from shared.reconciling.parts import Parts
 from shared.reconciling.reconciler import Reconciler
@@ -44,8 +46,10 @@ async def _prepare(file: Path, count: int) -> None:
     table = SqliteTable(file)
     table.fill(PARTITION, count - 1)
     stored = await (await open_ledger(table)).open()
-    held = fold(stored.tally.digest_key, (f"{FOLDER}/{name_of(number)}" for number in range(count - 1)))
-    tally = stored.tally.holding({**stored.tally.sums, FOLDER: held}, SystemClock().now())
+    paths = [f"{FOLDER}/{name_of(number)}" for number in range(count - 1)]
+    held, sketch = fold(stored.tally.digest_key, paths), Sketch(stored.tally.digest_key)
+    sketch.add(int(row_key(path), 16) for path in paths)
+    tally = stored.tally.holding({**stored.tally.sums, FOLDER: held}, sketch, SystemClock().now())
     await table.commit(PARTITION, [stored.write(tally)])
 
 

@@ -94,12 +94,12 @@ class TimedTable:
         self.reads = self.commits = self.rows_written = 0
         self.seconds = 0.0
 
-    async def read(self, partition: str, row_key: str) -> Entity | None:
+    async def read(self, partition: str, row_key: str, select: Sequence[str] | None = None) -> Entity | None:
         """Read one entity, or None."""
         self.reads += 1
         started = time.perf_counter()
         try:
-            return await self._table.read(partition, row_key)
+            return await self._table.read(partition, row_key, select)
         finally:
             self.seconds += time.perf_counter() - started
 

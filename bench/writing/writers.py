@@ -151,8 +151,9 @@ class Storage:
         else:
             self._seen.inbox_requests += 1
 
-    async def read(self, partition: str, row_key: str) -> Entity | None:
+    async def read(self, partition: str, row_key: str, select: Sequence[str] | None = None) -> Entity | None:
         """Read one entity."""
+        del select
         left = await self._travel(self._read_seconds)
         self._take(partition, 1)
         found, date = self._partitions[partition].get(row_key), self._date()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from shared.model.ports import PropertyRange, Write
 
 log = logging.getLogger(__name__)
+
+
+#: What an entity has besides its properties; the time dates what is read, and has to be selected like the rest.
+_KEYS_AND_TIME: Final = ("PartitionKey", "RowKey", "Timestamp")
 
 
 class AzureTable:
@@ -84,10 +88,10 @@ class AzureTable:
             await self._make_anew(absent)
             raise OutcomeUnknown(f"the table was gone and is made anew, empty: {absent}") from absent
 
-    async def read(self, partition: str, row_key: str) -> Entity | None:
-        """Read one entity, or None."""
+    async def read(self, partition: str, row_key: str, select: Sequence[str] | None = None) -> Entity | None:
+        """Read one entity, or None; of its properties all, or those selected that it has."""
         try:
-            found = await self._find(partition, row_key)
+            found = await self._find(partition, row_key, [*select, *_KEYS_AND_TIME] if select is not None else None)
         except TableAbsent as absent:
             await self._make_anew(absent)
             return None
@@ -95,11 +99,11 @@ class AzureTable:
             raise OutcomeUnknown("Table Storage: the answer is not the entity that was asked for")
         return found
 
-    async def _find(self, partition: str, row_key: str) -> Entity | None:
+    async def _find(self, partition: str, row_key: str, select: list[str] | None) -> Entity | None:
         answer = AnswerDate()
         with translated():
             try:
-                found = await self._client.get_entity(partition, row_key, raw_response_hook=answer.note)
+                found = await self._client.get_entity(partition, row_key, select=select, raw_response_hook=answer.note)
                 return entity_of(found, answer.date if answer.is_dated else None)
             except ResourceNotFoundError as error:
                 if code_of(error) == "TableNotFound":
@@ -187,7 +191,7 @@ def entity_of(found: Mapping[str, Any], read_at: datetime | None = None) -> Enti
     properties: Properties = {
         name: value.value if isinstance(value, EntityProperty) else value
         for name, value in found.items()
-        if name not in {"PartitionKey", "RowKey"}
+        if name not in {"PartitionKey", "RowKey"} and value is not None  # null: selected, and not there
     }
     metadata: Mapping[str, Any] = getattr(found, "metadata", {})
     etag, written_at = str(metadata.get("etag", "")), metadata.get("timestamp")

@@ -69,8 +69,8 @@ class Table(Protocol):
     outcome.
     """
 
-    async def read(self, partition: str, row_key: str) -> Entity | None:
-        """Read one entity, or None."""
+    async def read(self, partition: str, row_key: str, select: Sequence[str] | None = None) -> Entity | None:
+        """Read one entity, or None; of its properties all, or those selected that it has."""
         ...
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:

@@ -3,6 +3,9 @@
 The digest is the sum, mod 2**128, of a keyed hash of each present path. Adding and removing commute, so the same
 commits maintain it as the counts, and a listing folded the same way can be compared in O(1): equal counts *and*
 digests mean equal sets of names. The key is made at first start, so that no one can choose names whose hashes cancel.
+
+Beside the digests stands one sketch of all names that count, in any folder. The digests decide whether two sets are
+the same; the sketch says by which names they differ, and is believed as far as the digests agree with it.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.clock import from_iso, to_iso
 from shared.model.folders import FOLDERS
+from shared.model.ledger import row_key
+from shared.model.sketch import Sketch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +26,12 @@ if TYPE_CHECKING:
     from shared.model.ledger import Properties
 
 _MODULUS: Final = 1 << 128
+#: The properties of a tally but for its sketch.
+WITHOUT_SKETCH: Final = (
+    *("epoch", "digest_key", "fingerprint", "changed_at", "known_since", "revision", "ready", "doubt", "moved_to"),
+    *("writer", "writer_format", "writer_until"),
+    *(f"{folder}_{what}" for folder in FOLDERS for what in ("count", "digest")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,8 @@ class Tally:
             under another one is repeated.
         moved_to: The partition in which the counts were started anew; "" while this tally is the current one.
         writer: The process that is named to commit for the others, or None.
+        sketch: The sketch of the row keys of all that counts, as far as it is made; or None: it was never begun, an
+            older release has written the tally since and dropped it, or it was found not to be right.
     """
 
     epoch: str
@@ -85,6 +98,7 @@ class Tally:
     doubt: str = ""
     moved_to: str = ""
     writer: NamedWriter | None = None
+    sketch: Sketch | None = None
 
     @property
     def version(self) -> str:
@@ -102,15 +116,18 @@ class Tally:
         no client.
         """
         sums = dict(self.sums)
+        sketch = self.sketch.copy() if self.sketch is not None else None
         for folder, path, delta in changes:
             total = sums[folder]
             hashed = path_hash(self.digest_key, path)
             sums[folder] = Sum(total.count + delta, (total.digest + delta * hashed) % _MODULUS)
-        return self.holding(sums, now)
+            if sketch is not None:
+                sketch.add([int(row_key(path), 16)], delta)
+        return self.holding(sums, sketch, now)
 
-    def holding(self, sums: Mapping[str, Sum], now: datetime) -> Tally:
-        """Return the tally with these sums."""
-        moved = replace(self, sums=sums)
+    def holding(self, sums: Mapping[str, Sum], sketch: Sketch | None, now: datetime) -> Tally:
+        """Return the tally with these sums and this sketch."""
+        moved = replace(self, sums=sums, sketch=sketch)
         if moved.counts() == self.counts():
             return moved
         return replace(moved, revision=self.revision + 1, changed_at=max(self.changed_at, now))
@@ -154,6 +171,8 @@ def to_properties(tally: Tally) -> Properties:
         "revision": tally.revision,
         "ready": tally.ready,
     }
+    if tally.sketch is not None:
+        properties["sketch"] = tally.sketch.to_text()
     if tally.doubt:
         properties["doubt"] = tally.doubt
     if tally.moved_to:
@@ -170,9 +189,10 @@ def to_properties(tally: Tally) -> Properties:
 
 def from_properties(properties: Mapping[str, object]) -> Tally:
     """Read the tally back from an entity's properties."""
+    digest_key = bytes.fromhex(str(properties["digest_key"]))
     return Tally(
         epoch=str(properties["epoch"]),
-        digest_key=bytes.fromhex(str(properties["digest_key"])),
+        digest_key=digest_key,
         fingerprint=str(properties["fingerprint"]),
         changed_at=from_iso(str(properties["changed_at"])),
         known_since=from_iso(str(properties["known_since"])),
@@ -185,6 +205,7 @@ def from_properties(properties: Mapping[str, object]) -> Tally:
         doubt=str(properties.get("doubt", "")),
         moved_to=str(properties.get("moved_to", "")),
         writer=_named_writer(properties),
+        sketch=Sketch.from_text(digest_key, str(properties.get("sketch", ""))),
     )
 
 

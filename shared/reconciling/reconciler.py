@@ -24,6 +24,7 @@ from shared.clock import to_iso
 from shared.errors import OutcomeUnknown, StorageError, advice
 from shared.model.folders import Location, parts_within
 from shared.model.ledger import SKEW_MARGIN, is_credible
+from shared.model.sketch import Sketch
 from shared.model.tally import Sum
 from shared.process import telemetry
 from shared.reconciling.lease import LEASE_SECONDS, AlreadyRunning, Lease, last_report
@@ -255,6 +256,8 @@ class Reconciler:
             stage=Stage.COMPARING if full or not tally.ready else Stage.LISTING,
             before=dict(tally.sums),
             tally_etag=stored.etag,
+            digest_key=tally.digest_key,
+            sketch=Sketch(tally.digest_key) if tally.sketch is not None and tally.sketch.is_complete else None,
             listed=dict.fromkeys(self._folders.locations, Sum()),
         )
 

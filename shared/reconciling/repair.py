@@ -103,10 +103,10 @@ class Repair:
     async def _add(self, path: str, folder: str) -> None:
         base = await self.parts.writer.read_row(path)
         row = base.row
-        if row is not None and row.is_sound and row.folder == folder and (row.present or self._is_live(row.event_time)):
+        if row is not None and row.is_sound and row.folder == folder and (row.present or self.is_live(row.event_time)):
             return
         head = await self._look(path)
-        if not head.present or self._is_live(head.last_modified):
+        if not head.present or self.is_live(head.last_modified):
             return
         await self._commit(Observation(path, folder, present=True, observed_at=head.date, etag=head.etag), base)
 
@@ -123,7 +123,7 @@ class Repair:
         if row is None or not row.present:
             return
         belongs_in = self.parts.folders.folder_of(*_names(path))
-        if belongs_in == row.folder and self._is_live(row.event_time):
+        if belongs_in == row.folder and self.is_live(row.event_time):
             return
         head = await self._look(path)
         is_there = head.present and belongs_in is not None
@@ -136,7 +136,8 @@ class Repair:
         self.report.looks += 1
         return await self.parts.heads.head(*_names(path))
 
-    def _is_live(self, changed_at: datetime | None) -> bool:
+    def is_live(self, changed_at: datetime | None) -> bool:
+        """Tell whether what changed at this time is left to its events."""
         since = self.live_since
         if since is None or changed_at is None:
             return False

@@ -5,9 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from shared.process import telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.model.tally import Sum
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +42,7 @@ class Report:
         started_at: ISO 8601.
         duration_seconds: How long it worked, all slices together.
         listed: Blobs that count, as listed.
-        clean: True when nothing had to be compared: the listing equals the tally.
+        clean: True when the listing equals the tally, but for what changed while it was listed.
         bootstrap: True when it was the account's first.
         finished: False while slices are to come.
         slices: In how many pieces it was done; more than one when time was up or a process died.
@@ -52,6 +57,8 @@ class Report:
             has changed meanwhile: storage contradicts itself, or a name is read otherwise than it was written.
         unreadable: Rows that make no sense: something else has written to the table. They count nothing.
         tombstones_collected: Rows of names long gone that were dropped.
+        differences: By how many names listing and ledger differed, most of them live.
+        capacity: How many such names are told without reading the ledger.
     """
 
     started_at: str
@@ -70,6 +77,8 @@ class Report:
     disputed: int = 0
     unreadable: int = 0
     tombstones_collected: int = 0
+    differences: int = 0
+    capacity: int = 0
 
     @property
     def corrected(self) -> int:
@@ -85,6 +94,10 @@ class Report:
     def resumed(self) -> bool:
         """Whether the run went on where an earlier slice had ended."""
         return self.slices > 1
+
+    def dispute(self, listed: Mapping[str, Sum], counted: Mapping[str, Sum]) -> None:
+        """Note that these are not the same, and that no look at a blob says so."""
+        self.disputed = sum(abs(listed[name].count - counted[name].count) for name in counted) or 1
 
     def count(self, folder: str, delta: int) -> None:
         """Note one correction (0 is none)."""

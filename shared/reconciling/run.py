@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from shared.clock import from_iso, to_iso
+from shared.model.sketch import Sketch
 from shared.model.tally import Sum
 from shared.reconciling.report import Report
 from shared.reconciling.row_key_sets import Buckets
@@ -21,9 +22,11 @@ class Stage(StrEnum):
     """What a run does next."""
 
     LISTING = "listing"
+    SETTLING = "settling what differs"
     COMPARING = "comparing"
     AUDITING = "auditing the tally"
     COLLECTING = "collecting tombstones"
+    SKETCHING = "sketching the ledger"
 
 
 @dataclass(slots=True)
@@ -40,6 +43,8 @@ class Run:
         since: When it began, by the storage service's clock: what changed later is live, and left to its events.
         before: The tally's sums when the run began.
         tally_etag: The tally's ETag at that time. AUDITING: when the audit began.
+        digest_key: The tally's.
+        sketch: LISTING, SETTLING: the sketch of what was listed so far; None where the tally had none to compare with.
         listed: The sums of what was listed so far in this stage; COMPARING: of that which was compared; AUDITING: of
             the rows that say "present".
         differs: COMPARING: whether listing and rows differ in what was compared so far.
@@ -58,6 +63,8 @@ class Run:
     since: datetime | None = None
     before: Mapping[str, Sum] = field(default_factory=dict)
     tally_etag: str = ""
+    digest_key: bytes = b""
+    sketch: Sketch | None = None
     listed: dict[str, Sum] = field(default_factory=dict)
     differs: bool = False
     seen: Buckets = field(default_factory=Buckets)
@@ -77,7 +84,7 @@ class Run:
 
     def enter(self, stage: Stage) -> None:
         """Begin a stage, at its beginning."""
-        self.stage = stage
+        self.stage, self.sketch = stage, None
         self.listed = dict.fromkeys(self.listed, Sum())
         self.compared = 0
         self.go_on_after("")
@@ -94,6 +101,8 @@ class Run:
             "since": to_iso(self.since) if self.since is not None else "",
             "before": {name: [total.count, total.digest] for name, total in self.before.items()},
             "listed": {name: [total.count, total.digest] for name, total in self.listed.items()},
+            "digest_key": self.digest_key.hex(),
+            "sketch": self.sketch.to_text() if self.sketch is not None else "",
             "seen": self.seen.encode() if self.stage is Stage.COMPARING else "",
             "report": asdict(self.report),
         }
@@ -103,7 +112,10 @@ class Run:
     def from_text(cls, text: str) -> Run:
         """Read it back; a KeyError, TypeError or ValueError where another version of the app has written it."""
         found = json.loads(text)
+        digest_key = bytes.fromhex(found["digest_key"])
         changed = {
+            "digest_key": digest_key,
+            "sketch": Sketch.from_text(digest_key, found["sketch"]),
             "started_at": from_iso(found["started_at"]),
             "since": from_iso(found["since"]) if found["since"] else None,
             "before": {name: Sum(*total) for name, total in found["before"].items()},

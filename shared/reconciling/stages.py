@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import ContainerAbsent
-from shared.model.ledger import COUNTED_BY
+from shared.model.ledger import COUNTED_BY, row_key
 from shared.model.ports import PropertyRange
 from shared.model.tally import fold
 from shared.reconciling.comparison import Comparison, KeyRange
+from shared.reconciling.difference import Difference, complete_sketch
 from shared.reconciling.repair import Repair
 from shared.reconciling.report import Progress
 from shared.reconciling.run import Stage
@@ -31,8 +33,6 @@ log = logging.getLogger(__name__)
 
 #: Nobody has a blob of this name: it is asked for to learn the storage service's time.
 _NO_BLOB: Final = "what-time-is-it"
-#: How often it is checked whether the events on their way have arrived.
-_SETTLE_SECONDS: Final = 0.5
 COLLECT_EVERY: Final = timedelta(days=1)
 
 
@@ -85,8 +85,11 @@ class Pass:
         run = self._run
         if run.stage is Stage.LISTING:
             await self._fold_listing()
-            run.report.clean = await self._agrees()
-            run.enter(Stage.COLLECTING if run.report.clean else Stage.COMPARING)
+            run.stage = Stage.SETTLING
+        if run.stage is Stage.SETTLING:
+            repair = self._repair(run.since)
+            is_settled = await Difference(self._parts, run, repair, self._list_again).settle()
+            run.enter(Stage.COLLECTING if is_settled else Stage.COMPARING)
         if run.stage is Stage.COMPARING:
             await self.compare(self._parts.folders.locations)
             await self.audit()
@@ -94,8 +97,11 @@ class Pass:
         elif run.stage is Stage.AUDITING:
             await self._go_on_auditing(await self._parts.counts.open())
             run.enter(Stage.COLLECTING)
-        if self._lease is not None and self._is_collecting_due(self._lease):
-            await self._collect(self._lease)
+        if run.stage is Stage.COLLECTING:
+            if self._lease is not None and self._is_collecting_due(self._lease):
+                await self._collect(self._lease)
+            run.enter(Stage.SKETCHING)
+        await complete_sketch(self._parts, self._keep_going)
 
     async def compare(self, locations: Mapping[str, Location], only: Location | None = None) -> None:
         """Compare the ledger with the listing of these locations, and correct it.
@@ -126,8 +132,7 @@ class Pass:
         else:
             is_doubtful = not (run.differs or has_moved) or bool(report.corrected or report.unreadable)
             if run.differs and not has_moved and not report.corrected:
-                counts_of = stored.tally.counts()
-                report.disputed = sum(abs(run.listed[name].count - counts_of[name]) for name in counts_of) or 1
+                report.dispute(run.listed, stored.tally.sums)
         if not is_doubtful:
             return
         run.enter(Stage.AUDITING)
@@ -167,8 +172,7 @@ class Pass:
         run.upto_key = comparison.keys.upto
         if not report.resumed and comparison.rows > self._expected:
             self._is_tally_new = True
-        live_since = run.since if self._leaves_live(only) else None
-        repair = Repair(self._parts, partition, report, live_since, self._keep_going, self._commits)
+        repair = self._repair(run.since if self._leaves_live(only) else None)
         async for folder, paths, date in self._pages(locations):
             listed = comparison.take(folder, paths)
             if report.bootstrap and self._commits:
@@ -190,14 +194,13 @@ class Pass:
         A page is dealt with when the next one is asked for; only then the place moves on, and is checkpointed with
         all that the page has changed.
         """
-        run, is_image = self._run, self._parts.folders.is_image
+        run = self._run
         for folder, location in list(locations.items())[run.folders_done :]:
             try:
                 await self._note_doubt()
                 async for page in self._parts.listing.pages(location.container, location.prefix, run.token):
                     run.since = run.since or page.date
-                    paths = [f"{location.container}/{name}" for name in page.names if is_image(name)]
-                    yield folder, paths, page.date
+                    yield folder, self._images(location, page.names), page.date
                     run.token = page.next_token
                     if run.token:
                         await self._page_done()
@@ -219,6 +222,8 @@ class Pass:
         run = self._run
         async for folder, paths, _ in self._pages(self._parts.folders.locations):
             self._fold(folder, paths)
+            if run.sketch is not None:
+                run.sketch.add(int(row_key(path), 16) for path in paths)
             run.report.listed = sum(total.count for total in run.listed.values())
         for folder, listed in run.listed.items():
             if not listed.count:
@@ -232,18 +237,20 @@ class Pass:
         if self._run.before[folder].count and folder not in vanished:
             vanished.append(folder)
 
-    async def _agrees(self) -> bool:
-        """Tell whether listing and tally are the same set, giving events on their way the time to arrive."""
-        run, clock = self._run, self._parts.clock
-        if run.listed == run.before:
-            return True
-        patience = timedelta(seconds=self._parts.grace_seconds)
-        while True:
-            if run.listed == dict((await self._parts.counts.open()).tally.sums):
-                return True
-            if clock.now() >= run.started_at + patience:
-                return False
-            await clock.sleep(_SETTLE_SECONDS)
+    def _repair(self, live_since: datetime | None) -> Repair:
+        partition, report = self._stored.partition, self._run.report
+        return Repair(self._parts, partition, report, live_since, self._keep_going, self._commits)
+
+    async def _list_again(self) -> AsyncIterator[tuple[str, list[str]]]:
+        """Iterate over the whole listing once more: folder and paths of images."""
+        for folder, location in self._parts.folders.locations.items():
+            with suppress(ContainerAbsent):
+                async for page in self._parts.listing.pages(location.container, location.prefix, ""):
+                    yield folder, self._images(location, page.names)
+                    await self._keep_going("listing what has no row", self._run.report.listed)
+
+    def _images(self, location: Location, names: Iterable[str]) -> list[str]:
+        return [f"{location.container}/{name}" for name in names if self._parts.folders.is_image(name)]
 
     def _is_collecting_due(self, lease: Lease) -> bool:
         now = self._parts.clock.now()

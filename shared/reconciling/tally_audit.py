@@ -54,7 +54,7 @@ async def correct(parts: Parts, stored: StoredTally, sums: Mapping[str, Sum], *,
         return {}
     try:
         if commit:
-            tally = stored.tally.holding(sums, parts.clock.now())
+            tally = stored.tally.holding(sums, None, parts.clock.now())  # its sketch is as wrong as it was
             await parts.table.commit(stored.partition, [stored.write(tally)])
         elif (now := await parts.counts.read()) is None or now.etag != stored.etag:
             return {}

@@ -230,7 +230,7 @@ class Watch:
         read_at, started_at = self._clock.now(), self._clock.monotonic()
         failure: Callable[[], Unavailable] | None = None
         try:
-            stored = await self._counts.read()
+            stored = await self._counts.glance()
             if stored is None:
                 failure = partial(CountsNotReady, "the storage account has not been reconciled yet; try again")
             elif not stored.tally.ready:

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Final
 from shared.errors import Conflict, Refused
 from shared.model import tally as tallies
 from shared.model.ports import Write
+from shared.model.sketch import Sketch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from shared.clock import Clock
     from shared.model.ports import Table
@@ -99,7 +100,18 @@ class Counts:
             ForeignTally: It counts something else than this process would.
             StorageError: As the table raises it.
         """
-        stored = await self._read_current()
+        return self._mine(await self._read_current())
+
+    async def glance(self) -> StoredTally | None:
+        """Read the tally without its sketch, which is most of it: for who shows it, not to be written back.
+
+        Raises:
+            ForeignTally: As :meth:`read` does.
+            StorageError: As the table raises it.
+        """
+        return self._mine(await self._read_current(tallies.WITHOUT_SKETCH))
+
+    def _mine(self, stored: StoredTally | None) -> StoredTally | None:
         if stored is not None and stored.tally.fingerprint != self._fingerprint:
             raise ForeignTally(
                 "the table holds the counts of another storage account, folder map or suffix list; "
@@ -189,7 +201,7 @@ class Counts:
             self._partition = made.partition
             return made
 
-    async def _read_current(self) -> StoredTally | None:
+    async def _read_current(self, select: Sequence[str] | None = None) -> StoredTally | None:
         """Read the tally of the last generation, whatever it counts.
 
         One that is gone from where it was remembered is looked for from the first generation on, as a process does that
@@ -197,7 +209,7 @@ class Counts:
         """
         is_remembered = True
         while True:
-            entity = await self._table.read(self._partition, TALLY_KEY)
+            entity = await self._table.read(self._partition, TALLY_KEY, select)
             if entity is not None:
                 tally = tallies.from_properties(entity.properties)
                 if not tally.moved_to:
@@ -211,13 +223,14 @@ class Counts:
 
     def empty(self) -> tallies.Tally:
         """Return a tally of nothing, not ready, with an epoch of its own."""
-        now = self._clock.now()
+        now, digest_key = self._clock.now(), secrets.token_bytes(16)
         return tallies.Tally(
             epoch=secrets.token_hex(5),
-            digest_key=secrets.token_bytes(16),
+            digest_key=digest_key,
             fingerprint=self._fingerprint,
             changed_at=now,
             known_since=_LONG_AGO,
+            sketch=Sketch(digest_key),
         )
 
     async def _make(self, partition: str) -> StoredTally:

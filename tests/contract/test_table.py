@@ -31,6 +31,17 @@ async def test_all_property_types_come_back_as_written(table: Table) -> None:
     assert found.etag == etag
 
 
+async def test_what_is_selected_comes_with_its_etag_and_time_and_what_is_not_there_is_left_out(table: Table) -> None:
+    """A reader that needs a part of a large entity; the service answers null for what an entity does not have."""
+    (etag,) = await table.commit(P, [Write("a", {"text": "x", "large": "y" * 10_000}, None)])
+    found, whole = await table.read(P, "a", ["text", "missing"]), await table.read(P, "a")
+    assert found is not None
+    assert whole is not None
+    assert (found.row_key, found.properties, found.etag) == ("a", {"text": "x"}, etag)
+    assert found.written_at == whole.written_at
+    assert await table.read(P, "b", ["text"]) is None
+
+
 async def test_create_conflicts_with_what_exists(table: Table) -> None:
     """A write without an ETag only ever creates."""
     await table.commit(P, [Write("a", {"n": 1}, None)])

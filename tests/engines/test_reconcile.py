@@ -228,7 +228,7 @@ async def test_a_deletion_during_the_pass_is_left_to_its_event(world: World) -> 
             yield page
 
     world.blobs.pages = with_a_deletion  # type: ignore[method-assign]
-    report = await world.process.reconciler.run()
+    report = await world.process.reconciler.run(full=True)
     assert (report.added, report.removed) == ({"output": 1}, {})
     assert world.stored_tally().sums == world.truth()
 

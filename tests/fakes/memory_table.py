@@ -108,8 +108,8 @@ class MemoryTable:
         self.commits = 0
         self.entities_written = 0
 
-    async def read(self, partition: str, row_key: str) -> Entity | None:
-        """Read one entity, or None."""
+    async def read(self, partition: str, row_key: str, select: Sequence[str] | None = None) -> Entity | None:
+        """Read one entity, or None; of its properties all, or those selected that it has."""
         self.reads += 1
         await self.pause()
         self._is_lost = False
@@ -117,7 +117,7 @@ class MemoryTable:
             raise OutcomeUnknown("read lost")
         found, date = self.state.find(partition, row_key), self._date()
         await self.pause()
-        return replace(found, read_at=date, partition=partition) if found is not None else None
+        return replace(_selected(found, select), read_at=date, partition=partition) if found is not None else None
 
     async def page(self, token: str = "") -> EntityPage:
         """Read the next page of everything; a page ends with each partition, as the service's may."""

@@ -79,9 +79,9 @@ class CheckedTable:
         self._checker = checker
         client.on_landing = lambda: partial(checker.landed, _TICKET.get())  # type: ignore[method-assign]
 
-    async def read(self, partition: str, row_key: str) -> Entity | None:
+    async def read(self, partition: str, row_key: str, select: Sequence[str] | None = None) -> Entity | None:
         """Read one entity."""
-        return await self._table.read(partition, row_key)
+        return await self._table.read(partition, row_key, select)
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         """Do all of the writes or none."""

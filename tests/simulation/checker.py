@@ -17,6 +17,7 @@ from typing import Any
 
 from shared.model.folders import FOLDERS, FolderMap
 from shared.model.ports import Entity
+from shared.model.sketch import Sketch
 from shared.reconciling.lease import CONTROL_PARTITION
 from shared.writing.tally_row import PARTITION, TALLY_KEY
 
@@ -166,6 +167,14 @@ class Checker:
         """The tally of the generation that counts."""
         return self.ledgers[self.current].tally
 
+    @property
+    def has_sketch(self) -> bool:
+        """Tell whether the tally of the generation that counts has a sketch of all of it."""
+        if self.tally is None or "sketch" not in self.tally:
+            return False
+        found = Sketch.from_text(b"", self.tally["sketch"])
+        return found is not None and found.is_complete
+
     def is_counted(self, path: str) -> bool:
         """Tell whether the generation that counts has a row that says "present"."""
         return self.ledgers[self.current].rows.get(path, False)
@@ -235,6 +244,7 @@ class Checker:
                 self._row_written(ledger, tally, key, old, new)
         before, ledger.tally = ledger.tally, tally
         self._check_sums(ledger, tally)
+        self._check_sketch(ledger, tally)
         if before is not tally and partition == self.current:
             self._check_tally(before, tally)
             self._follow(tally)
@@ -347,6 +357,24 @@ class Checker:
                 self.fail("I3", f"the digest of {folder} is not that of its rows")
             if count < 0:
                 self.fail("I1", f"{folder} counts {count}")
+
+    def _check_sketch(self, ledger: Ledger, tally: Mapping[str, Any]) -> None:
+        """A sketch that there is holds the rows that count, up to its last key."""
+        if "moved_to" in tally or "sketch" not in tally:
+            return
+        key = bytes.fromhex(tally["digest_key"])
+        found = Sketch.from_text(key, tally["sketch"])
+        if found is None:
+            self.fail("I3", "the sketch cannot be read")
+            return
+        held = Sketch(key, found.upto)
+        held.add(
+            int(hashlib.blake2b(path.encode(), digest_size=16).hexdigest(), 16)
+            for path, is_present in ledger.rows.items()
+            if is_present
+        )
+        if found != held:
+            self.fail("I3", "the sketch is not that of the rows that say present")
 
     def _check_tally(self, before: Mapping[str, Any] | None, tally: Mapping[str, Any]) -> None:
         visible = tuple(tally[f"{folder}_count"] for folder in FOLDERS)

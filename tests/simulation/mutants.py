@@ -303,6 +303,56 @@ MUTANTS: dict[str, Mutant] = {
         "",
         test="tests/engines/test_handover.py::test_what_is_left_over_in_the_inbox_is_not_live",
     ),
+    # The sketch
+    "sketch left as it was": _edit("model.tally", "sketch.add([int(row_key(path), 16)], delta)", "pass"),
+    "what goes is added to the sketch": _edit(
+        "model.tally", "sketch.add([int(row_key(path), 16)], delta)", "sketch.add([int(row_key(path), 16)])"
+    ),
+    "an absent sketch taken for an empty one": _edit(
+        "model.tally",
+        'sketch=Sketch.from_text(digest_key, str(properties.get("sketch", ""))),',
+        'sketch=Sketch.from_text(digest_key, str(properties.get("sketch", ""))) or Sketch(digest_key),',
+    ),
+    "what lies beyond a sketch that grows is added": _edit("model.sketch", "if row_key > upto:", "if False:"),
+    "page read before the tally that it is added to": _edit(
+        "reconciling.difference",
+        "        page, upto = await _next_page(parts, stored, sketch)\n",
+        "        page, upto = await _next_page(parts, stored, sketch)\n"
+        "        stored = await parts.counts.open()\n"
+        "        sketch = stored.tally.sketch if stored.tally.sketch is not None else sketch\n",
+        test="tests/engines/test_difference.py::test_a_sketch_is_made_under_traffic_and_right_at_every_moment",
+    ),
+    "audit keeps a sketch that is as wrong as the sums": _edit(
+        "reconciling.tally_audit", "stored.tally.holding(sums, None,", "stored.tally.holding(sums, stored.tally.sketch,"
+    ),
+    "difference not held against the digests": _edit(
+        "reconciling.difference",
+        "if nameless or not self._adds_up(found, stored):",
+        "if nameless:",
+        test="tests/engines/test_difference.py::test_a_wrong_tally_is_not_taken_for_settled",
+    ),
+    "what a sketch cannot tell taken for settled": _edit(
+        "reconciling.difference",
+        "        if found is None:\n            return False\n",
+        "        if found is None:\n            return True\n",
+    ),
+    "what only the ledger has left there": _edit(
+        "reconciling.difference",
+        "for key, sign in suspects.items() if sign > 0)",
+        "for key, sign in suspects.items() if sign > 1)",
+    ),
+    "what only the listing has left out": _edit(
+        "reconciling.difference", "            if sign < 0:\n", "            if sign < -1:\n"
+    ),
+    "what is live only now taken for settled": _edit(
+        "reconciling.difference", "if self._repair.is_live(row.event_time):", "if True:"
+    ),
+    "partial decoding taken for all": Mutant(
+        {
+            "shared.model.sketch": [("return None if any(cells) else found", "return found")],
+            "shared.reconciling.difference": [("if nameless or not self._adds_up(found, stored):", "if nameless:")],
+        }
+    ),
     # Looking at blobs
     "403 taken for absent": _edit(
         "azure.heads",
@@ -315,7 +365,7 @@ MUTANTS: dict[str, Mutant] = {
     # Reconciling
     "listing trusted over the blob": _edit(
         "reconciling.repair",
-        "        if not head.present or self._is_live(head.last_modified):\n            return\n",
+        "        if not head.present or self.is_live(head.last_modified):\n            return\n",
         "        head = type(head)(present=True, date=self.parts.clock.now())\n",
     ),
     "candidate not HEADed": _edit(
@@ -343,11 +393,12 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "checkpoint written before its page": _edit(
         "reconciling.stages",
-        "                    yield folder, paths, page.date\n                    run.token = page.next_token\n"
+        "                    yield folder, self._images(location, page.names), page.date\n"
+        "                    run.token = page.next_token\n"
         "                    if run.token:\n                        await self._page_done()\n                        await self._note_doubt()\n",
         "                    run.token = page.next_token\n                    if run.token:\n"
         "                        await self._page_done()\n"
-        "                    yield folder, paths, page.date\n",
+        "                    yield folder, self._images(location, page.names), page.date\n",
     ),
     "not ready is served": _edit(
         "watching.watch", "            elif not stored.tally.ready:\n", "            elif False:\n"

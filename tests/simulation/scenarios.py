@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from shared.errors import StorageError
+from shared.model import sketch
 from shared.model.folders import FolderMap
 from shared.model.ledger import row_key
 from shared.model.ports import Entity, Write
@@ -85,6 +86,19 @@ def _let_go(world: World, **fields: float) -> None:
     for app in world.apps:
         if random.random() < world.crashes:
             app.loop.steps_to_live = int(random.random() * 3000)
+    if random.random() < 0.3:
+        world.network.service.call_later(random.random() * 60, _write_as_an_older_release, world)
+
+
+def _write_as_an_older_release(world: World, more: dict[str, Any] | None = None) -> None:
+    """Write the tally without what an older release does not know."""
+    tally = world.state.partitions[world.checker.current].get(TALLY_KEY)
+    if tally is None or world.scheduler.stopped:
+        return
+    newer = ("writer", "sketch") if more is None else ("writer",)
+    properties = {name: value for name, value in tally.properties.items() if not name.startswith(newer)} | (more or {})
+    world.stats["sketches dropped"] += "sketch" in tally.properties and "sketch" not in properties
+    world.state.apply(world.checker.current, [Write(TALLY_KEY, properties, tally.etag)])
 
 
 def _end(world: World, days: float = 4) -> None:
@@ -96,6 +110,8 @@ def _end(world: World, days: float = 4) -> None:
 
 def _check_clean(world: World) -> None:
     """I4: a reconciliation in the quiet, of counts that are exact, finds nothing to do."""
+    if not world.checker.has_sketch:
+        _reconcile_anew(world)  # which makes it
     written = world.checker.ledger_writes
     report = _reconcile_anew(world)
     if report is not None and not report.clean:
@@ -582,19 +598,16 @@ class Meddling:
     def _name(self) -> None:
         """Have an older release write the tally, or a newer one, or a process that is gone since."""
         world = self._world
-        rows = world.state.partitions[world.checker.current]
-        properties: dict[str, Any] = {
-            name: value for name, value in rows[TALLY_KEY].properties.items() if not name.startswith("writer")
-        }
+        named = None
         if world.random.random() < 0.7:
             until = world.network.date() + timedelta(seconds=world.random.choice([2, 30]))
-            properties |= {
+            named = {
                 "writer": "somebody else",
                 "writer_format": world.random.choice([1, 2]),
                 "writer_until": until.isoformat(),
             }
         world.stats["names meddled with"] += 1
-        world.state.apply(world.checker.current, [Write(TALLY_KEY, properties, rows[TALLY_KEY].etag)])
+        _write_as_an_older_release(world, named)
 
     def _spoil(self) -> None:
         world, random = self._world, self._world.random
@@ -722,15 +735,17 @@ Random(0).shuffle(_TURNS)
 def simulate(seed: int, scenario: str | None = None) -> Outcome:
     """Simulate one seed."""
     scenario = scenario or _TURNS[seed % len(_TURNS)]
-    rows_at_once = comparison.ROWS_AT_ONCE
+    rows_at_once, cells = comparison.ROWS_AT_ONCE, sketch.CELLS
     in_ranges = scenario in {"ranges", "tampering"} or seed % 4 == 0
+    random = Random(seed)
     try:
-        comparison.ROWS_AT_ONCE = Random(seed).choice([5, 10, 20, 40]) if in_ranges else rows_at_once
+        comparison.ROWS_AT_ONCE = random.choice([5, 10, 20, 40]) if in_ranges else rows_at_once
+        sketch.CELLS = random.choice([4, 4, 16, 64])
         with seeded_secrets(seed):
             world = SCENARIOS[scenario][0](seed)
             world.finish()
     finally:
-        comparison.ROWS_AT_ONCE = rows_at_once
+        comparison.ROWS_AT_ONCE, sketch.CELLS = rows_at_once, cells
     unexpected = world.grid.unexpected
     world.stats["steps"] += world.scheduler.steps
     world.stats["seeds"] += 1

@@ -137,7 +137,12 @@ class TableClient:
         await self._wire.call("create table", lambda: None, 10)
 
     async def get_entity(
-        self, partition: str, row_key: str, *, raw_response_hook: Callable[[Any], None] = lambda _: None
+        self,
+        partition: str,
+        row_key: str,
+        *,
+        select: Sequence[str] | None = None,
+        raw_response_hook: Callable[[Any], None] = lambda _: None,
     ) -> SdkEntity:
         """Read one entity."""
 
@@ -145,7 +150,7 @@ class TableClient:
             found = self._state.find(partition, row_key)
             if found is None:
                 raise storage_error(404, "ResourceNotFound", ResourceNotFoundError)
-            return _as_read(partition, found), Answer(200, self._wire.date())
+            return _as_read(partition, found, select), Answer(200, self._wire.date())
 
         found, answer = await self._wire.call("read", execute, 10)
         raw_response_hook(answer)
@@ -347,12 +352,16 @@ def _write(operation: tuple[Any, ...]) -> Write | _Unconditional:
     return Write(key, wanted, etag)
 
 
-def _as_read(partition: str, found: Entity) -> SdkEntity:
+def _as_read(partition: str, found: Entity, select: Sequence[str] | None = None) -> SdkEntity:
+    """Return what the SDK makes of an entity; what is selected and not there is null."""
     entity = SdkEntity(PartitionKey=partition, RowKey=found.row_key)
     for name, value in found.properties.items():
         wide = isinstance(value, int) and not isinstance(value, bool)
         entity[name] = EntityProperty(value, EdmType.INT64) if wide else value
-    entity.metadata = {"etag": found.etag, "timestamp": found.written_at}
+    if select is not None:
+        entity = SdkEntity({name: entity.get(name) for name in select if name != "Timestamp"})
+    is_dated = select is None or "Timestamp" in select
+    entity.metadata = {"etag": found.etag, "timestamp": found.written_at if is_dated else None}
     return entity
 
 

@@ -236,6 +236,8 @@ class World:
         )
         self.stats["tallies corrected"] += bool(report.miscounted)
         self.stats["bootstraps"] += report.bootstrap
+        self.stats["differences settled"] += report.capacity > 0 and report.differences > 0
+        self.stats["repairs by difference"] += report.corrected if report.capacity else 0
         self.stats["repairs"] += report.corrected if not report.bootstrap else 0
         if report.clean:
             self.stats["clean reconciliations"] += 1

@@ -1,0 +1,222 @@
+"""What listing and ledger differ by, name by name, without reading the ledger: the tally's sketch minus the listing's.
+
+Most of it under traffic is live: it has changed while the account was listed, and is left to its events. What is not
+live, and does not settle within the grace, is looked at and repaired like all that a comparison nominates. The sketch
+decides nothing: what it tells has to add up to what the digests differ by, else everything is compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from dataclasses import replace
+from itertools import batched
+from typing import TYPE_CHECKING, Final
+
+from shared.errors import Conflict
+from shared.model.ledger import COUNTED_BY, folder_counted_in, from_entity, row_key
+from shared.model.sketch import LAST_KEY, Sketch, capacity
+from shared.model.tally import fold
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+
+    from shared.model.ports import Entity
+    from shared.reconciling.parts import Parts
+    from shared.reconciling.repair import Repair
+    from shared.reconciling.run import Run
+    from shared.writing.tally_row import StoredTally
+
+log = logging.getLogger(__name__)
+
+CONCURRENT_READS: Final = 32
+#: Events on their way are waited for in steps, of which each costs a read of the tally: at first so short …
+FIRST_WAIT_SECONDS: Final = 0.1
+#: … and twice as long each time, up to this.
+MAX_WAIT_SECONDS: Final = 0.4
+#: While others change the tally, a sketch grows by a page in so long.
+GROWS_EVERY_SECONDS: Final = 0.25
+#: So many pages in a row that others came between, and the sketch is left to the next run.
+MAX_OVERTAKEN: Final = 40
+_KEY: Final = re.compile(r"[0-9a-f]{32}")
+
+
+class Difference:
+    """The difference between one listing and the ledger.
+
+    Args:
+        parts: What a reconciliation works with.
+        run: The run; its sums and its sketch are those of the listing.
+        repair: Corrects what differs.
+        pages: Lists the account once more: folder and paths, page by page.
+    """
+
+    def __init__(
+        self, parts: Parts, run: Run, repair: Repair, pages: Callable[[], AsyncIterator[tuple[str, list[str]]]]
+    ) -> None:
+        self._parts = parts
+        self._run = run
+        self._repair = repair
+        self._pages = pages
+        #: Row key → folder and path, of what differs.
+        self._names: dict[int, tuple[str, str]] = {}
+        self._live: set[int] = set()
+
+    async def settle(self) -> bool:
+        """Give events on their way the time to arrive, and repair what differs then.
+
+        Returns:
+            False when the difference is not known, and everything has to be compared.
+
+        Raises:
+            StorageError: Storage did not answer.
+        """
+        stored, found = await self._wait()
+        if found is None:
+            return False
+        suspects = {key: sign for key, sign in found.items() if key not in self._live}
+        report = self._run.report
+        report.differences, report.capacity, report.clean = len(found), capacity(), not suspects
+        nameless = {key for key in suspects if key not in self._names}
+        await self._read(nameless)
+        await self._list_again(nameless - self._names.keys())
+        nameless -= self._names.keys()
+        if nameless and all(found[key] < 0 for key in nameless):
+            return False  # it is gone again, and nobody says what it was
+        if nameless or not self._adds_up(found, stored):
+            await self._drop_sketch(stored)
+            return False
+        await self._correct(suspects)
+        return True
+
+    async def _wait(self) -> tuple[StoredTally, dict[int, int] | None]:
+        """Return the tally, and the difference to it: when all of it is live, or at the end of the grace."""
+        clock, grace_seconds = self._parts.clock, self._parts.grace_seconds
+        ran_seconds = (clock.now() - self._run.started_at).total_seconds()
+        began, pause = clock.monotonic(), FIRST_WAIT_SECONDS
+        asked: set[int] = set()
+        while True:
+            stored = await self._parts.counts.open()
+            if self._run.listed == stored.tally.sums:
+                return stored, {}
+            found = self._difference_to(stored)
+            if found is not None:
+                await self._read(found.keys() - asked)
+                asked |= found.keys()
+            patience = grace_seconds if found is not None else grace_seconds - ran_seconds
+            left = began + patience - clock.monotonic()
+            if left <= 0 or (found is not None and found.keys() <= self._live):
+                return stored, found
+            await clock.sleep(min(pause, left))
+            pause = min(2 * pause, MAX_WAIT_SECONDS)
+
+    def _difference_to(self, stored: StoredTally) -> dict[int, int] | None:
+        """Return row key → 1 where only the ledger has it, -1 where only the listing has; None if that is not known."""
+        counted, listed = stored.tally.sketch, self._run.sketch
+        if counted is None or not counted.is_complete or listed is None:
+            return None
+        return counted.minus(listed)
+
+    async def _read(self, keys: Iterable[int]) -> None:
+        """Read the rows of these keys: what their names are, and whether they are live."""
+        for some in batched(keys, CONCURRENT_READS, strict=False):
+            await asyncio.gather(*map(self._read_row, some))
+
+    async def _read_row(self, key: int) -> None:
+        entity = await self._parts.table.read(self._repair.partition, f"{key:032x}")
+        row = from_entity(entity.row_key, entity.properties) if entity is not None else None
+        if row is None or not row.path:
+            return
+        folder = row.folder if row.present else self._parts.folders.folder_of(*row.path.split("/", 1))
+        if folder:
+            self._names[key] = folder, row.path
+            if self._repair.is_live(row.event_time):
+                self._live.add(key)
+
+    async def _list_again(self, wanted: set[int]) -> None:
+        """Find the names of keys that have no row: in the listing."""
+        if not wanted:
+            return
+        async for folder, paths in self._pages():
+            for path in paths:
+                key = int(row_key(path), 16)
+                if key in wanted:
+                    self._names[key] = folder, path
+
+    def _adds_up(self, found: Mapping[int, int], stored: StoredTally) -> bool:
+        """Tell whether this is, folder by folder, what the digests differ by."""
+        key = stored.tally.digest_key
+        for folder, listed in self._run.listed.items():
+            more, fewer = (
+                [path for each, (within, path) in self._names.items() if within == folder and found.get(each) == sign]
+                for sign in (1, -1)
+            )
+            if fold(key, more, listed) != fold(key, fewer, stored.tally.sums[folder]):
+                return False
+        return True
+
+    async def _drop_sketch(self, stored: StoredTally) -> None:
+        """Have the sketch made anew; for the run that is no change of the tally, because no count changes."""
+        log.error("the sketch of what counts disagrees with the digests: everything is compared")
+        changed = await self._parts.counts.change(lambda tally: replace(tally, sketch=None))
+        if stored.etag == self._run.tally_etag and changed.tally.sums == stored.tally.sums:
+            self._run.tally_etag = changed.etag
+
+    async def _correct(self, suspects: Mapping[int, int]) -> None:
+        report = self._run.report
+        await self._repair.remove(key for key, sign in suspects.items() if sign > 0)
+        missing: dict[str, list[str]] = {}
+        for key, sign in suspects.items():
+            if sign < 0:
+                folder, path = self._names[key]
+                missing.setdefault(folder, []).append(path)
+        for folder, paths in missing.items():
+            await self._repair.add(paths, folder)
+        if suspects and not report.corrected:
+            stored = await self._parts.counts.open()
+            if stored.etag == self._run.tally_etag:
+                report.dispute(self._run.listed, stored.tally.sums)
+
+
+async def complete_sketch(parts: Parts, keep_going: Callable[[str, int], Awaitable[None]]) -> None:
+    """Make the sketch of a ledger that has none, or not all of it.
+
+    It grows by a page of rows at a time, in the order of their keys, and is right at every moment: a page is added on
+    condition that no count has changed since before it was read, and every commit changes what is in the sketch so far.
+
+    Args:
+        parts: What a reconciliation works with.
+        keep_going: Called after each page; may raise to end the run.
+    """
+    done, overtaken, etag = 0, 0, ""
+    while overtaken < MAX_OVERTAKEN:
+        stored = await parts.counts.open()
+        sketch = stored.tally.sketch
+        if sketch is not None and sketch.is_complete:
+            return
+        if etag not in {"", stored.etag}:
+            await parts.clock.sleep(GROWS_EVERY_SECONDS)  # others are at it, and each page costs them an attempt
+            stored = await parts.counts.open()
+            sketch = stored.tally.sketch
+        page, upto = await _next_page(parts, stored, sketch)
+        grown = Sketch(stored.tally.digest_key) if sketch is None else sketch.copy()
+        grown.upto = upto
+        grown.add(int(entity.row_key, 16) for entity in page if folder_counted_in(entity.row_key, entity.properties))
+        try:
+            (etag,) = await parts.table.commit(stored.partition, [stored.write(replace(stored.tally, sketch=grown))])
+        except Conflict:
+            etag, overtaken = "another's", overtaken + 1
+            continue
+        overtaken, done = 0, done + len(page)
+        await keep_going("sketching the ledger", done)
+
+
+async def _next_page(parts: Parts, stored: StoredTally, sketch: Sketch | None) -> tuple[list[Entity], int]:
+    """Return the rows that come next, and the last key that they reach to."""
+    after = f"{sketch.upto:032x}" if sketch is not None else ""
+    async for page in parts.table.scan(stored.partition, COUNTED_BY, after=after):
+        keys = [entity.row_key for entity in page if _KEY.fullmatch(entity.row_key)]
+        if keys:
+            return [entity for entity in page if _KEY.fullmatch(entity.row_key)], int(keys[-1], 16)
+    return [], LAST_KEY
