@@ -18,6 +18,7 @@ param alwaysReadyEvents = 1
 param instanceMemoryMB = 4096
 param maximumInstanceCount = 100
 param softDeleteDays = 30
+param dailyQuotaGb = 2
 param monthlyBudget = 200
 param budgetStart = '2026-01-01'
 param vnetEnabled = true

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _COMMON: Final = (
     "TimeGenerated:datetime, AppRoleInstance:string, AppRoleName:string, AppVersion:string, ClientType:string, "
     "IKey:string, ItemCount:int, OperationId:string, OperationName:string, ParentId:string, Properties:dynamic, "
-    "ResourceGUID:string, SDKVersion:string, SyntheticSource:string, Type:string, _ResourceId:string"
+    "ResourceGUID:string, SDKVersion:string, SyntheticSource:string, Type:string, _ResourceId:string, _BilledSize:real"
 )
 TABLES: Final = {
     "AppTraces": f"({_COMMON}, Message:string, SeverityLevel:int, ReferencedItemId:string)",
