@@ -297,11 +297,11 @@ MISTAKES = {
     # Queries
     "query-table-misspelt": (
         ALERTS,
-        "'AppMetrics | where Name == \"blob_status.answers\"",
-        "'AppMetric | where Name == \"blob_status.answers\"",
+        '\'AppMetrics | where Name == "blob_status.answers"',
+        '\'AppMetric | where Name == "blob_status.answers"',
         "'AppMetric' does not refer to any known table",
     ),
-    "query-column-misspelt": (ALERTS, "answers = sum(Sum)", "answers = sum(Sums)", "'Sums' does not refer to any known"),
+    "query-column-misspelt": (ALERTS, "answers = sum(Sum)", "answers = sum(Sums)", "'Sums' does not refer to any"),
     "query-type": (
         ALERTS,
         "toint(Properties.status) >= 500",

@@ -102,4 +102,6 @@ def _check_logging(logging: dict[str, Any]) -> Iterator[Finding]:
             yield Finding("host.json", f"cost: logLevel of {name} must be Warning, or the host logs each call")
     for name in (*(f"{each}.User" for each in _QUIET if each.startswith("Function.")), "Host.Results", "default"):
         if levels.get(name, levels.get("default")) != "Information":
-            yield Finding("host.json", f"alerts: logLevel of {name} must be Information, or lines or requests are missing")
+            yield Finding(
+                "host.json", f"alerts: logLevel of {name} must be Information, or lines or requests are missing"
+            )
