@@ -138,6 +138,10 @@ param maximumInstanceCount int = 40
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
+@description('What happens to running instances when code or settings change: stopped all at once, or drained in batches (preview).')
+@allowed(['Recreate', 'RollingUpdate'])
+param siteUpdateStrategy string = 'Recreate'
+
 @description('Accounts that are made here, and the one that is there, are reached through private endpoints only.')
 param vnetEnabled bool = false
 
@@ -348,6 +352,7 @@ module app 'app/function-app.bicep' = {
     alwaysReadyEvents: alwaysReadyEvents
     maximumInstanceCount: maximumInstanceCount
     instanceMemoryMB: instanceMemoryMB
+    siteUpdateStrategy: siteUpdateStrategy
     subnetId: vnetEnabled ? network!.outputs.appSubnetId : ''
     settings: union(
       {

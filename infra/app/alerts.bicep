@@ -76,6 +76,17 @@ var logAlerts = [
     query: 'AppMetrics | where Name == "blob_status.answers" | summarize answers = sum(Sum), errors = sumif(Sum, toint(Properties.status) >= 500) | where answers >= 20 and errors * 100.0 / answers > 5'
   }
   {
+    name: 'worker-ended'
+    title: 'Blob status: the app\'s process has ended by itself and was started again; code 137 is a lack of memory'
+    severity: 2
+    window: 'PT15M'
+    frequency: 'PT15M'
+    operator: 'GreaterThan'
+    threshold: 0
+    // The platform has no measurement of an instance's memory on this plan; this is what the host logs afterwards.
+    query: 'AppExceptions | where ExceptionType endswith "WorkerProcessExitException" or OuterType endswith "WorkerProcessExitException"'
+  }
+  {
     name: 'no-reconciliation'
     title: 'Blob status: no reconciliation has been completed for too long'
     severity: 2

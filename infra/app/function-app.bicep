@@ -14,6 +14,7 @@ param alwaysReadyHttp int
 param alwaysReadyEvents int
 param maximumInstanceCount int
 param instanceMemoryMB int
+param siteUpdateStrategy string
 
 @description('Subnet of the instances; empty: none.')
 param subnetId string
@@ -63,6 +64,9 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
           }
         }
       }
+      // Bicep's types do not know it yet: https://learn.microsoft.com/azure/azure-functions/flex-consumption-site-updates
+      #disable-next-line BCP037
+      siteUpdateStrategy: { type: siteUpdateStrategy }
       scaleAndConcurrency: {
         instanceMemoryMB: instanceMemoryMB
         maximumInstanceCount: maximumInstanceCount

@@ -17,6 +17,7 @@ param alwaysReadyHttp = 1
 param alwaysReadyEvents = 1
 param instanceMemoryMB = 4096
 param maximumInstanceCount = 100
+param siteUpdateStrategy = 'RollingUpdate'
 param softDeleteDays = 30
 param dailyQuotaGb = 2
 param monthlyBudget = 200

@@ -288,6 +288,12 @@ MISTAKES = {
         "everything",
     ),
     "role-unknown": (ACCESS, "2a2b9908-6ea1", "2a2b9908-0000", "is no role that anything here needs"),
+    "image-read": (
+        "shared/azure/heads.py",
+        "await blob.get_blob_properties(",
+        "await blob.download_blob(",
+        "the app reads no image",
+    ),
     "operation-without-role": (
         "shared/azure/heads.py",
         "await blob.get_blob_properties(",

@@ -19,6 +19,7 @@ WANTED: Final = {
     "events in quarantine": "event quarantined: ",
     "dead letters": "DeadLetteredCount",
     "server errors": "blob_status.answers",
+    "a process that ends": "WorkerProcessExitException",
     "no reconciliation": "LessThan",
 }
 #: host.json, as the settings may override it. https://learn.microsoft.com/azure/azure-functions/functions-host-json

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from infra.checks.project import Project
 
-#: https://learn.microsoft.com/azure/azure-monitor/reference/tables/apptraces (and apprequests, appmetrics, usage)
+#: https://learn.microsoft.com/azure/azure-monitor/reference/tables/apptraces (and the other tables)
 _COMMON: Final = (
     "TimeGenerated:datetime, AppRoleInstance:string, AppRoleName:string, AppVersion:string, ClientType:string, "
     "IKey:string, ItemCount:int, OperationId:string, OperationName:string, ParentId:string, Properties:dynamic, "
@@ -28,6 +28,8 @@ _COMMON: Final = (
 )
 TABLES: Final = {
     "AppTraces": f"({_COMMON}, Message:string, SeverityLevel:int, ReferencedItemId:string)",
+    "AppExceptions": f"({_COMMON}, ExceptionType:string, OuterType:string, OuterMessage:string, ProblemId:string, "
+    "SeverityLevel:int)",
     "AppMetrics": f"({_COMMON}, Name:string, Sum:real, Min:real, Max:real)",
     "Usage": "(TimeGenerated:datetime, DataType:string, IsBillable:bool, Quantity:real, QuantityUnit:string)",
     "AppRequests": f"({_COMMON}, Id:string, Name:string, Url:string, Source:string, Success:boolean, "
