@@ -134,9 +134,13 @@ param alwaysReadyEvents int = 0
 @maxValue(1000)
 param maximumInstanceCount int = 40
 
-@description('Memory of an instance.')
-@allowed([2048, 4096])
+@description('Memory of an instance; processors come in proportion. 512: docs/deployment.md says what speaks against it.')
+@allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
+
+@description('What happens to running instances when code or settings change: stopped all at once, or drained in batches (preview).')
+@allowed(['Recreate', 'RollingUpdate'])
+param siteUpdateStrategy string = 'Recreate'
 
 @description('Accounts that are made here, and the one that is there, are reached through private endpoints only.')
 param vnetEnabled bool = false
@@ -159,6 +163,10 @@ param alertEmail string = ''
 @description('Alert when no reconciliation has been completed for so long.')
 @allowed(['PT1H', 'PT2H', 'PT3H', 'PT6H', 'P1D', 'P2D'])
 param alertWithoutReconciliation string = 'PT2H'
+
+@description('GB of telemetry a day, after which none is taken, and no alert sees anything, until the next day; 0: no bound.')
+@minValue(0)
+param dailyQuotaGb int = 0
 
 @description('Tell when the costs of the resource group come near so much a month, in the currency of the bill; 0: do not.')
 @minValue(0)
@@ -221,6 +229,7 @@ module monitoring 'app/monitoring.bicep' = {
     tags: tags
     publisherPrincipalId: identity.outputs.principalId
     instanceMemoryMB: instanceMemoryMB
+    dailyQuotaGb: dailyQuotaGb
   }
 }
 
@@ -343,6 +352,7 @@ module app 'app/function-app.bicep' = {
     alwaysReadyEvents: alwaysReadyEvents
     maximumInstanceCount: maximumInstanceCount
     instanceMemoryMB: instanceMemoryMB
+    siteUpdateStrategy: siteUpdateStrategy
     subnetId: vnetEnabled ? network!.outputs.appSubnetId : ''
     settings: union(
       {

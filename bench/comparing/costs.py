@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from bench.comparing.methods import BLOBS, EVERY_SECONDS, METHODS, figure
-from bench.sizing.facts import HOURS_A_MONTH, PRICES
+from bench.sizing.facts import ASSUMED, HOURS_A_MONTH, PRICES
 from bench.sizing.formulas import (
     busy_share,
     event_dollars,
@@ -14,6 +14,7 @@ from bench.sizing.formulas import (
     month_of_instances,
     pass_dollars,
     polling_instances,
+    telemetry_dollars,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ DAY_HOURS = 24
 DAY_SECONDS = 86_400
 #: The timer's default.
 PASSES_A_DAY = 96
-PARTS = ("instances", "executions", "storage", "changes", "egress")
+PARTS = ("instances", "executions", "storage", "changes", "telemetry", "egress")
 
 
 def dollars_a_day(method: Method, every_seconds: float, results: Mapping[str, float | str]) -> dict[str, float]:
@@ -37,6 +38,7 @@ def dollars_a_day(method: Method, every_seconds: float, results: Mapping[str, fl
     - *executions*: one a request.
     - *storage*: table requests as the relay counted them; for a listing, List calls.
     - *changes*: Event Grid, executions and an instance for the events, and the reconciliation; a listing has neither.
+    - *telemetry*: what is stored of the requests, and of the events where there are any.
     - *egress*: what the phones receive.
     """
 
@@ -47,17 +49,21 @@ def dollars_a_day(method: Method, every_seconds: float, results: Mapping[str, fl
         rate = PHONES / method.interval_seconds
         instances = max(busy_share(rate), math.ceil(rate * float(results["listing_cpu_ms"]) / 1000))
         storage = rate * DAY_SECONDS * LIST_CALLS * PRICES.list_call
-        changes, received = 0.0, measured("kb_down", clients=1)
+        changes, telemetry_of_events, received = 0.0, 0.0, measured("kb_down", clients=1)
     else:
         rate = measured("requests") * PHONES / 3600
         instances = max(held_instances(PHONES) if method.is_held else 0, polling_instances(PHONES, PHONES / rate))
         storage = measured("storage") * DAY_HOURS * PRICES.table_call
         changes, received = changes_a_day(every_seconds), measured("kb_down")
+        telemetry_of_events = telemetry_dollars(
+            1 / every_seconds, busy_share(1 / every_seconds), ASSUMED.spans_an_event
+        )
     return {
         "instances": _day(month_of_instances(instances)),
         "executions": rate * DAY_SECONDS * PRICES.execution,
         "storage": storage,
         "changes": changes,
+        "telemetry": _day(telemetry_dollars(rate, instances) + telemetry_of_events),
         "egress": received * 1e3 * PHONES * DAY_HOURS / 1e9 * PRICES.egress_gb,
     }
 

@@ -66,9 +66,9 @@ class Served:
         path, body = self.publish
         ask(f"http://127.0.0.1:{self.port}{path}", body)
 
-    def rss_kb(self) -> int:
-        """Return the memory that it has now."""
-        return sum(memory_kb(pid) for pid in self._pids)
+    def rss_kb(self, what: str = "VmRSS") -> int:
+        """Return the memory that it has now, or (``VmHWM``) has had at most."""
+        return sum(memory_kb(pid, what) for pid in self._pids)
 
     def cpu_us(self) -> float:
         """Return the processor time that it has used."""

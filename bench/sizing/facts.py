@@ -37,6 +37,9 @@ class Prices:
     hub_unit_hour: float = _is(
         0.03, "an Event Hubs throughput unit, an hour", "not confirmed; pricing page *Event Hubs*"
     )
+    telemetry_gb: float = _is(
+        2.76, "a GB into Log Analytics, kept for 30 days", "not confirmed; pricing page *Azure Monitor*: 2.30 to 2.76"
+    )
     hub_event: float = _is(0.028 / MILLION, "an event into Event Hubs", "not confirmed; pricing page *Event Hubs*")
 
 
@@ -57,12 +60,19 @@ class Facts:
         16, "days that a deleted name is kept: 14, 1, and 1", "`shared/reconciling/tombstones.py`"
     )
     instance_gb: float = _is(2, "GB of an instance", "`instanceMemoryMB` in `infra/`")
+    small_instance_gb: float = _is(0.5, "GB of the smallest instance", "Azure/azure-rest-api-specs, issue 40898")
     phones_an_instance: float = _is(1_000, "requests an instance holds", "`httpConcurrency` in `infra/`")
-    quota_instances: float = _is(
-        250, "instances of 2 GB a region and subscription, until raised", "Microsoft Learn, *Flex Consumption plan*"
+    quota_gb: float = _is(
+        500, "GB of instances a region and subscription, until raised", "Microsoft Learn, *Flex Consumption plan*"
     )
     shortest_bill: float = _is(1, "seconds that an execution is billed at least", "the same page")
     slice_seconds: float = _is(420, "seconds a slice", "`RECONCILE_SLICE_SECONDS`")
+    rows_kept_a_second: float = _is(
+        1, "telemetry rows of requests a second and instance, at most", "`maxTelemetryItemsPerSecond` in `host.json`"
+    )
+    spans_kept: float = _is(
+        0.01, "of the app's own spans, the share that is kept", "`OTEL_TRACES_SAMPLER_ARG` in `infra/`"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,16 @@ class Assumptions:
     answers_a_second: float = _is(300, "answers a second and instance", "`make bench-serve` on your machine")
     bytes_an_answer: float = _is(
         900, "bytes of a 200, headers included", "body 165, the app's headers 250, the rest the platform's"
+    )
+    bytes_a_row: float = _is(
+        1_000, "bytes of a telemetry row, as billed", "the workbook's last chart shows yours, of requests"
+    )
+    rows_a_call: float = _is(
+        3, "rows of a call without sampling and levels", "a request, and the host's *Executing* and *Executed*"
+    )
+    spans_an_event: float = _is(2, "the app's own spans of an event, at most", "`take event`, `commit`")
+    metric_rows_a_minute: float = _is(
+        12, "rows of measurements a minute and instance", "the app exports every 60 s; a row for each set of attributes"
     )
     operations_an_event: float = _is(
         2, "Event Grid operations an event", "Microsoft Q&A, *Azure Event Grid pricing*: one in, one delivery"

@@ -19,9 +19,9 @@ def pass_seconds(names: int) -> float:
     return names / FACTS.names_a_second + list_calls(names) * ASSUMED.checkpoint_seconds
 
 
-def instance_dollars(seconds: float) -> float:
+def instance_dollars(seconds: float, gb: float = FACTS.instance_gb) -> float:
     """Return the price of one instance that executes for so long; at least a second is billed."""
-    return max(seconds, FACTS.shortest_bill) * FACTS.instance_gb * PRICES.gb_second
+    return max(seconds, FACTS.shortest_bill) * gb * PRICES.gb_second
 
 
 def pass_dollars(names: int) -> float:
@@ -94,9 +94,9 @@ def busy_share(requests_a_second: float) -> float:
     return 1 - math.exp(-requests_a_second * FACTS.shortest_bill)
 
 
-def month_of_instances(instances: float) -> float:
+def month_of_instances(instances: float, gb: float = FACTS.instance_gb) -> float:
     """Return the price of so many instances that execute all month."""
-    return instances * instance_dollars(3600 * HOURS_A_MONTH)
+    return instances * instance_dollars(3600 * HOURS_A_MONTH, gb)
 
 
 def event_dollars(events: float) -> tuple[float, float, float]:
@@ -109,6 +109,31 @@ def hub_pays_from(batch: int) -> float:
     """Return the events a month from which one throughput unit costs less than the executions that it saves."""
     saved = PRICES.execution * (1 - 1 / batch) - PRICES.hub_event
     return PRICES.hub_unit_hour * HOURS_A_MONTH / saved
+
+
+# --- telemetry
+
+
+def telemetry_dollars(calls_a_second: float, instances: float, spans_a_call: float = 0) -> float:
+    """Return a month of telemetry as it is set here.
+
+    Args:
+        calls_a_second: Requests, or events.
+        instances: That are at work, on average: below one, the share of the time that one is.
+        spans_a_call: The app's own spans of a call, before sampling.
+    """
+    kept = min(calls_a_second, math.ceil(instances) * FACTS.rows_kept_a_second)
+    spans = calls_a_second * spans_a_call * FACTS.spans_kept
+    return _row_dollars(kept + spans + instances * ASSUMED.metric_rows_a_minute / 60)
+
+
+def unsampled_dollars(calls_a_second: float, spans_a_call: float = 0) -> float:
+    """Return what a month of all rows of all calls would cost, without sampling and levels."""
+    return _row_dollars(calls_a_second * (ASSUMED.rows_a_call + spans_a_call))
+
+
+def _row_dollars(rows_a_second: float) -> float:
+    return rows_a_second * 3600 * HOURS_A_MONTH * ASSUMED.bytes_a_row / 1e9 * PRICES.telemetry_gb
 
 
 # --- phones
@@ -124,10 +149,20 @@ def held_instances(phones: int) -> int:
     return math.ceil(phones / FACTS.phones_an_instance)
 
 
-def held_dollars(phones: int, wait_seconds: float) -> float:
-    """Return a month of held phones, without a change: instances and executions."""
-    requests = phones * held_requests_an_hour(wait_seconds) * HOURS_A_MONTH
-    return month_of_instances(held_instances(phones)) + requests * PRICES.execution
+def held_execution_dollars(phones: int, wait_seconds: float) -> float:
+    """Return the executions of a month of held phones, without a change."""
+    return phones * held_requests_an_hour(wait_seconds) * HOURS_A_MONTH * PRICES.execution
+
+
+def held_telemetry_dollars(phones: int, wait_seconds: float) -> float:
+    """Return the telemetry of a month of held phones, without a change."""
+    return telemetry_dollars(phones * held_requests_an_hour(wait_seconds) / 3600, held_instances(phones))
+
+
+def held_dollars(phones: int, wait_seconds: float, gb: float = FACTS.instance_gb) -> float:
+    """Return a month of held phones, without a change: instances, executions and telemetry."""
+    instances = month_of_instances(held_instances(phones), gb)
+    return instances + held_execution_dollars(phones, wait_seconds) + held_telemetry_dollars(phones, wait_seconds)
 
 
 def polling_instances(phones: int, every_seconds: float) -> float:
@@ -139,9 +174,10 @@ def polling_instances(phones: int, every_seconds: float) -> float:
 
 
 def polling_dollars(phones: int, every_seconds: float) -> float:
-    """Return a month of plain polls: instances and executions."""
-    requests = phones / every_seconds * 3600 * HOURS_A_MONTH
-    return month_of_instances(polling_instances(phones, every_seconds)) + requests * PRICES.execution
+    """Return a month of plain polls: instances, executions and telemetry."""
+    rate, instances = phones / every_seconds, polling_instances(phones, every_seconds)
+    executions = rate * 3600 * HOURS_A_MONTH * PRICES.execution
+    return month_of_instances(instances) + executions + telemetry_dollars(rate, instances)
 
 
 def table_reads_a_second(instances: float, poll_interval_seconds: float) -> float:
@@ -167,7 +203,8 @@ def egress_dollars(phones: int, changes_an_hour: float) -> float:
 def front_dollars(phones: int, every_seconds: float) -> float:
     """Return a month of plain polls answered by a front cache, which asks the app about once a second."""
     requests = phones / every_seconds * 3600 * HOURS_A_MONTH * PRICES.front_request
-    return PRICES.front_month + requests + month_of_instances(busy_share(1))
+    instances = busy_share(1)
+    return PRICES.front_month + requests + month_of_instances(instances) + telemetry_dollars(1, instances)
 
 
 def first_wave_a_second(phones: int, wait_seconds: float) -> float:

@@ -23,7 +23,10 @@ from bench.sizing.formulas import (
     first_count_seconds,
     front_dollars,
     held_dollars,
+    held_execution_dollars,
     held_instances,
+    held_requests_an_hour,
+    held_telemetry_dollars,
     list_calls,
     month_of_instances,
     pass_dollars,
@@ -32,7 +35,9 @@ from bench.sizing.formulas import (
     polling_dollars,
     rows_made_a_second,
     table_reads_a_second,
+    telemetry_dollars,
     tombstones,
+    unsampled_dollars,
     wake_bytes,
     wake_seconds,
     writer_events_a_second,
@@ -145,8 +150,9 @@ def _events() -> str:
         dollars = [_dollars(each) for each in event_dollars(a_day * HOURS_A_MONTH / 24)]
         share, dropped = f"{number(rate / rows_made_a_second() * 100)} %", number(tombstones(images * 2))
         instance = _dollars(month_of_instances(busy_share(rate)))
-        rows.append((number(images), number(rate), share, dropped, *dollars, instance))
-    return markdown((*head, "Instance $"), rows)
+        telemetry = _dollars(telemetry_dollars(rate, busy_share(rate), ASSUMED.spans_an_event))
+        rows.append((number(images), number(rate), share, dropped, *dollars, instance, telemetry))
+    return markdown((*head, "Instance $", "Telemetry $"), rows)
 
 
 def _commits() -> str:
@@ -158,16 +164,52 @@ def _commits() -> str:
 
 
 def _held() -> str:
-    head = ("Phones open", "Instances", "Instances $", "Executions $, 25 s", "60 s", "Reads/s at 0.5 s", "at 2 s")
+    head = ("Phones open", "Instances", "Instances $", "Executions $, 25 s", "60 s", "Telemetry $, 25 s")
     rows = []
     for phones in PHONES:
         count = held_instances(phones)
         month = month_of_instances(count)
-        executions = (_dollars(held_dollars(phones, wait) - month) for wait in (25, 60))
+        executions = (_dollars(held_execution_dollars(phones, wait)) for wait in (25, 60))
+        telemetry = _dollars(held_telemetry_dollars(phones, 25))
         reads = (number(table_reads_a_second(count, interval)) for interval in (0.5, 2))
-        over = " (over the quota)" if count > FACTS.quota_instances else ""
-        rows.append((number(phones), f"{count:,}{over}", _dollars(month), *executions, *reads))
+        over = " (over the quota)" if count * FACTS.instance_gb > FACTS.quota_gb else ""
+        rows.append((number(phones), f"{count:,}{over}", _dollars(month), *executions, telemetry, *reads))
+    return markdown((*head, "Reads/s at 0.5 s", "at 2 s"), rows)
+
+
+def _telemetry() -> str:
+    head = (
+        "Phones held, 25 s",
+        "Instances and executions $",
+        "Telemetry before $",
+        "now $",
+        "All before $",
+        "All now $",
+    )
+    rows = []
+    for phones in (10, 1_000, 100_000):
+        rest = month_of_instances(held_instances(phones)) + held_execution_dollars(phones, 25)
+        whole = unsampled_dollars(phones * held_requests_an_hour(25) / 3600)
+        kept = held_telemetry_dollars(phones, 25)
+        shown = (f"{_dollars(rest + each)} ({(rest + each) / rest:.2f} times)" for each in (whole, kept))
+        rows.append((number(phones), _dollars(rest), _dollars(whole), _dollars(kept), *shown))
     return markdown(head, rows)
+
+
+def _memory() -> str:
+    sizes = (FACTS.small_instance_gb, FACTS.instance_gb, 2 * FACTS.instance_gb)
+
+    def month(phones: int) -> Callable[[float], str]:
+        return lambda gb: _dollars(held_dollars(phones, 25, gb))
+
+    columns: dict[str, Callable[[float], str]] = {
+        "Instance": lambda gb: f"{gb * 1024:.0f} MB",
+        "Processors": lambda gb: f"{gb / FACTS.instance_gb:g}",
+        "Last of 1,000 phones woken after": lambda gb: _time(wake_seconds(1_000) * FACTS.instance_gb / gb),
+        "Of them in the quota": lambda gb: f"{FACTS.quota_gb / gb:,.0f}",
+        "Around the clock $": lambda gb: _dollars(month_of_instances(1, gb)),
+    }
+    return _by(sizes, columns | {f"{phones:,} phones $": month(phones) for phones in (10, 1_000, 100_000)})
 
 
 def _modes() -> str:
@@ -213,6 +255,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "events": _events,
     "commits": _commits,
     "held": _held,
+    "telemetry": _telemetry,
+    "memory": _memory,
     "modes": _modes,
     "wakes": _wakes,
     "front": _front,

@@ -1,5 +1,5 @@
-// When counts could be wrong, or nobody gets them. The queries read what the app logs (shared/reports.py,
-// shared/quarantine.py) and measures (shared/telemetry.py); `make check-infra` holds the two together.
+// When counts could be wrong, or nobody gets them. The queries read what the app logs and measures
+// (shared/process/telemetry.py), which nothing samples; `make check-infra` holds the two together.
 param location string
 param tags { *: string }
 param workspaceId string
@@ -66,14 +66,25 @@ var logAlerts = [
   }
   {
     name: 'server-errors'
-    title: 'Blob status: more than 5 % of the requests end in 5xx'
+    title: 'Blob status: more than 5 % of the answers are 5xx'
     severity: 2
     window: 'PT15M'
     frequency: 'PT5M'
     operator: 'GreaterThan'
     threshold: 0
-    // ItemCount: a stored row may stand for several. Fewer than 20 requests say nothing.
-    query: 'AppRequests | where Name in ("get_status", "stream_status") | summarize requests = sum(ItemCount), errors = sumif(ItemCount, toint(ResultCode) >= 500) | where requests >= 20 and errors * 100.0 / requests > 5'
+    // The app counts its answers; of the host's request rows only a share is kept. Fewer than 20 answers say nothing.
+    query: 'AppMetrics | where Name == "blob_status.answers" | summarize answers = sum(Sum), errors = sumif(Sum, toint(Properties.status) >= 500) | where answers >= 20 and errors * 100.0 / answers > 5'
+  }
+  {
+    name: 'worker-ended'
+    title: 'Blob status: the app\'s process has ended by itself and was started again; code 137 is a lack of memory'
+    severity: 2
+    window: 'PT15M'
+    frequency: 'PT15M'
+    operator: 'GreaterThan'
+    threshold: 0
+    // The platform has no measurement of an instance's memory on this plan; this is what the host logs afterwards.
+    query: 'AppExceptions | where ExceptionType endswith "WorkerProcessExitException" or OuterType endswith "WorkerProcessExitException"'
   }
   {
     name: 'no-reconciliation'

@@ -3,6 +3,7 @@
 //                                 stay a definite answer
 //   read and write tables         account: the app makes its table, and a table's name is not in that request's address
 //   write blobs                   only in the quarantine
+// The first lets it read what is in an image, too: Azure knows no right to look at a blob without (docs/security.md).
 import { operatorRole } from 'types.bicep'
 
 param storageAccountName string
@@ -18,6 +19,7 @@ param roles operatorRole[]
 var blobReaderRole = '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1' // Storage Blob Data Reader
 var blobContributorRole = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe' // Storage Blob Data Contributor
 var tableContributorRole = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3' // Storage Table Data Contributor
+var tableReaderRole = '76199698-9eea-4c19-bc75-cec21354c6b6' // Storage Table Data Reader
 
 resource account 'Microsoft.Storage/storageAccounts@2025-01-01' existing = {
   name: storageAccountName
@@ -36,7 +38,8 @@ resource quarantine 'Microsoft.Storage/storageAccounts/blobServices/containers@2
 resource accountRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for role in concat(
     contains(roles, 'blobs') ? [blobReaderRole] : [],
-    contains(roles, 'tables') ? [tableContributorRole] : []
+    contains(roles, 'tables') ? [tableContributorRole] : [],
+    contains(roles, 'readTables') ? [tableReaderRole] : []
   ): {
     name: guid(account.id, principalId, role)
     scope: account

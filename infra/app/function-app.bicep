@@ -14,6 +14,7 @@ param alwaysReadyHttp int
 param alwaysReadyEvents int
 param maximumInstanceCount int
 param instanceMemoryMB int
+param siteUpdateStrategy string
 
 @description('Subnet of the instances; empty: none.')
 param subnetId string
@@ -63,6 +64,9 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
           }
         }
       }
+      // Bicep's types do not know it yet: https://learn.microsoft.com/azure/azure-functions/flex-consumption-site-updates
+      #disable-next-line BCP037
+      siteUpdateStrategy: { type: siteUpdateStrategy }
       scaleAndConcurrency: {
         instanceMemoryMB: instanceMemoryMB
         maximumInstanceCount: maximumInstanceCount
@@ -92,8 +96,9 @@ resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = {
     APPLICATIONINSIGHTS_CONNECTION_STRING: monitoringConnectionString
     APPLICATIONINSIGHTS_CLIENT_ID: identityClientId
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
-    // The alerts read the app's log lines: none of them may be sampled away. Overrides host.json.
-    AzureFunctionsJobHost__logging__applicationInsights__samplingSettings__excludedTypes: 'Request;Trace;Exception'
+    // Of the app's own spans, two an event, one in a hundred is kept: read by the OpenTelemetry SDK.
+    OTEL_TRACES_SAMPLER: 'traceidratio'
+    OTEL_TRACES_SAMPLER_ARG: '0.01'
   })
 }
 

@@ -5,6 +5,9 @@ param tags { *: string }
 param publisherPrincipalId string
 param instanceMemoryMB int
 
+@description('GB of telemetry a day, after which none is taken until the next day; 0: no bound.')
+param dailyQuotaGb int
+
 // Monitoring Metrics Publisher
 var publisherRole = '3913510d-42f4-4e42-8a64-420c390055eb'
 
@@ -15,6 +18,7 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
   properties: {
     sku: { name: 'PerGB2018' }
     retentionInDays: 30
+    workspaceCapping: { dailyQuotaGb: dailyQuotaGb > 0 ? dailyQuotaGb : -1 }
   }
 }
 
@@ -42,8 +46,8 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
     sourceId: workspace.id
     serializedData: replace(
       replace(loadTextContent('workbook.json'), '{workspace}', workspace.id),
-      '{gigabytes}',
-      string(instanceMemoryMB / 1024)
+      '{megabytes}',
+      string(instanceMemoryMB)
     )
   }
 }

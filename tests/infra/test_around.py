@@ -61,6 +61,17 @@ def test_the_guide_names_what_there_is():
     assert table >= taken - {"AZURE_ENV_NAME", "AZURE_LOCATION"}
 
 
+def test_the_pipeline_hands_over_every_parameter():
+    """What `azd env set` can set reaches the deployment by GitHub: named in azure.yaml, and in the workflow's env."""
+    taken = set(re.findall(r"\$\{(\w+)", (ROOT / "infra/main.parameters.json").read_text()))
+    listed = (ROOT / "azure.yaml").read_text().partition("  variables:\n")[2].partition("hooks:")[0]
+    by_itself = {"AZURE_ENV_NAME", "AZURE_LOCATION"}
+    assert set(re.findall(r"- (\w+)", listed)) == taken - by_itself
+    workflow = (ROOT / ".github/workflows/azure-dev.yml").read_text()
+    handed = re.findall(r"^  (\w+): \$\{\{ vars\.(\w+) \}\}$", workflow, re.MULTILINE)
+    assert {name for name, variable in handed if name == variable} >= taken
+
+
 class Blobs:
     """A storage account's blobs, as far as the soak uses them."""
 

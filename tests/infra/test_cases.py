@@ -8,6 +8,7 @@ from pathlib import Path
 
 from infra.checks import snapshots
 from infra.checks.project import Case
+from infra.checks.rules.roles import NAMES
 
 ROOT = Path(__file__).parents[2]
 CASES = {name: Case.of(name, *snapshots.committed(ROOT, name)) for name in snapshots.names(ROOT)}
@@ -61,7 +62,7 @@ def test_a_budget_where_one_is_asked_for():
 def test_the_workbook_shows_what_is_measured():
     """Counts, event age, drift, quarantine, waiters, wakes, 304s and the cost of a day: each has a query."""
     asked = " ".join(query for asker, query in CASES["everything"].queries() if asker.type.endswith("workbooks"))
-    for each in ("listed", "event.age", "drift", "quarantine.size", "waiters", "wakes", '"304"', "dollars", "* 4 *"):
+    for each in ("listed", "event.age", "drift", "quarantine.size", "waiters", "wakes", '"304"', "dollars", "* 4096 /"):
         assert each in asked
 
 
@@ -83,3 +84,18 @@ def test_an_operator_may_have_a_role_already():
     ]
     assert len(people) == 3
     assert reader not in people
+
+
+def test_a_read_only_operator_writes_nothing():
+    """With `blobs` and `readTables` a person has the two reader roles and no other."""
+    assigned = CASES["private-network"].made("Microsoft.Authorization/roleAssignments")
+    people = [each for each in assigned if each.properties["principalType"] == "Group"]
+    roles = {str(each.properties["roleDefinitionId"]).rpartition("/")[2] for each in people}
+    assert {NAMES[role] for role in roles} == {"Storage Blob Data Reader", "Storage Table Data Reader"}
+
+
+def test_how_instances_are_replaced():
+    """All at once unless the preview is asked for; never left to the platform's default."""
+    for name, case in CASES.items():
+        found = case.app.properties["functionAppConfig"]["siteUpdateStrategy"]
+        assert found == {"type": "RollingUpdate" if name == "everything" else "Recreate"}

@@ -288,6 +288,12 @@ MISTAKES = {
         "everything",
     ),
     "role-unknown": (ACCESS, "2a2b9908-6ea1", "2a2b9908-0000", "is no role that anything here needs"),
+    "image-read": (
+        "shared/azure/heads.py",
+        "await blob.get_blob_properties(",
+        "await blob.download_blob(",
+        "the app reads no image",
+    ),
     "operation-without-role": (
         "shared/azure/heads.py",
         "await blob.get_blob_properties(",
@@ -297,13 +303,18 @@ MISTAKES = {
     # Queries
     "query-table-misspelt": (
         ALERTS,
-        "'AppRequests |",
-        "'AppRequest |",
-        "'AppRequest' does not refer to any known table",
+        '\'AppMetrics | where Name == "blob_status.answers"',
+        '\'AppMetric | where Name == "blob_status.answers"',
+        "'AppMetric' does not refer to any known table",
     ),
-    "query-column-misspelt": (ALERTS, "sum(ItemCount)", "sum(ItemsCount)", "'ItemsCount' does not refer to any known"),
-    "query-type": (ALERTS, "toint(ResultCode) >= 500", "ResultCode >= 500", "not defined for the operand types string"),
-    "query-syntax": (ALERTS, "| summarize requests", "| sumarize requests", "Query operator expected"),
+    "query-column-misspelt": (ALERTS, "answers = sum(Sum)", "answers = sum(Sums)", "'Sums' does not refer to any"),
+    "query-type": (
+        ALERTS,
+        "toint(Properties.status) >= 500",
+        "tostring(Properties.status) >= 500",
+        "not defined for the operand types string",
+    ),
+    "query-syntax": (ALERTS, "| summarize answers", "| sumarize answers", "Query operator expected"),
     # Retention, workbook
     "retention-of-images": (DATA, "prefixMatch: ['${each.key}/']", "prefixMatch: ['']", "not the whole account"),
     "retention-missing": (
@@ -389,7 +400,7 @@ MISTAKES = {
         "nothing tells of dead letters",
     ),
     "alert-wrong-line": (ALERTS, '"event quarantined: "', '"quarantined event: "', "the app logs no line that begins"),
-    "alert-wrong-function": (ALERTS, '"get_status"', '"getStatus"', "there is no function getStatus"),
+    "alert-wrong-function": (BOOK, '\\"get_status\\"', '\\"getStatus\\"', "there is no function getStatus"),
     "alert-wrong-metric": (
         ALERTS,
         "blob_status.quarantine.size",
@@ -409,7 +420,37 @@ MISTAKES = {
         "needed for dead letters",
         "hierarchical-namespace",
     ),
-    "alert-sampled-away": (APP, "'Request;Trace;Exception'", "'Request'", "their lines may be sampled away"),
+    "alert-sampled-away": ("host.json", '"Trace;Exception"', '"Exception"', "their lines may be sampled away"),
+    "alert-not-logged": (
+        "host.json",
+        '"Function.on_blob_event.User": "Information"',
+        '"Function.on_blob_event.User": "Error"',
+        "on_blob_event.User must be Information",
+    ),
+    "requests-filtered": (
+        "host.json",
+        '"default": "Information"',
+        '"default": "Information", "Host.Results": "Warning"',
+        "Host.Results must be Information",
+    ),
+    "requests-not-sampled": (
+        "host.json",
+        '"Trace;Exception"',
+        '"Request;Trace;Exception"',
+        "every poll would leave a row",
+    ),
+    "calls-logged": (
+        "host.json",
+        '"Function.get_status": "Warning"',
+        '"Function.get_status": "Information"',
+        "Function.get_status must be Warning",
+    ),
+    "host-json-overridden": (
+        APP,
+        "OTEL_TRACES_SAMPLER_ARG: '0.01'",
+        "AzureFunctionsJobHost__logging__logLevel__default: 'Warning'",
+        "overrides host.json",
+    ),
     "azd-too-old": ("azure.yaml", '">= 1.18.0"', '">= 1.10.0"', "requiredVersions must say so"),
     "hook-not-run": ("azure.yaml", "./infra/hooks/predown.ps1", "./infra/hooks/predown.sh", "predown.ps1 is not run"),
     "no-soft-delete": (HOST, "enabled: true, days: 7 }", "enabled: false }", "containerDeleteRetentionPolicy must be"),

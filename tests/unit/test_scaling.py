@@ -6,6 +6,7 @@ The formulas are held against hand-checked values, the app's own numbers, and sm
 from __future__ import annotations
 
 import heapq
+import json
 import sys
 from bisect import bisect_right, insort
 from datetime import UTC, datetime
@@ -75,6 +76,11 @@ def test_hand_checked():
     assert formulas.tombstones(2_000_000) == 32_000_000
     assert formulas.month_of_instances(1) == pytest.approx(136.656)
     assert formulas.event_dollars(1_000_000) == pytest.approx((1.2, 0.4, 0.072))
+    assert formulas.telemetry_dollars(0.4, 1) == pytest.approx((0.4 + 0.2) * 2_628_000 * 1e-6 * 2.76)
+    assert formulas.telemetry_dollars(40, 2) == pytest.approx((2 + 0.4) * 2_628_000 * 1e-6 * 2.76)
+    assert formulas.telemetry_dollars(0, 0) == 0
+    assert formulas.unsampled_dollars(40, 2) == pytest.approx(40 * 5 * 2_628_000 * 1e-6 * 2.76)
+    assert formulas.month_of_instances(1, 0.5) == pytest.approx(34.164)
     assert formulas.held_instances(1_000) == 1
     assert formulas.held_instances(1_001) == 2
     assert formulas.held_requests_an_hour(60) == pytest.approx(61.935, abs=0.001)
@@ -280,6 +286,31 @@ def test_the_table_is_read_too_often_by_a_thousand_instances():
     instances = formulas.held_instances(1_000_000)
     assert formulas.table_reads_a_second(instances, 0.5) >= FACTS.partition_a_second
     assert formulas.table_reads_a_second(instances, 2) <= FACTS.partition_a_second / 4
+
+
+@pytest.mark.parametrize("phones", [10, 1_000, 100_000])
+@pytest.mark.parametrize("gb", [FACTS.small_instance_gb, FACTS.instance_gb])
+def test_telemetry_costs_less_than_half_of_the_rest(phones, gb):
+    """As it is set by default; with all rows it would be several times the rest, at every size but the smallest."""
+    rest = formulas.month_of_instances(formulas.held_instances(phones), gb) + formulas.held_execution_dollars(
+        phones, 25
+    )
+    assert formulas.held_dollars(phones, 25, gb) < 1.5 * rest
+    whole = formulas.unsampled_dollars(phones * formulas.held_requests_an_hour(25) / 3600)
+    assert (rest + whole > 1.5 * rest) == (phones > 10)
+
+
+def test_the_facts_are_those_of_the_deployment():
+    """host.json and infra/ set what the arithmetic starts from."""
+    sampling = json.loads((tables.ROOT / "host.json").read_text())["logging"]["applicationInsights"]["samplingSettings"]
+    assert sampling["maxTelemetryItemsPerSecond"] == FACTS.rows_kept_a_second
+    made = json.loads((tables.ROOT / "infra/cases/new-account.snapshot.json").read_text())["predictedResources"]
+    (app,) = (each for each in made if each["type"] == "Microsoft.Web/sites")
+    scale = app["properties"]["functionAppConfig"]["scaleAndConcurrency"]
+    assert scale["instanceMemoryMB"] == FACTS.instance_gb * 1024
+    assert scale["triggers"]["http"]["perInstanceConcurrency"] == FACTS.phones_an_instance
+    (settings,) = (each["properties"] for each in made if each["type"] == "Microsoft.Web/sites/config")
+    assert float(settings["OTEL_TRACES_SAMPLER_ARG"]) == FACTS.spans_kept
 
 
 def test_polling_is_cheaper_for_few_and_for_many():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from infra.checks.finding import Finding
 from infra.checks.project import SUBSCRIPTION_TYPE
@@ -18,10 +18,15 @@ WANTED: Final = {
     "drift found": "reconciled: ",
     "events in quarantine": "event quarantined: ",
     "dead letters": "DeadLetteredCount",
-    "server errors": "ResultCode",
+    "server errors": "blob_status.answers",
+    "a process that ends": "WorkerProcessExitException",
     "no reconciliation": "LessThan",
 }
-_SAMPLING: Final = "AzureFunctionsJobHost__logging__applicationInsights__samplingSettings__excludedTypes"
+#: host.json, as the settings may override it. https://learn.microsoft.com/azure/azure-functions/functions-host-json
+_HOST_LOGGING: Final = "AzureFunctionsJobHost__logging__"
+#: What the host says of each call otherwise: two lines, and measurements that the app makes itself.
+#: https://learn.microsoft.com/azure/azure-functions/configure-monitoring
+_QUIET: Final = ("Function.get_status", "Function.stream_status", "Function.on_blob_event", "Host.Aggregator")
 _LOG_LEVELS: Final = {"debug", "info", "warning", "error", "exception", "log"}
 
 
@@ -44,8 +49,11 @@ def check(project: Project) -> Iterator[Finding]:
             ]
             for message in wrong:
                 yield each.finding(f"alerts: {message}")
-        yield from _check_sampling(case, project)
         yield from _check_dimensions(case)
+        for name in case.settings:
+            if name.startswith(_HOST_LOGGING):
+                yield case.app.finding(f"alerts: {name} overrides host.json, which is what is checked")
+    yield from _check_logging(project.host.get("logging", {}))
 
 
 def _begins(logged: list[str], line: str) -> bool:
@@ -81,9 +89,20 @@ def _check_dimensions(case: Case) -> Iterator[Finding]:
                 yield alert.finding(f"alerts: it looks at {where}, ours are {sorted(ours)}")
 
 
-def _check_sampling(case: Case, project: Project) -> Iterator[Finding]:
-    sampling = project.host.get("logging", {}).get("applicationInsights", {}).get("samplingSettings", {})
-    excluded = str(case.settings.get(_SAMPLING) or sampling.get("excludedTypes", ""))
-    if sampling.get("isEnabled", True) and not {"Request", "Trace"}.issubset(excluded.split(";")):
-        text = "alerts: their lines may be sampled away; exclude Request and Trace from sampling"
-        yield Finding("host.json", text)
+def _check_logging(logging: dict[str, Any]) -> Iterator[Finding]:
+    """Check what is stored: every line of the app, for the alerts; of the rest no more than a share, for the bill."""
+    sampling = logging.get("applicationInsights", {}).get("samplingSettings", {})
+    excluded = str(sampling.get("excludedTypes", "")).split(";")
+    if sampling.get("isEnabled", True) and "Trace" not in excluded:
+        yield Finding("host.json", "alerts: their lines may be sampled away; exclude Trace from sampling")
+    if not sampling.get("isEnabled", True) or "Request" in excluded:
+        yield Finding("host.json", "cost: every poll would leave a row; do not exclude Request from sampling")
+    levels = logging.get("logLevel", {})
+    for name in _QUIET:
+        if levels.get(name) != "Warning":
+            yield Finding("host.json", f"cost: logLevel of {name} must be Warning, or the host logs each call")
+    for name in (*(f"{each}.User" for each in _QUIET if each.startswith("Function.")), "Host.Results", "default"):
+        if levels.get(name, levels.get("default")) != "Information":
+            yield Finding(
+                "host.json", f"alerts: logLevel of {name} must be Information, or lines or requests are missing"
+            )

@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
     from infra.checks.project import Project
 
-#: https://learn.microsoft.com/azure/azure-monitor/reference/tables/apptraces (and apprequests, appmetrics, usage)
+#: https://learn.microsoft.com/azure/azure-monitor/reference/tables/apptraces (and the other tables)
 _COMMON: Final = (
     "TimeGenerated:datetime, AppRoleInstance:string, AppRoleName:string, AppVersion:string, ClientType:string, "
     "IKey:string, ItemCount:int, OperationId:string, OperationName:string, ParentId:string, Properties:dynamic, "
-    "ResourceGUID:string, SDKVersion:string, SyntheticSource:string, Type:string, _ResourceId:string"
+    "ResourceGUID:string, SDKVersion:string, SyntheticSource:string, Type:string, _ResourceId:string, _BilledSize:real"
 )
 TABLES: Final = {
     "AppTraces": f"({_COMMON}, Message:string, SeverityLevel:int, ReferencedItemId:string)",
+    "AppExceptions": f"({_COMMON}, ExceptionType:string, OuterType:string, OuterMessage:string, ProblemId:string, "
+    "SeverityLevel:int)",
     "AppMetrics": f"({_COMMON}, Name:string, Sum:real, Min:real, Max:real)",
     "Usage": "(TimeGenerated:datetime, DataType:string, IsBillable:bool, Quantity:real, QuantityUnit:string)",
     "AppRequests": f"({_COMMON}, Id:string, Name:string, Url:string, Source:string, Success:boolean, "

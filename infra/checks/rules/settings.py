@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from infra.checks.finding import Finding
     from infra.checks.project import Case, Project, Resource
 
-#: Read by the Functions host, not by the app.
+#: Read by the Functions host, or by the OpenTelemetry SDK, not by the app.
 OF_THE_HOST: Final = re.compile(
     r"AzureWebJobsStorage__(accountName|credential|clientId)"
     r"|APPLICATIONINSIGHTS_(CONNECTION_STRING|AUTHENTICATION_STRING)"
     r"|AzureFunctionsJobHost__\w+"
+    r"|OTEL_TRACES_SAMPLER(_ARG)?"
 )
 #: Refused or ignored on Flex Consumption: functionAppConfig says it there.
 #: https://learn.microsoft.com/azure/azure-functions/functions-app-settings#flex-consumption-plan-deprecations
