@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ops import quarantined, reconciling
 from ops.exits import Exit, exit_of, explain
 from ops.output import Output, fail
+from ops.probe import MOST_WAIT_SECONDS, probe
 from ops.replay import replay
 from ops.status import status
 from ops.target import connected, read_target
@@ -22,15 +23,17 @@ from shared.settings.app import MOST_RETENTION_DAYS
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from ops.target import Target
     from shared.services import Services
 
     type Command = Callable[[Services, argparse.Namespace, Output], Awaitable[Exit]]
+    type Alone = Callable[[argparse.Namespace, Output], Awaitable[Exit]]
 
+#: Clearly longer than an answer that is not held takes.
+LEAST_HOLD_SECONDS = 2
 EPILOG = """\
 exit codes: 0 done (verify: exact); 1 differences, or something stays as it was; 2 usage or settings;
 3 another reconciliation is running; 4 storage; 5 a bug in this tool; 130 Ctrl-C.
-Settings are those of the app (docs/configuration.md). Examples: docs/operations.md."""
+Settings are those of the app (docs/configuration.md); probe needs none. Examples: docs/operations.md."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     _log(debug=given.debug)
     try:
-        code = asyncio.run(_run(given, read_target(given.settings, os.environ)))
+        code = asyncio.run(_run(given))
         sys.stdout.flush()
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
@@ -58,12 +61,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-async def _run(given: argparse.Namespace, target: Target) -> Exit:
-    out = Output(target, as_json=given.json)
+async def _run(given: argparse.Namespace) -> Exit:
+    code: Exit
+    if given.run is probe:  # the one command that asks the app, not storage
+        code = await probe(given, Output({"url": given.url}, as_json=given.json))
+        return code
+    target = read_target(given.settings, os.environ)
+    out = Output({"account": target.account, "table": target.settings.counts_table}, as_json=given.json)
     if not given.json:
         out.say(str(target))
     async with connected(target, creates_table=given.creates_table, any_counts=given.any_counts) as services:
-        code: Exit = await given.run(services, given, out)
+        code = await given.run(services, given, out)
         return code
 
 
@@ -89,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_common(each)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(to: Any, name: str, run: Command, text: str) -> argparse.ArgumentParser:
+    def add(to: Any, name: str, run: Command | Alone, text: str) -> argparse.ArgumentParser:
         made: argparse.ArgumentParser = to.add_parser(name, help=text, description=text, parents=[common])
         made.set_defaults(run=run)
         return made
@@ -113,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     old = add(kept, "purge", quarantined.purge, "drop events older than QUARANTINE_RETENTION_DAYS, for good")
     old.add_argument("--older-than", metavar="DAYS", type=_days, help="drop events older than this instead; 0: all")
     _add_replay(add(commands, "replay", replay, "apply the events in Event Grid's dead-letter blobs"))
+    _add_probe(add(commands, "probe", probe, "try a deployed app through whatever stands in front of it"))
     return parser
 
 
@@ -149,6 +158,26 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("where", metavar="CONTAINER[/PREFIX]", help="where the dead-letter blobs are")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument("--delete", action="store_true", help="delete each blob whose events were all taken")
+
+
+def _add_probe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("url", metavar="URL", help="its address; without a path /api is added")
+    parser.add_argument("--token", default="", help="a bearer token that holds there (AUTH_MODE=jwt)")
+    parser.add_argument("--code", metavar="KEY", default="", help="a function key (AUTH_MODE=function)")
+    parser.add_argument(
+        "--hold",
+        metavar="SECONDS",
+        type=_hold,
+        default=MOST_WAIT_SECONDS,
+        help="the longest wait to try; the app cuts it to its MAX_WAIT_SECONDS",
+    )
+
+
+def _hold(text: str) -> float:
+    seconds = float(text)
+    if not LEAST_HOLD_SECONDS <= seconds <= MOST_WAIT_SECONDS:
+        raise ValueError(text)
+    return seconds
 
 
 if __name__ == "__main__":

@@ -17,8 +17,6 @@ from shared.clock import from_iso
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ops.target import Target
-
     type Renderable = str | Table
 
 #: Wide enough that lines into a pipe are not wrapped.
@@ -30,24 +28,20 @@ class Output:
 
     Args:
         as_json: Whether it is for machines.
-        target: The account and table that the command works on.
+        works_on: What the command works on, by name: every result says it.
     """
 
-    def __init__(self, target: Target, *, as_json: bool) -> None:
+    def __init__(self, works_on: Mapping[str, object], *, as_json: bool) -> None:
         self.as_json = as_json
         self.is_terminal = sys.stdout.isatty()
         self.console = _console(sys.stdout)
         self._messages = _console(sys.stderr)
-        self._target = target
+        self._works_on = works_on
 
     def show(self, data: dict[str, object], *text: Renderable) -> None:
         """Print the command's result: the JSON document, or the text."""
         if self.as_json:
-            named: dict[str, object] = {
-                "account": self._target.account,
-                "table": self._target.settings.counts_table,
-            }
-            _write_json(named | data, indent=2)
+            _write_json({**self._works_on, **data}, indent=2)
             return
         for each in text:
             _print(self.console, each)

@@ -22,6 +22,7 @@ import pytest
 from localdev.testbed import ROOT, Stack
 from tests.e2e.stack import running_stack
 from tests.intermediaries import proxies
+from tests.intermediaries.conftest import INSTALL_SECONDS
 from tests.intermediaries.settings import NGINX, TTL, VARNISH
 
 TRANSPORTS = ("long-poll", "sse", "poll")
@@ -31,7 +32,6 @@ QUIET_SECONDS = float(os.environ.get("INTERMEDIARIES_SECONDS", "20"))
 POLL_INTERVAL_SECONDS = 3.0
 SLACK_SECONDS = 3.0
 SETTLE_SECONDS = 40
-INSTALL_SECONDS = 600
 LIMIT_SECONDS = 240 + QUIET_SECONDS
 
 pytestmark = pytest.mark.timeout(LIMIT_SECONDS + INSTALL_SECONDS)
@@ -104,17 +104,6 @@ class Clients:
         self._reader.join(10)
         if self._process.stdout is not None:
             self._process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def installed() -> None:
-    """Install nginx and Varnish where that is possible; without them this fails, unless it is to go without."""
-    if os.environ.get("SKIP_INTERMEDIARIES"):
-        pytest.skip("SKIP_INTERMEDIARIES is set")
-    script = ROOT / "localdev" / "intermediaries.sh"
-    found = subprocess.run([script], capture_output=True, text=True, check=False, timeout=INSTALL_SECONDS)
-    if found.returncode != 0:
-        pytest.fail(found.stderr.strip(), pytrace=False)
 
 
 @pytest.fixture(scope="module")
