@@ -79,14 +79,14 @@ class Delivery:
         self._scheduler: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Starts delivering, first what an earlier process left behind."""
+        """Start delivering, first what an earlier process left behind."""
         webhook = self._webhook = Webhook(self._settings)
         for number in self._journal.queued():
             self._plan(_Due(number))
         self._scheduler = asyncio.create_task(self._schedule(webhook))
 
     async def stop(self, grace_seconds: float) -> None:
-        """Starts no more requests, lets those in flight end, and leaves the rest in the journal."""
+        """Start no more requests, let those in flight end, and leave the rest in the journal."""
         if self._scheduler is not None:
             self._scheduler.cancel()
             await asyncio.gather(self._scheduler, return_exceptions=True)
@@ -99,7 +99,7 @@ class Delivery:
             await self._webhook.close()
 
     def accept(self, events: list[Event]) -> None:
-        """Journals events, all or none, and plans their delivery. When it returns they survive this process."""
+        """Journal events, all or none, and plan their delivery. When it returns they survive this process."""
         plans = [chaos.plan(self.chaos, self._rng) for _ in events]
         states = ["dropped" if plan.drop else "queued" for plan in plans]
         for entry, plan in zip(self._journal.append(events, states=states), plans, strict=True):
@@ -110,14 +110,14 @@ class Delivery:
                 self._plan(_Due(entry.number, duplicate_after=plan.duplicate_after_seconds), plan.hold_seconds)
 
     def redeliver(self, last: int) -> int:
-        """Delivers the last events that were delivered once more; returns how many."""
+        """Deliver the last events that were delivered once more; return how many."""
         again = list(self._history)[-last:] if last > 0 else []
         for event in again:
             self._plan(_Due(duplicate_of=event))
         return len(again)
 
     def stats(self) -> dict[str, int]:
-        """Returns the counts, and how many events are `queued` and `in_flight` now."""
+        """Return the counts, and how many events are `queued` and `in_flight` now."""
         return {"queued": len(self._due), "in_flight": self._in_flight, **asdict(self.counts)}
 
     def _plan(self, due: _Due, wait_seconds: float = 0.0) -> None:
@@ -136,7 +136,7 @@ class Delivery:
                 pass
 
     def _send_what_is_due(self, webhook: Webhook) -> float | None:
-        """Starts requests; returns the seconds until the next can start, None when something else will wake us."""
+        """Start requests; return the seconds until the next can start, None when something else will wake us."""
         while self._due and len(self._sending) < (1 if webhook.down else self._settings.parallel):
             now = time.monotonic()
             at = max(self._due[0].at, webhook.probe_at if webhook.down else 0.0)
@@ -173,7 +173,7 @@ class Delivery:
         return self._journal.entry(due.number)
 
     def _settle(self, due: _Due, entry: Entry, verdict: Verdict, problem: str) -> None:
-        """Decides what an answer means for one event."""
+        """Decide what an answer means for one event."""
         age_seconds = time.time() - entry.created_at
         if verdict is Verdict.TAKEN:
             self._succeed(due, entry)
