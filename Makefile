@@ -67,10 +67,11 @@ chaos: setup ## run the chaos, outage and recount tests in full size: 2,000 imag
 fuzz: setup ## send 20,000 made-up requests and events, with made-up tokens: no 5xx, no growth
 	@FUZZ=20000 $(PYTHON) -m pytest -q tests/security/test_fuzz.py $(ARGS)
 
-check: setup client ## check style, format, types and infra/
+check: setup client ## check style, format, types, scripts and infra/
 	@$(PYTHON) -m ruff check
 	@$(PYTHON) -m ruff format --check
 	@$(PYTHON) -m mypy
+	@.venv/bin/shellcheck client/*.sh infra/hooks/*.sh localdev/*.sh .ci/run
 	@PYTHONPATH=. .venv/bin/lint-imports
 	@$(PYTHON) -m infra.checks
 	@cd client && npm run --silent check
@@ -87,9 +88,11 @@ format: setup ## repair style and format
 
 LOCK = "$$uv" pip compile --quiet --python-version 3.13 --no-header --no-annotate pyproject.toml
 
-lock: ## compile requirements.txt and requirements-dev.txt from pyproject.toml
+# The platform's remote build runs `pip install --prefer-binary -r requirements.txt --target=…`, or the same with uv, and
+# names nothing else to install (microsoft/Oryx, PythonBashBuildSnippet.sh.tpl): both check the hashes that a file has.
+lock: ## compile requirements.txt (with hashes) and requirements-dev.txt from pyproject.toml
 	@uv=uv; uv --version >/dev/null 2>&1 || { uv=.tools/bin/uv; $(MAKE) --no-print-directory $$uv; }; \
-	$(LOCK) -o requirements.txt && $(LOCK) --group dev -o requirements-dev.txt
+	$(LOCK) --generate-hashes -o requirements.txt && $(LOCK) --group dev -o requirements-dev.txt
 
 .tools/bin/uv:
 	@python3 -m venv .tools

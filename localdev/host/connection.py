@@ -81,7 +81,7 @@ class ClientConnection(Incoming, asyncio.Protocol):
         self._transport.write(data)
 
     def finish(self) -> None:
-        """The answer is complete."""
+        """Note that the answer is complete."""
         self._answered = True
         if self._throttled:
             self.throttle(on=False)
@@ -241,7 +241,7 @@ class ClientConnection(Incoming, asyncio.Protocol):
             self._handler.received()
 
     def _end(self, request: Request) -> bool:
-        """After an answer: whether to go on with the next request."""
+        """Follow an answer; tell whether to go on with the next request."""
         self._handler = None
         if not request.complete:  # answered early: the rest of the body is not worth reading
             self._hang_up(linger=True)

@@ -29,7 +29,7 @@ class Keys(NamedTuple):
     master: str
 
     def allow(self, level: str, offered: str) -> bool:
-        """Whether a key is good for an authorization level (`anonymous`, `function`, `admin`)."""
+        """Tell whether a key is good for an authorization level (`anonymous`, `function`, `admin`)."""
         if level == "anonymous":
             return True
         accepted = (self.master,) if level == "admin" else (self.function, self.master)
@@ -52,7 +52,7 @@ class Dispatcher:
     """
 
     def __init__(self, worker: Worker, router: Router, timers: Timers, keys: Keys | None) -> None:
-        """With `keys` None everybody may call everything, as under `func start`."""
+        """Let everybody call everything, as under `func start`, with `keys` None."""
         self.connections: set[ClientConnection] = set()
         self.draining = False
         self.pool = WorkerPool(worker)
@@ -110,7 +110,7 @@ class Dispatcher:
 
 
 def origin_form(target: bytes) -> bytes | None:
-    """Path and query of a request target, without scheme, host and fragment; None if the worker could not parse it."""
+    """Return path and query of a target, without scheme, host and fragment; None if the worker cannot parse it."""
     target = _ABSOLUTE_FORM.sub(b"", target, count=1) if not target.startswith(b"/") else target
     target = target.partition(b"#")[0]
     if target.startswith(b"?") or not target:

@@ -40,7 +40,7 @@ class Request:
         self.complete = False
 
     def header(self, name: bytes) -> bytes | None:
-        """The first value of a header, by its lower-case name."""
+        """Return the first value of a header, by its lower-case name."""
         return next((value for key, value in self.headers if key == name), None)
 
 
@@ -51,19 +51,19 @@ class Handler(Protocol):
         """Take a part of the body."""
 
     def received(self) -> None:
-        """The request is complete."""
+        """Note that the request is complete."""
 
     def abandon(self) -> None:
-        """The client left: stop, there is nobody to answer."""
+        """Stop: the client left, there is nobody to answer."""
 
     def pause(self) -> None:
-        """The client reads slowly: produce no more for now."""
+        """Produce no more for now: the client reads slowly."""
 
     def resume(self) -> None:
-        """The client has caught up."""
+        """Go on: the client has caught up."""
 
 
 def is_well_formed(request: Request) -> bool:
-    """HTTP/1.1 wants exactly one Host (RFC 9112, 3.2); the parser lets version 2.0 pass."""
+    """Tell whether there is one Host, as HTTP/1.1 wants it (RFC 9112, 3.2); the parser lets version 2.0 pass."""
     hosts = sum(name == b"host" for name, _ in request.headers)
     return hosts == 1 if request.version == "1.1" else request.version == "1.0" and hosts <= 1

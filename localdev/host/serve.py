@@ -72,7 +72,7 @@ class Signals:
             signal.signal(number, self._handle)
 
     def take_over(self) -> None:
-        """From now on a signal sets `stop`."""
+        """Have signals set `stop` from now on."""
         self._serving = True
         for number in SIGNALS:
             self._theirs = signal.signal(number, self._handle)
@@ -118,7 +118,7 @@ async def serve(options: Options) -> None:
 
 
 def bound_socket(address: str, port: int) -> socket.socket:
-    """A bound socket, taken before the app is loaded: a port in use is known at once, clients are refused still.
+    """Return a bound socket, taken before the app is loaded: a port in use is known at once, clients are refused still.
 
     Raises:
         SetupError: the port cannot be had.
@@ -202,7 +202,7 @@ def _url(listener: socket.socket) -> str:
 
 
 def _listing(router: Router, timers: Timers, worker: Worker, url: str) -> Iterable[str]:
-    """A line for each function, as `func start` prints them."""
+    """Return a line for each function, as `func start` prints them."""
     routes = {route.function.name: route for route in router.routes}
     for function in worker.functions.values():
         note = " (disabled)" if function.disabled else ""

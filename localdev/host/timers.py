@@ -61,7 +61,7 @@ class Timer:
             await self.fire()
 
     def _input(self, now: dt.datetime) -> str:
-        """What the function receives (`azure.functions.TimerRequest`)."""
+        """Return what the function receives (`azure.functions.TimerRequest`)."""
         status = {
             "Last": (self._last or now).isoformat(),
             "Next": self._next_after(now).isoformat(),
