@@ -12,7 +12,7 @@ WITH_CHROMIUM := CHROMIUM_PATH=$$(./localdev/chromium.sh) && export CHROMIUM_PAT
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-python client dev demo ops test quick simulate mutants mutate test-client test-consumers chaos fuzz check check-infra infra-snapshots format lock clean
-.PHONY: bench-latency bench-start bench-readme bench-page bench-idle bench-intermediaries bench-write bench-writers bench-quarantine bench-reconcile bench-serve bench-compare soak
+.PHONY: bench-readme bench-page bench-idle bench-intermediaries bench-write bench-writers bench-quarantine bench-reconcile bench-serve bench-compare soak
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -102,13 +102,7 @@ clean: ## remove what was generated: environments, caches, the local storage and
 	@rm -rf .venv .tools .local client/dist client/demo/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . \( -name node_modules -o -name __pycache__ \) -type d -prune -exec rm -rf {} +
 
-bench-latency: setup ## measure upload -> held poll answered, over 50 uploads
-	@$(PYTHON) -m bench.serving.latency $(ARGS)
-
-bench-start: ## measure `make dev` to ready in a fresh clone, cold and warm (ARGS=--no-caches)
-	@python3 -m bench.starting.start_time $(ARGS)
-
-bench-readme: setup ## go through README's commands in a fresh clone, with the time that each takes (ARGS=--all: tests too)
+bench-readme: setup ## go through README's commands in a fresh clone, with the time that each takes (ARGS=--all, --no-caches)
 	@$(PYTHON) -m bench.starting.readme $(ARGS)
 
 bench-page: setup client ## measure upload -> changed number on the page in Chromium, on long poll and on SSE (UPLOADS=20)

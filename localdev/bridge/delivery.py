@@ -15,6 +15,7 @@ import logging
 import random
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -75,15 +76,14 @@ class Delivery:
         self._sending: set[asyncio.Task[None]] = set()
         self._in_flight = 0  # events, not requests
         self._history: deque[Event] = deque(maxlen=HISTORY)
-        self._webhook: Webhook | None = None
+        self._webhook = Webhook(settings)
         self._scheduler: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start delivering, first what an earlier process left behind."""
-        webhook = self._webhook = Webhook(self._settings)
         for number in self._journal.queued():
             self._plan(_Due(number))
-        self._scheduler = asyncio.create_task(self._schedule(webhook))
+        self._scheduler = asyncio.create_task(self._schedule())
 
     async def stop(self, grace_seconds: float) -> None:
         """Start no more requests, let those in flight end, and leave the rest in the journal."""
@@ -95,8 +95,7 @@ class Delivery:
         for task in self._sending:
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
-        if self._webhook is not None:
-            await self._webhook.close()
+        await self._webhook.close()
 
     def accept(self, events: list[Event]) -> None:
         """Journal events, all or none, and plan their delivery. When it returns they survive this process."""
@@ -125,18 +124,17 @@ class Delivery:
         heapq.heappush(self._due, due)
         self._wake.set()
 
-    async def _schedule(self, webhook: Webhook) -> None:
+    async def _schedule(self) -> None:
         while True:
             self._wake.clear()
-            wait_seconds = self._send_what_is_due(webhook)
-            try:
+            wait_seconds = self._send_what_is_due()
+            with suppress(TimeoutError):
                 async with asyncio.timeout(wait_seconds):
                     await self._wake.wait()
-            except TimeoutError:
-                pass
 
-    def _send_what_is_due(self, webhook: Webhook) -> float | None:
+    def _send_what_is_due(self) -> float | None:
         """Start requests; return the seconds until the next can start, None when something else will wake us."""
+        webhook = self._webhook
         while self._due and len(self._sending) < (1 if webhook.down else self._settings.parallel):
             now = time.monotonic()
             at = max(self._due[0].at, webhook.probe_at if webhook.down else 0.0)
@@ -146,7 +144,7 @@ class Delivery:
             while self._due and self._due[0].at <= now and len(ready) < self._settings.max_events:
                 ready.append(heapq.heappop(self._due))
             self._in_flight += len(ready)
-            task = asyncio.create_task(self._send(webhook, ready))
+            task = asyncio.create_task(self._send(ready))
             self._sending.add(task)
             task.add_done_callback(self._sent)
         return None
@@ -157,11 +155,12 @@ class Delivery:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a delivery failed; its events stay in the journal until the next start", exc_info=error)
 
-    async def _send(self, webhook: Webhook, ready: list[_Due]) -> None:
+    async def _send(self, ready: list[_Due]) -> None:
         try:
             pairs = [(due, entry) for due in ready if (entry := self._load(due)) is not None]
             if pairs:
-                verdict, problem = await webhook.post([entry.event for _, entry in pairs], pairs[0][0].attempt)
+                events = [entry.event for _, entry in pairs]
+                verdict, problem = await self._webhook.post(events, pairs[0][0].attempt)
                 for due, entry in pairs:
                     self._settle(due, entry, verdict, problem)
         finally:

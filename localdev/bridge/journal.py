@@ -83,7 +83,8 @@ class Journal:
         """Store events, all or none, together with the last sequencer; return them numbered."""
         now = self._clock_ns() / 1e9
         entries = []
-        with self._transaction():
+        with self._db:  # commits, or rolls back on an exception
+            self._db.execute("BEGIN IMMEDIATE")
             for event, state in zip(events, states, strict=True):
                 row = (state, now, "dropped by chaos" if state == "dropped" else "", json.dumps(event))
                 cursor = self._db.execute("INSERT INTO events (state, created_at, reason, body) VALUES (?,?,?,?)", row)
@@ -125,10 +126,6 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
-
-    def _transaction(self) -> sqlite3.Connection:
-        self._db.execute("BEGIN IMMEDIATE")
-        return self._db  # as a context manager it commits, or rolls back on an exception
 
 
 def _entry(row: tuple[int, float, str, str]) -> Entry:

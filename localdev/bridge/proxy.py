@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -57,9 +58,8 @@ class Proxy:
         for connection in self._connections.values():
             if not connection.busy:
                 connection.close()
-        tasks = set(self._connections)
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=grace_seconds)
+        if self._connections:
+            _, late = await asyncio.wait(set(self._connections), timeout=grace_seconds)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -152,11 +152,9 @@ class _Connection:
         reader, writer = self._client
         writer.write(response(status, "text/plain; charset=utf-8", f"{message}\n".encode(), closes=True))
         await writer.drain()
-        try:
+        with suppress(TimeoutError, OSError):
             async with asyncio.timeout(LINGER_SECONDS):
                 writer.write_eof()
                 while await reader.read(HEAD_LIMIT):
                     pass
-        except (TimeoutError, OSError):
-            pass
         return False

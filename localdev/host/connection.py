@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Protocol, cast
 
-from .framing import response_head
-from .incoming import Incoming
-from .patience import REQUEST_SECONDS, SLOWEST_BODY_BYTES, SendsNoMore
-from .request import Handler, Request
+from localdev.host.framing import response_head
+from localdev.host.incoming import Incoming
+from localdev.host.patience import REQUEST_SECONDS, SLOWEST_BODY_BYTES, SendsNoMore
+from localdev.host.request import Handler, Request
 
 HELD_LIMIT_BYTES = 64 * 1024
 """Pipelined bytes that are held while a request is answered, before reading stops."""

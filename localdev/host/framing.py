@@ -7,7 +7,7 @@ from typing import Any
 
 import httptools
 
-from .request import Request
+from localdev.host.request import Request
 
 _DROPPED = frozenset(
     b"connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer transfer-encoding "

@@ -12,12 +12,12 @@ from typing import Any
 
 import httptools
 
-from .connection import ClientConnection
-from .framing import Body, forwarded_head
-from .protos import StatusResult
-from .request import Request
-from .upstream import WorkerConnection, WorkerPool
-from .worker import Function
+from localdev.host.connection import ClientConnection
+from localdev.host.framing import Body, forwarded_head
+from localdev.host.protos import StatusResult
+from localdev.host.request import Request
+from localdev.host.upstream import WorkerConnection, WorkerPool
+from localdev.host.worker import Function
 
 _HEAD_END = b"\r\n\r\n"
 

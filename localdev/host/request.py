@@ -1,5 +1,6 @@
 """A request on its way in, and what answers it."""
 
+from dataclasses import dataclass, field
 from typing import Protocol
 
 HEAD_LIMIT_BYTES = 32 * 1024
@@ -9,35 +10,21 @@ BODY_LIMIT_BYTES = 100 * 1024 * 1024
 """The platform's limit for HTTP request bodies."""
 
 
+@dataclass(slots=True, eq=False)
 class Request:
     """A request: its head, and the part of its body that was not yet handed on."""
 
-    __slots__ = (
-        "body",
-        "chunked",
-        "complete",
-        "expects",
-        "headers",
-        "keep_alive",
-        "length",
-        "method",
-        "size",
-        "target",
-        "version",
-    )
-
-    def __init__(self) -> None:
-        self.method = ""
-        self.target = b""
-        self.version = "1.1"
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.keep_alive = True
-        self.chunked = False
-        self.expects = False
-        self.length = 0
-        self.size = 0
-        self.body: list[bytes] = []
-        self.complete = False
+    method: str = ""
+    target: bytes = b""
+    version: str = "1.1"
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    keep_alive: bool = True
+    chunked: bool = False
+    expects: bool = False
+    length: int = 0
+    size: int = 0
+    body: list[bytes] = field(default_factory=list)
+    complete: bool = False
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first value of a header, by its lower-case name."""

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from .errors import AppError
-from .worker import Function
+from localdev.host.errors import AppError
+from localdev.host.worker import Function
 
 ALL_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 """What a trigger without `methods` takes."""

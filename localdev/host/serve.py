@@ -20,14 +20,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from .connection import ClientConnection
-from .dispatch import Dispatcher, Keys
-from .endpoint import Endpoint
-from .errors import SetupError
-from .routes import ALL_METHODS, Router
-from .settings import load_local_settings, read_host_json
-from .timers import Timers
-from .worker import Worker
+from localdev.host.connection import ClientConnection
+from localdev.host.dispatch import Dispatcher, Keys
+from localdev.host.endpoint import Endpoint
+from localdev.host.errors import SetupError
+from localdev.host.routes import ALL_METHODS, Router
+from localdev.host.settings import load_local_settings, read_host_json
+from localdev.host.timers import Timers
+from localdev.host.worker import Worker
 
 GRACE_SECONDS = 2.0
 """What is in flight at a SIGTERM may take this long."""

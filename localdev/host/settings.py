@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import SetupError
+from localdev.host.errors import SetupError
 
 PRODUCTION_MARKERS = ("WEBSITE_INSTANCE_ID", "WEBSITE_SITE_NAME")
 """Set by Azure on every instance; never on a developer's machine."""

@@ -10,11 +10,10 @@ import json
 import logging
 from collections.abc import Iterable
 
+from localdev.host.errors import SetupError
+from localdev.host.settings import expand
+from localdev.host.worker import Function, Worker
 from shared.model.schedule import Schedule
-
-from .errors import SetupError
-from .settings import expand
-from .worker import Function, Worker
 
 LONGEST_SLEEP_SECONDS = 30.0
 """Looked at the clock again after this time at the latest: a laptop that slept must not oversleep."""

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol, cast
 
-from .worker import LOOPBACK, Worker
+from localdev.host.worker import LOOPBACK, Worker
 
 IDLE_SECONDS = 2.0
 """How long a connection to the worker is reused; its uvicorn closes idle ones after 5 s."""

@@ -26,10 +26,10 @@ from azure_functions_runtime.bindings.datumdef import Datum
 from azure_functions_runtime.http_v2 import http_coordinator
 from azure_functions_runtime.native_invocation import invocation_request_native
 
-from .errors import AppError
-from .logs import start_invocation
-from .protos import PROTOS, HttpInput, HttpInvocation, StatusResult
-from .settings import is_disabled
+from localdev.host.errors import AppError
+from localdev.host.logs import start_invocation
+from localdev.host.protos import PROTOS, HttpInput, HttpInvocation, StatusResult
+from localdev.host.settings import is_disabled
 
 SERVE_TIMEOUT_SECONDS = 20.0
 """How long the worker's HTTP server may take to accept its first connection."""
