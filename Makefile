@@ -12,7 +12,7 @@ WITH_CHROMIUM := CHROMIUM_PATH=$$(./localdev/chromium.sh) && export CHROMIUM_PAT
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-python client dev demo ops test quick simulate mutants mutate test-client test-consumers chaos fuzz check check-infra infra-snapshots format lock clean
-.PHONY: bench-latency bench-start bench-readme bench-page bench-idle bench-intermediaries bench-write bench-writers bench-quarantine bench-reconcile bench-serve bench-compare soak
+.PHONY: bench-readme bench-page bench-idle bench-intermediaries bench-write bench-writers bench-quarantine bench-reconcile bench-serve bench-compare soak
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -67,10 +67,11 @@ chaos: setup ## run the chaos, outage and recount tests in full size: 2,000 imag
 fuzz: setup ## send 20,000 made-up requests and events, with made-up tokens: no 5xx, no growth
 	@FUZZ=20000 $(PYTHON) -m pytest -q tests/security/test_fuzz.py $(ARGS)
 
-check: setup client ## check style, format, types and infra/
+check: setup client ## check style, format, types, scripts and infra/
 	@$(PYTHON) -m ruff check
 	@$(PYTHON) -m ruff format --check
 	@$(PYTHON) -m mypy
+	@.venv/bin/shellcheck client/*.sh infra/hooks/*.sh localdev/*.sh .ci/run
 	@PYTHONPATH=. .venv/bin/lint-imports
 	@$(PYTHON) -m infra.checks
 	@cd client && npm run --silent check
@@ -87,9 +88,11 @@ format: setup ## repair style and format
 
 LOCK = "$$uv" pip compile --quiet --python-version 3.13 --no-header --no-annotate pyproject.toml
 
-lock: ## compile requirements.txt and requirements-dev.txt from pyproject.toml
+# The platform's remote build runs `pip install --prefer-binary -r requirements.txt --target=…`, or the same with uv, and
+# names nothing else to install (microsoft/Oryx, PythonBashBuildSnippet.sh.tpl): both check the hashes that a file has.
+lock: ## compile requirements.txt (with hashes) and requirements-dev.txt from pyproject.toml
 	@uv=uv; uv --version >/dev/null 2>&1 || { uv=.tools/bin/uv; $(MAKE) --no-print-directory $$uv; }; \
-	$(LOCK) -o requirements.txt && $(LOCK) --group dev -o requirements-dev.txt
+	$(LOCK) --generate-hashes -o requirements.txt && $(LOCK) --group dev -o requirements-dev.txt
 
 .tools/bin/uv:
 	@python3 -m venv .tools
@@ -99,13 +102,7 @@ clean: ## remove what was generated: environments, caches, the local storage and
 	@rm -rf .venv .tools .local client/dist client/demo/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . \( -name node_modules -o -name __pycache__ \) -type d -prune -exec rm -rf {} +
 
-bench-latency: setup ## measure upload -> held poll answered, over 50 uploads
-	@$(PYTHON) -m bench.serving.latency $(ARGS)
-
-bench-start: ## measure `make dev` to ready in a fresh clone, cold and warm (ARGS=--no-caches)
-	@python3 -m bench.starting.start_time $(ARGS)
-
-bench-readme: setup ## go through README's commands in a fresh clone, with the time that each takes (ARGS=--all: tests too)
+bench-readme: setup ## go through README's commands in a fresh clone, with the time that each takes (ARGS=--all, --no-caches)
 	@$(PYTHON) -m bench.starting.readme $(ARGS)
 
 bench-page: setup client ## measure upload -> changed number on the page in Chromium, on long poll and on SSE (UPLOADS=20)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -137,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m localdev.up",
         description="Runs Azurite, the blob event bridge, the functions host and the live page in one terminal.",
     )
-    for name, default in vars_of(Ports()).items():
+    for name, default in asdict(Ports()).items():
         parser.add_argument(
             f"--{name}-port",
             type=int,
@@ -159,11 +159,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def vars_of(ports: Ports) -> dict[str, int]:
-    """Return the ports by name."""
-    return {name: getattr(ports, name) for name in _WANTED_BY}
-
-
 def _ports(given: argparse.Namespace) -> Ports:
     ports = Ports()
     if given.free_ports:
@@ -183,7 +178,7 @@ def _ports(given: argparse.Namespace) -> Ports:
 
 def _require_ports(plan: Plan) -> None:
     seen: dict[int, str] = {}
-    for name, port in vars_of(plan.ports).items():
+    for name, port in asdict(plan.ports).items():
         if (name == "functions" and not plan.host) or (name == "page" and not plan.page):
             continue
         choose = f"choose another with --{name}-port or {name.upper()}_PORT"

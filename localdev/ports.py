@@ -38,7 +38,7 @@ def free_port() -> int:
     return free_ports(1)[0]
 
 
-def require_free(port: int, wanted_by: str, *, host: str = LOOPBACK) -> None:
+def require_free(port: int, wanted_by: str) -> None:
     """Raise PortInUseError when `port` is not free; `wanted_by` names its purpose in the message."""
     with socket.socket() as probe:
         if os.name == "posix":
@@ -46,7 +46,7 @@ def require_free(port: int, wanted_by: str, *, host: str = LOOPBACK) -> None:
             # On Windows the same option means "take over a port in use".
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind((LOOPBACK, port))
         except OSError as error:
             raise PortInUseError(
                 f"port {port}, wanted by {wanted_by}, is in use; stop what listens there or choose another port"

@@ -35,7 +35,7 @@ from bench.comparing.tables import tables
 from bench.load.counting import counting
 from bench.load.driver import Driver, get
 from bench.report import DOCS, RESULTS, quoted, surroundings
-from bench.serving.hosts import Naive, our_host, start_app
+from bench.serving.hosts import Naive, app_host, our_host
 from bench.serving.listing import account
 from localdev.testbed import STATUS, STREAM
 
@@ -134,11 +134,8 @@ def naive_host(stack: Stack) -> Iterator[tuple[Naive, Counter]]:
     port = stack.azurite.blob_port
     with counting(port) as storage:
         through = stack.azurite.connection_string.replace(f":{port}/", f":{storage.port}/")
-        program, naive_port = start_app("naive", stack.folder, STORAGE=through)
-        try:
-            yield Naive([program.pid], naive_port), storage
-        finally:
-            program.kill()  # a thousand listings are on their way
+        with app_host(Naive, stack.folder, STORAGE=through) as served:
+            yield served, storage
 
 
 def _commit(served: Ours) -> float:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from localdev.ports import free_ports
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 READ, WRITE = b"GET /", b"POST /"
 
 
+@dataclass(slots=True)
 class Counter:
     """What has passed.
 
@@ -26,11 +28,10 @@ class Counter:
         written_at: When the last answer to a POST (a transaction) came back.
     """
 
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.reads = 0
-        self.writes = 0
-        self.written_at = 0.0
+    port: int
+    reads: int = 0
+    writes: int = 0
+    written_at: float = 0.0
 
 
 @contextlib.contextmanager

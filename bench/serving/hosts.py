@@ -193,20 +193,15 @@ def our_host(stack: Stack, **environ: str) -> Iterator[Ours]:
             yield Ours(stack, program, storage)
 
 
-def start_app(name: str, folder: Path, **environ: str) -> tuple[Process, int]:
-    """Start a fresh host with the app ``floor`` or ``naive``; return its process and its port."""
-    (port,) = free_ports(1)
-    command = [sys.executable, "-m", "localdev.host", str(APPS / f"{name}_app"), "--port", str(port)]
-    program = Process(name, command, output=folder / f"{name}-{port}.log", env={**os.environ, **environ})
-    return program.until(lambda: "ready " in program.log.read_text()), port
-
-
 @contextmanager
-def floor_host(folder: Path) -> Iterator[Floor]:
-    """Start a fresh host with the floor."""
-    program, port = start_app("floor", folder)
-    with program:
-        yield Floor([program.pid], port)
+def app_host[App: Served](kind: type[App], folder: Path, **environ: str) -> Iterator[App]:
+    """Start a fresh host with the floor or the endpoint that lists."""
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "localdev.host", str(APPS / f"{kind.name}_app"), "--port", str(port)]
+    log = folder / f"{kind.name}-{port}.log"
+    with Process(kind.name, command, output=log, env={**os.environ, **environ}) as program:
+        program.until(lambda: "ready " in log.read_text())
+        yield kind([program.pid], port)
 
 
 def nchan_version() -> str:

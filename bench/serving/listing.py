@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.load.generated import name_of
 from bench.load.mass import TABLE, fill
-from bench.serving.hosts import start_app
+from bench.serving.hosts import Naive, app_host
 from localdev.azurite import ACCOUNT
 from localdev.testbed import STATUS, Stack
 from shared.settings.app import Settings
@@ -27,12 +27,11 @@ def status_times(folder: Path, blobs: int, rounds: int) -> dict[str, float]:
     ours, reading, naive = [], [], []
     with account(folder, blobs) as stack:
         stack.start_host()
-        program, port = start_app("naive", folder, STORAGE=stack.environ["STORAGE"])
-        stack.run(program)
-        for _ in range(min(rounds, MOST_ROUNDS)):
-            ours += _times(stack.host_port, STATUS, REQUESTS, pause_seconds=0)
-            reading += _times(stack.host_port, STATUS, 5, pause_seconds=0.6)
-            naive += _times(port, "/api/naive", 1 if blobs > 1000 else 5, pause_seconds=0)
+        with app_host(Naive, folder, STORAGE=stack.environ["STORAGE"]) as listing:
+            for _ in range(min(rounds, MOST_ROUNDS)):
+                ours += _times(stack.host_port, STATUS, REQUESTS, pause_seconds=0)
+                reading += _times(stack.host_port, STATUS, 5, pause_seconds=0.6)
+                naive += _times(listing.port, "/api/naive", 1 if blobs > 1000 else 5, pause_seconds=0)
     return {
         f"status_ms_at_{_short(blobs)}": statistics.median(ours),
         f"status_with_read_ms_at_{_short(blobs)}": statistics.median(reading),

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from bench.load.driver import Driver, get, percentile
 from bench.report import RESULTS, Claim, finish
-from bench.serving.hosts import Nchan, Ours, Served, floor_host, nchan, nchan_version, our_host
+from bench.serving.hosts import Floor, Nchan, Ours, Served, app_host, nchan, nchan_version, our_host
 from bench.serving.latency import latencies
 from bench.serving.listing import status_times
 from bench.serving.storm import storm
@@ -202,8 +202,8 @@ class Round:
 def rounds(driver: Driver, stack: Stack, folder: Path, count: int) -> Measured:
     """Measure one after the other, beginning with another one each time."""
     found: Measured = {}
-    servers: list[Callable[[], AbstractContextManager[Served]]] = [lambda: our_host(stack), lambda: floor_host(folder)]
-    servers += [lambda: nchan(folder)] if nchan_version() else []
+    servers: list[Callable[[], AbstractContextManager[Served]]] = [lambda: our_host(stack)]
+    servers += [lambda: app_host(Floor, folder), *([lambda: nchan(folder)] if nchan_version() else [])]
     for number in range(count):
         for start in servers:
             with start() as served:
@@ -221,7 +221,7 @@ def rounds(driver: Driver, stack: Stack, folder: Path, count: int) -> Measured:
 def most(driver: Driver, stack: Stack, folder: Path) -> dict[str, float]:
     """Park as many as are claimed, and wake them all."""
     found: Measured = {}
-    with floor_host(folder) as served:
+    with app_host(Floor, folder) as served:
         _park_most(driver, served, found)
     with our_host(stack) as served:
         waiters, errors = _park_most(driver, served, found)

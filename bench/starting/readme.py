@@ -1,7 +1,8 @@
 """Whoever has only the README: its commands, as they stand there, in a fresh clone, and how long each takes.
 
-``make bench-readme`` (``ARGS=--all``: the tests too, half an hour). It needs the ports of ``make dev`` free. A command
-that the README gains and this page does not know is an error (tests/unit/test_readme.py), so the walk stays whole.
+``make bench-readme`` (``ARGS=--all``: the tests too, half an hour; ``ARGS=--no-caches``: every package is downloaded
+anew, else the machine's caches of uv and npm are used). It needs the ports of ``make dev`` free. A command that the
+README gains and this page does not know is an error (tests/unit/test_readme.py), so the walk stays whole.
 """
 
 from __future__ import annotations
@@ -10,24 +11,27 @@ import argparse
 import os
 import re
 import subprocess
+import tempfile
+import threading
 import time
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azure.storage.blob import BlobServiceClient
 
 from bench.report import ROOT, Claim, finish
-from bench.starting.clone import fresh_clone, running
+from localdev.processes import Process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
 HOST = "http://127.0.0.1:7071"
 PAGE = "http://127.0.0.1:7080"
 STATUS = f"{HOST}/api/cases/storage/status"
+READY_SECONDS = 1800  # everything may have to be downloaded
 STEP_SECONDS = 3600
 #: In the README for somebody else's machine: with what it takes.
 ELSEWHERE = {
@@ -135,6 +139,30 @@ def run(command: str, shows: str, clone: Path) -> float:
     return seconds
 
 
+@contextmanager
+def running(command: Sequence[str], clone: Path, ready: str) -> Iterator[float]:
+    """Run a command that goes on until it is stopped.
+
+    Args:
+        command: What to run.
+        clone: Where.
+        ready: How the line begins that says that it is ready.
+
+    Yields:
+        Seconds until that line.
+    """
+    is_ready = threading.Event()
+
+    def read(line: str) -> None:
+        if line.startswith(ready):
+            is_ready.set()
+
+    began = time.perf_counter()
+    with Process(" ".join(command), command, output=read, env=environment(clone), cwd=clone) as process:
+        process.until(is_ready.is_set, READY_SECONDS)
+        yield time.perf_counter() - began
+
+
 def environment(clone: Path) -> dict[str, str]:
     """Return this process's environment, with the clone's own tools first."""
     return {**os.environ, "PATH": f"{clone}/.venv/bin:{os.environ['PATH']}", "CI": ""}
@@ -202,19 +230,21 @@ def main() -> None:
     """Walk through, print and store."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--all", action="store_true", help="the tests and the mutants too")
+    parser.add_argument("--no-caches", action="store_true", help="download every package anew")
     options = parser.parse_args()
     unknown = {each for name in ("README.md", "README.id.md") for each in commands((ROOT / name).read_text())} - known()
     assert not unknown, f"not known here: {unknown}"
-    began = time.perf_counter()
-    with fresh_clone() as clone:
-        results = {"clone_seconds": time.perf_counter() - began}
-        with running(["make", "dev"], clone, "ready", environment(clone)) as results["dev_seconds"]:
+    with tempfile.TemporaryDirectory() as folder:
+        clone = Path(folder) / "clone"
+        if options.no_caches:
+            os.environ |= {"UV_CACHE_DIR": f"{folder}/uv", "npm_config_cache": f"{folder}/npm"}
+        results = {"clone_seconds": run(f"git clone --quiet '{ROOT}' '{clone}'", "", ROOT)}
+        with running(["make", "dev"], clone, "ready") as results["dev_seconds"]:
             results |= beside_dev(clone)
-        with running(["bash", "-c", f"exec env {CHAOS}"], clone, "ready", environment(clone)) as seconds:
-            results["dev_again_seconds"] = seconds
+        with running(["bash", "-c", f"exec env {CHAOS}"], clone, "ready") as results["dev_again_seconds"]:
             ask(STATUS)
-        with running(WITHOUT_FUNCTIONS.split(), clone, "storage ready", environment(clone)) as seconds:
-            results["without_functions_seconds"] = seconds
+        with running(WITHOUT_FUNCTIONS.split(), clone, "storage ready") as results["without_functions_seconds"]:
+            pass
         for step in ALONE:
             if options.all or not step.is_long:
                 results[step.metric] = run(step.command, step.shows, clone)

@@ -47,7 +47,7 @@ class Event:
         return f"/blobServices/default/containers/{self.container}/blobs/{self.name}"
 
     def body(self) -> str:
-        """The event as the app gets it."""
+        """Return the event as the app gets it."""
         data = {"sequencer": "00", "eTag": "0x1"}
         if self.source:
             data["sourceUrl"] = f"https://images.dfs.core.windows.net/{self.source}"

@@ -1,4 +1,4 @@
-"""`python -m localdev.bridge`: runs the bridge until SIGTERM or Ctrl-C. `--help` lists the options."""
+"""`python -m localdev.bridge`: run the bridge until SIGTERM or Ctrl-C. `--help` lists the options."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def _run(bridge: Bridge) -> None:
 
 
 def main() -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command; return its exit code."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         asyncio.run(_run(Bridge(_settings(vars(_parser().parse_args())))))

@@ -16,7 +16,7 @@ Found = dict[Mutation, Properties | None]
 
 
 def mutations(head: Head, body: bytes) -> list[tuple[str, Mutation]]:
-    """Returns the mutations that a batch asks for, each with its Content-ID."""
+    """Return the mutations that a batch asks for, each with its Content-ID."""
     asked = []
     for content_id, request in _messages(head, body):
         mutation = classify(request, head.get("host"))
@@ -26,7 +26,7 @@ def mutations(head: Head, body: bytes) -> list[tuple[str, Mutation]]:
 
 
 def changes(asked: list[tuple[str, Mutation]], response: Head, body: bytes, found: Found) -> list[Change]:
-    """Returns what those mutations did, judged by the parts of the batch's response with the same Content-ID."""
+    """Return what those mutations did, judged by the parts of the batch's response with the same Content-ID."""
     answers = dict(_messages(response, body))
     made = []
     for content_id, mutation in asked:
@@ -38,7 +38,7 @@ def changes(asked: list[tuple[str, Mutation]], response: Head, body: bytes, foun
 
 
 def _messages(head: Head, body: bytes) -> list[tuple[str, Head]]:
-    """Splits a multipart body into (Content-ID, head of the message inside)."""
+    """Split a multipart body into (Content-ID, head of the message inside)."""
     boundary = head.get("content-type").partition("boundary=")[2].partition(";")[0].strip().strip('"')
     if not boundary:
         return []

@@ -44,7 +44,7 @@ class Bridge:
         return self._parts[1]
 
     async def start(self) -> None:
-        """Starts serving and delivering; a second start after `stop` keeps the port.
+        """Start serving and delivering; a second start after `stop` keeps the port.
 
         Raises:
             PortInUseError: the port is taken.
@@ -65,7 +65,7 @@ class Bridge:
         try:
             self.port = await proxy.start(settings.host, self.port)
         except OSError as error:
-            await recorder.close()
+            await recorder.properties.close()
             await delivery.stop(grace_seconds=0)
             journal.close()
             raise PortInUseError(
@@ -76,7 +76,7 @@ class Bridge:
         _log.info("chaos %s, seed %d", settings.chaos, seed)
 
     async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
-        """Finishes running requests and deliveries; what is undelivered stays in the journal."""
+        """Finish running requests and deliveries; what is undelivered stays in the journal."""
         if self._parts is None:
             return
         proxy, delivery, journal = self._parts

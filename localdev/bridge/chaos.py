@@ -52,7 +52,7 @@ class Plan:
 
 
 def parse(specification: str) -> Chaos:
-    """Parses `dup=0.3,reorder=0.5,drop=0.05,delay=2`; empty means no chaos.
+    """Parse `dup=0.3,reorder=0.5,drop=0.05,delay=2`; empty means no chaos.
 
     Raises:
         ChaosError: an unknown name, a value that is no number or out of range, or a name given twice.
@@ -67,7 +67,7 @@ def parse(specification: str) -> Chaos:
 
 
 def plan(chaos: Chaos, rng: random.Random) -> Plan:
-    """Draws what happens to the next event.
+    """Draw what happens to the next event.
 
     Takes the same number of draws whatever their outcome, so that one seed gives one sequence.
     """

@@ -32,11 +32,11 @@ class Control:
         self._delivery = delivery
 
     def owns(self, target: str) -> bool:
-        """Whether a request target belongs to the control endpoint."""
+        """Tell whether a request target belongs to the control endpoint."""
         return target.startswith(PREFIX)
 
     def answer(self, head: Head, body: bytes) -> bytes:
-        """Returns the whole response as bytes."""
+        """Return the whole response as bytes."""
         try:
             status, value = self._route(head, body)
         except ValueError as error:

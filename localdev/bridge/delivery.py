@@ -15,6 +15,7 @@ import logging
 import random
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -75,18 +76,17 @@ class Delivery:
         self._sending: set[asyncio.Task[None]] = set()
         self._in_flight = 0  # events, not requests
         self._history: deque[Event] = deque(maxlen=HISTORY)
-        self._webhook: Webhook | None = None
+        self._webhook = Webhook(settings)
         self._scheduler: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Starts delivering, first what an earlier process left behind."""
-        webhook = self._webhook = Webhook(self._settings)
+        """Start delivering, first what an earlier process left behind."""
         for number in self._journal.queued():
             self._plan(_Due(number))
-        self._scheduler = asyncio.create_task(self._schedule(webhook))
+        self._scheduler = asyncio.create_task(self._schedule())
 
     async def stop(self, grace_seconds: float) -> None:
-        """Starts no more requests, lets those in flight end, and leaves the rest in the journal."""
+        """Start no more requests, let those in flight end, and leave the rest in the journal."""
         if self._scheduler is not None:
             self._scheduler.cancel()
             await asyncio.gather(self._scheduler, return_exceptions=True)
@@ -95,11 +95,10 @@ class Delivery:
         for task in self._sending:
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
-        if self._webhook is not None:
-            await self._webhook.close()
+        await self._webhook.close()
 
     def accept(self, events: list[Event]) -> None:
-        """Journals events, all or none, and plans their delivery. When it returns they survive this process."""
+        """Journal events, all or none, and plan their delivery. When it returns they survive this process."""
         plans = [chaos.plan(self.chaos, self._rng) for _ in events]
         states = ["dropped" if plan.drop else "queued" for plan in plans]
         for entry, plan in zip(self._journal.append(events, states=states), plans, strict=True):
@@ -110,14 +109,14 @@ class Delivery:
                 self._plan(_Due(entry.number, duplicate_after=plan.duplicate_after_seconds), plan.hold_seconds)
 
     def redeliver(self, last: int) -> int:
-        """Delivers the last events that were delivered once more; returns how many."""
+        """Deliver the last events that were delivered once more; return how many."""
         again = list(self._history)[-last:] if last > 0 else []
         for event in again:
             self._plan(_Due(duplicate_of=event))
         return len(again)
 
     def stats(self) -> dict[str, int]:
-        """Returns the counts, and how many events are `queued` and `in_flight` now."""
+        """Return the counts, and how many events are `queued` and `in_flight` now."""
         return {"queued": len(self._due), "in_flight": self._in_flight, **asdict(self.counts)}
 
     def _plan(self, due: _Due, wait_seconds: float = 0.0) -> None:
@@ -125,18 +124,17 @@ class Delivery:
         heapq.heappush(self._due, due)
         self._wake.set()
 
-    async def _schedule(self, webhook: Webhook) -> None:
+    async def _schedule(self) -> None:
         while True:
             self._wake.clear()
-            wait_seconds = self._send_what_is_due(webhook)
-            try:
+            wait_seconds = self._send_what_is_due()
+            with suppress(TimeoutError):
                 async with asyncio.timeout(wait_seconds):
                     await self._wake.wait()
-            except TimeoutError:
-                pass
 
-    def _send_what_is_due(self, webhook: Webhook) -> float | None:
-        """Starts requests; returns the seconds until the next can start, None when something else will wake us."""
+    def _send_what_is_due(self) -> float | None:
+        """Start requests; return the seconds until the next can start, None when something else will wake us."""
+        webhook = self._webhook
         while self._due and len(self._sending) < (1 if webhook.down else self._settings.parallel):
             now = time.monotonic()
             at = max(self._due[0].at, webhook.probe_at if webhook.down else 0.0)
@@ -146,7 +144,7 @@ class Delivery:
             while self._due and self._due[0].at <= now and len(ready) < self._settings.max_events:
                 ready.append(heapq.heappop(self._due))
             self._in_flight += len(ready)
-            task = asyncio.create_task(self._send(webhook, ready))
+            task = asyncio.create_task(self._send(ready))
             self._sending.add(task)
             task.add_done_callback(self._sent)
         return None
@@ -157,11 +155,12 @@ class Delivery:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a delivery failed; its events stay in the journal until the next start", exc_info=error)
 
-    async def _send(self, webhook: Webhook, ready: list[_Due]) -> None:
+    async def _send(self, ready: list[_Due]) -> None:
         try:
             pairs = [(due, entry) for due in ready if (entry := self._load(due)) is not None]
             if pairs:
-                verdict, problem = await webhook.post([entry.event for _, entry in pairs], pairs[0][0].attempt)
+                events = [entry.event for _, entry in pairs]
+                verdict, problem = await self._webhook.post(events, pairs[0][0].attempt)
                 for due, entry in pairs:
                     self._settle(due, entry, verdict, problem)
         finally:
@@ -173,7 +172,7 @@ class Delivery:
         return self._journal.entry(due.number)
 
     def _settle(self, due: _Due, entry: Entry, verdict: Verdict, problem: str) -> None:
-        """Decides what an answer means for one event."""
+        """Decide what an answer means for one event."""
         age_seconds = time.time() - entry.created_at
         if verdict is Verdict.TAKEN:
             self._succeed(due, entry)

@@ -40,12 +40,12 @@ class Stamp:
 
     @classmethod
     def now(cls, sequencer: str) -> Stamp:
-        """Returns a stamp with fresh ids and the current time."""
+        """Return a stamp with fresh ids and the current time."""
         return cls(sequencer, datetime.now(UTC), str(uuid.uuid4()), str(uuid.uuid4()))
 
 
 def event_grid_event(change: Change, stamp: Stamp) -> Event:
-    """Returns the event in the Event Grid schema.
+    """Return the event in the Event Grid schema.
 
     `eventTime` has seven decimals, as .NET writes it. BlobDeleted carries neither eTag nor contentLength.
     """
@@ -63,7 +63,7 @@ def event_grid_event(change: Change, stamp: Stamp) -> Event:
 
 
 def cloud_event(event: Event) -> Event:
-    """Converts an event of the Event Grid schema to CloudEvents 1.0, with the same id, time and data."""
+    """Convert an event of the Event Grid schema to CloudEvents 1.0, with the same id, time and data."""
     return {
         "source": event["topic"],
         "subject": event["subject"],

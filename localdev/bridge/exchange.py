@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Final
 
 from localdev.bridge import batch
 from localdev.bridge.http1 import Body, Head, ProtocolError, Stream, read_head
-from localdev.bridge.operations import Batch, Mutation, classify
-from localdev.bridge.recorder import Answer, Recorder
+from localdev.bridge.operations import Batch, Change, Mutation, change_of, classify
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+
+    from localdev.bridge.recorder import Recorder
 
 # Of a mutation's response body, which is empty or the (at most 256) small parts of a batch.
 ANSWER_LIMIT: Final = 16 * 1024 * 1024
@@ -51,11 +52,11 @@ class Exchange:
         self._azurite = azurite
         self._recorder = recorder
         self._operation = classify(head)
-        self._batch_body = b""
+        self._asked: list[tuple[str, Mutation]] = []  # of a batch
         self._found: batch.Found = {}
 
     async def run(self) -> bool:
-        """Relays; says whether both connections can be used again.
+        """Relay; tell whether both connections can be used again.
 
         Raises:
             UpstreamError: there is no response, and nothing was sent to the client.
@@ -76,10 +77,10 @@ class Exchange:
                 await asyncio.gather(sender, return_exceptions=True)
 
     async def _send(self, held: AsyncExitStack) -> bool:
-        """Sends the request; False if Azurite hung up before the end of it, so that some of it is still unread."""
+        """Send the request; False if Azurite hung up before the end of it, so that some of it is still unread."""
         try:
             if isinstance(self._operation, Batch):
-                await self._send_batch(self._operation, held)
+                await self._send_batch(held)
             else:
                 await self._send_request(self._operation, held)
         except ConnectionError:
@@ -90,7 +91,7 @@ class Exchange:
         return True
 
     async def _send_request(self, mutation: Mutation | None, held: AsyncExitStack) -> None:
-        """Forwards head and body; for a mutation the last piece (the head, if it has no body) waits for the lock."""
+        """Forward head and body; for a mutation the last piece (the head, if it has no body) waits for the lock."""
         last = self._head.raw
         if self._body.expected:
             await self._forward(last)  # at once: the client may wait for 100 Continue before it sends the body
@@ -104,11 +105,12 @@ class Exchange:
                 self._found = await self._recorder.look([mutation])
         await self._forward(last)
 
-    async def _send_batch(self, operation: Batch, held: AsyncExitStack) -> None:
-        """Forwards a batch, whose body has to be read whole to know the blobs that it touches."""
+    async def _send_batch(self, held: AsyncExitStack) -> None:
+        """Forward a batch, whose body has to be read whole to know the blobs that it touches."""
         await self._forward(self._head.raw)
-        raw, self._batch_body = await _unless_gone(self._body.read_all(batch.REQUEST_LIMIT), ClientGoneError())
-        mutations = [mutation for _, mutation in batch.mutations(operation.head, self._batch_body)]
+        raw, content = await _unless_gone(self._body.read_all(batch.REQUEST_LIMIT), ClientGoneError())
+        self._asked = batch.mutations(self._head, content)
+        mutations = [mutation for _, mutation in self._asked]
         await held.enter_async_context(self._recorder.hold(mutations))
         self._found = await self._recorder.look(mutations)
         await self._forward(raw)
@@ -130,7 +132,7 @@ class Exchange:
         return await sender and not (body.until_close or answer.closes or self._head.closes)
 
     async def _answer_head(self) -> Head:
-        """Returns the final response's head; interim ones (100 Continue) are passed on."""
+        """Return the final response's head; interim ones (100 Continue) are passed on."""
         hung_up = UpstreamError("Azurite hung up before it answered")
         while True:
             answer = await _unless_gone(read_head(self._azurite[0]), hung_up)
@@ -141,15 +143,22 @@ class Exchange:
             self._client.write(answer.raw)
 
     async def _record(self, answer: Head, body: Body, held: AsyncExitStack) -> bytes:
-        """Journals what a mutation did, then lets others at its blobs; returns the response body as far as read."""
+        """Journal what a mutation did, then let others at its blobs; return the response body as far as read."""
         raw = b""
         if self._operation is not None and answer.status < 300:  # noqa: PLR2004  # success
             hung_up = UpstreamError("Azurite hung up in the middle of its answer")
             raw, content = await _unless_gone(body.read_all(ANSWER_LIMIT), hung_up)
-            said = Answer(self._operation, self._batch_body, self._body.received, answer, content)
-            await self._recorder.record(said, self._found)
+            self._recorder.record(await self._changes(self._operation, answer, content))
         await held.aclose()
         return raw
+
+    async def _changes(self, operation: Mutation | Batch, answer: Head, content: bytes) -> list[Change]:
+        if isinstance(operation, Batch):
+            return batch.changes(self._asked, answer, content, self._found)
+        if not operation.deletes and operation.declared is None:
+            self._found = await self._recorder.look([operation])
+        change = change_of(operation, answer, self._found.get(operation), self._body.received)
+        return [change] if change else []
 
     async def _relay_piece(self, data: bytes) -> None:
         self._client.write(data)
@@ -157,7 +166,7 @@ class Exchange:
 
 
 async def _unless_gone[Read](reading: Awaitable[Read], error: Exception) -> Read:
-    """Returns what a peer sends; raises this error when it goes away or sends what is no HTTP."""
+    """Return what a peer sends; raise this error when it goes away or sends what is no HTTP."""
     try:
         return await reading
     except (ProtocolError, ConnectionError) as cause:

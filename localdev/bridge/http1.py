@@ -36,7 +36,7 @@ class Head:
     headers: tuple[tuple[str, str], ...]  # names in lower case
 
     def get(self, name: str, default: str = "") -> str:
-        """Returns the first value of a header; `name` in lower case."""
+        """Return the first value of a header; `name` in lower case."""
         return next((value for key, value in self.headers if key == name), default)
 
     @property
@@ -69,7 +69,7 @@ class Head:
 
 
 def parse_head(raw: bytes) -> Head:
-    """Parses a head; latin-1, as Node reads it, so that odd bytes mean the same name to both.
+    """Parse a head; latin-1, as Node reads it, so that odd bytes mean the same name to both.
 
     Raises:
         ProtocolError: it is not a head.
@@ -84,7 +84,7 @@ def parse_head(raw: bytes) -> Head:
 
 
 async def read_head(reader: asyncio.StreamReader) -> Head | None:
-    """Reads the next head; None when the peer has closed the connection between two messages."""
+    """Read the next head; None when the peer has closed the connection between two messages."""
     try:
         return parse_head(await reader.readuntil(b"\r\n\r\n"))
     except asyncio.IncompleteReadError as error:
@@ -128,18 +128,18 @@ class Body:
 
     @classmethod
     def of_request(cls, reader: asyncio.StreamReader, head: Head) -> Body:
-        """Returns the body of a request; raises ProtocolError when its length is none."""
+        """Return the body of a request; raise ProtocolError when its length is none."""
         return cls(reader, None, chunked=True) if head.is_chunked else cls(reader, _length(head) or 0)
 
     @classmethod
     def of_response(cls, reader: asyncio.StreamReader, head: Head, method: str) -> Body:
-        """Returns the body of a response to a request with `method`; raises ProtocolError when its length is none."""
+        """Return the body of a response to a request with `method`; raise ProtocolError when its length is none."""
         if method == "HEAD" or head.status in {204, 304} or head.status < 200:  # noqa: PLR2004  # RFC 9112, 6.3
             return cls(reader, 0)
         return cls(reader, None, chunked=True) if head.is_chunked else cls(reader, _length(head))
 
     async def read(self) -> Piece | None:
-        """Returns the next piece, None at the end.
+        """Return the next piece, None at the end.
 
         Raises:
             ProtocolError: the peer went away in the middle.
@@ -156,7 +156,7 @@ class Body:
             raise ProtocolError("the body is cut off or badly framed") from error
 
     async def read_all(self, limit: int) -> Piece:
-        """Returns the whole rest; raises TooLargeError when its content exceeds `limit` bytes."""
+        """Return the whole rest; raise TooLargeError when its content exceeds `limit` bytes."""
         raw, content = bytearray(), bytearray()
         while (piece := await self.read()) is not None:
             raw += piece.raw
@@ -205,7 +205,7 @@ def _length(head: Head) -> int | None:
 
 
 def response(status: HTTPStatus, content_type: str, content: bytes, *, closes: bool = False) -> bytes:
-    """Returns a whole response of the bridge's own."""
+    """Return a whole response of the bridge's own."""
     head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {content_type}\r\nCache-Control: no-store\r\n"
     head += f"Content-Length: {len(content)}\r\n" + ("Connection: close\r\n" if closes else "")
     return f"{head}\r\n".encode() + content

@@ -75,15 +75,16 @@ class Journal:
             ) from error
 
     def next_sequencer(self) -> str:
-        """Returns a sequencer that is greater, as a string too, than every one before; kept by the next `append`."""
+        """Return a sequencer that is greater, as a string too, than every one before; kept by the next `append`."""
         self._last = max(self._last + 1, self._clock_ns())
         return f"{self._last:0{SEQUENCER_WIDTH}x}"
 
     def append(self, events: list[Event], *, states: list[str]) -> list[Entry]:
-        """Stores events, all or none, together with the last sequencer; returns them numbered."""
+        """Store events, all or none, together with the last sequencer; return them numbered."""
         now = self._clock_ns() / 1e9
         entries = []
-        with self._transaction():
+        with self._db:  # commits, or rolls back on an exception
+            self._db.execute("BEGIN IMMEDIATE")
             for event, state in zip(events, states, strict=True):
                 row = (state, now, "dropped by chaos" if state == "dropped" else "", json.dumps(event))
                 cursor = self._db.execute("INSERT INTO events (state, created_at, reason, body) VALUES (?,?,?,?)", row)
@@ -92,26 +93,26 @@ class Journal:
         return entries
 
     def entry(self, number: int) -> Entry | None:
-        """Returns one queued event."""
+        """Return one queued event."""
         row = self._db.execute(
             "SELECT number, created_at, body, reason FROM events WHERE number = ? AND state = 'queued'", (number,)
         ).fetchone()
         return _entry(row) if row else None
 
     def queued(self) -> list[int]:
-        """Returns the numbers of all undelivered events, oldest first."""
+        """Return the numbers of all undelivered events, oldest first."""
         return [row[0] for row in self._db.execute("SELECT number FROM events WHERE state = 'queued' ORDER BY number")]
 
     def delivered(self, number: int) -> None:
-        """Forgets an event."""
+        """Forget an event."""
         self._db.execute("DELETE FROM events WHERE number = ?", (number,))
 
     def dead_letter(self, number: int, reason: str) -> None:
-        """Keeps an event that will not be delivered, with the reason."""
+        """Keep an event that will not be delivered, with the reason."""
         self._db.execute("UPDATE events SET state = 'dead', reason = ? WHERE number = ?", (reason, number))
 
     def kept(self, state: str, limit: int = 1000) -> list[Entry]:
-        """Returns the newest events in state `dead` or `dropped`."""
+        """Return the newest events in state `dead` or `dropped`."""
         rows = self._db.execute(
             "SELECT number, created_at, body, reason FROM events WHERE state = ? ORDER BY number DESC LIMIT ?",
             (state, limit),
@@ -119,16 +120,12 @@ class Journal:
         return [_entry(row) for row in rows]
 
     def count(self, state: str) -> int:
-        """Returns how many events are in a state."""
+        """Return how many events are in a state."""
         return int(self._db.execute("SELECT COUNT(*) FROM events WHERE state = ?", (state,)).fetchone()[0])
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._db.close()
-
-    def _transaction(self) -> sqlite3.Connection:
-        self._db.execute("BEGIN IMMEDIATE")
-        return self._db  # as a context manager it commits, or rolls back on an exception
 
 
 def _entry(row: tuple[int, float, str, str]) -> Entry:

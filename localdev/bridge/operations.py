@@ -69,11 +69,8 @@ class Mutation:
         return self.event_type is EventType.DELETED
 
 
-@dataclass(frozen=True, slots=True)
 class Batch:
     """A Blob Batch request: its mutations stand in its body."""
-
-    head: Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +84,7 @@ class Change:
 
 
 def classify(head: Head, host: str | None = None) -> Mutation | Batch | None:
-    """Says what a request does; None for everything that raises no event.
+    """Say what a request does; None for everything that raises no event.
 
     Args:
         head: the request.
@@ -96,7 +93,7 @@ def classify(head: Head, host: str | None = None) -> Mutation | Batch | None:
     host = host or head.get("host")
     path, query = _split(head.target)
     if head.method == "POST" and query.get("comp") == "batch":
-        return Batch(head)
+        return Batch()
     if head.method not in {"PUT", "DELETE"} or "restype" in query:
         return None
     blob = blob_of(path, host)
@@ -108,7 +105,7 @@ def classify(head: Head, host: str | None = None) -> Mutation | Batch | None:
 
 
 def change_of(mutation: Mutation, response: Head, found: Properties | None, body_length: int) -> Change | None:
-    """Returns what a mutation did, judged by its response; None if it failed.
+    """Return what a mutation did, judged by its response; None if it failed.
 
     Args:
         mutation: the request.
@@ -126,7 +123,7 @@ def change_of(mutation: Mutation, response: Head, found: Properties | None, body
 
 
 def blob_of(path: str, host: str) -> BlobRef | None:
-    """Finds account, container and blob name exactly as Azurite does; None when the path names no blob.
+    """Find account, container and blob name exactly as Azurite does; None when the path names no blob.
 
     The account is the first segment, or the first label of a host like `account.blob.localhost`. A backslash in a
     name is a slash to the service.
@@ -145,7 +142,7 @@ def blob_of(path: str, host: str) -> BlobRef | None:
 
 
 def _split(target: str) -> tuple[str, dict[str, str]]:
-    """Splits a request target into path and query; it may be a whole URL (RFC 9112, section 3.2.2).
+    """Split a request target into path and query; it may be a whole URL (RFC 9112, section 3.2.2).
 
     A parameter counts that is given once and has a value: the service takes `?comp=&sv=…`, which careless clients
     make when they add a signature to an address, for an ordinary request.

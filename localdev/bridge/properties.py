@@ -38,7 +38,7 @@ class PropertyReader:
         )
 
     async def read(self, blob: BlobRef) -> Properties | None:
-        """Returns the blob's properties, None when there is no such blob or Azurite cannot be asked."""
+        """Return the blob's properties, None when there is no such blob or Azurite cannot be asked."""
         key = self._keys.get(blob.account)
         if key is None:
             return None
@@ -57,12 +57,12 @@ class PropertyReader:
             return None
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await self._session.close()
 
 
 def _signed(path: str, account: str, key: str) -> dict[str, str]:
-    """Returns the headers of a HEAD request signed with the shared key.
+    """Return the headers of a HEAD request signed with the shared key.
 
     Source: https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
     """

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -45,25 +46,24 @@ class Proxy:
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listens; returns the port, which is chosen when `port` is 0. Raises OSError when it is taken."""
+        """Listen; return the port, which is chosen when `port` is 0. Raise OSError when it is taken."""
         self._server = await asyncio.start_server(self._accept, host, port, limit=HEAD_LIMIT, backlog=1024)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self, grace_seconds: float) -> None:
-        """Accepts no more, ends idle connections, lets running requests end within the grace."""
+        """Accept no more, end idle connections, let running requests end within the grace."""
         self.stopping = True
         if self._server is not None:
             self._server.close()
         for connection in self._connections.values():
             if not connection.busy:
                 connection.close()
-        tasks = set(self._connections)
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=grace_seconds)
+        if self._connections:
+            _, late = await asyncio.wait(set(self._connections), timeout=grace_seconds)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        await self.recorder.close()
+        await self.recorder.properties.close()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -108,7 +108,7 @@ class _Connection:
         self._drop_azurite()
 
     async def _one(self, head: Head) -> bool:
-        """Serves one request; says whether the connection can be used again."""
+        """Serve one request; tell whether the connection can be used again."""
         if self._proxy.control.owns(head.target):
             return await self._control(head)
         try:
@@ -131,7 +131,7 @@ class _Connection:
         return not head.closes
 
     async def _connect(self) -> Stream:
-        """Returns the connection to Azurite, a new one if the last is closed or about to be."""
+        """Return the connection to Azurite, a new one if the last is closed or about to be."""
         if self._azurite is not None:
             if time.monotonic() - self._used_at < REUSE_SECONDS and not self._azurite[0].at_eof():
                 return self._azurite
@@ -152,11 +152,9 @@ class _Connection:
         reader, writer = self._client
         writer.write(response(status, "text/plain; charset=utf-8", f"{message}\n".encode(), closes=True))
         await writer.drain()
-        try:
+        with suppress(TimeoutError, OSError):
             async with asyncio.timeout(LINGER_SECONDS):
                 writer.write_eof()
                 while await reader.read(HEAD_LIMIT):
                     pass
-        except (TimeoutError, OSError):
-            pass
         return False

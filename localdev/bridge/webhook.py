@@ -48,7 +48,7 @@ class Webhook:
         )
 
     async def post(self, events: list[Event], attempt: int) -> tuple[Verdict, str]:
-        """Sends one request; returns what became of it, with a description of the problem if there was one."""
+        """Send one request; return what became of it, with a description of the problem if there was one."""
         body, content_type = self._body(events)
         headers = {
             "content-type": content_type,
@@ -69,7 +69,7 @@ class Webhook:
         return _verdict(answer.status), f"status {answer.status}"
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await self._session.close()
 
     def _note_down(self) -> None:

@@ -9,10 +9,10 @@ import sys
 import threading
 from pathlib import Path
 
-from .errors import AppError, HostError, SetupError
-from .logs import Formatter
-from .serve import Options, serve
-from .settings import refuse_production
+from localdev.host.errors import AppError, HostError, SetupError
+from localdev.host.logs import Formatter
+from localdev.host.serve import Options, serve
+from localdev.host.settings import refuse_production
 
 
 def main() -> int:

@@ -11,9 +11,9 @@ import json
 from http import HTTPStatus
 from typing import Any
 
-from .endpoint import Answer, Call, Endpoint, Refusal
-from .timers import Timers
-from .worker import Worker
+from localdev.host.endpoint import Answer, Call, Endpoint, Refusal
+from localdev.host.timers import Timers
+from localdev.host.worker import Worker
 
 PREFIX = "/admin/"
 _FUNCTIONS = "/admin/functions/"

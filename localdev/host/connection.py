@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Protocol, cast
 
-from .framing import response_head
-from .incoming import Incoming
-from .patience import REQUEST_SECONDS, SLOWEST_BODY_BYTES, SendsNoMore
-from .request import Handler, Request
+from localdev.host.framing import response_head
+from localdev.host.incoming import Incoming
+from localdev.host.patience import REQUEST_SECONDS, SLOWEST_BODY_BYTES, SendsNoMore
+from localdev.host.request import Handler, Request
 
 HELD_LIMIT_BYTES = 64 * 1024
 """Pipelined bytes that are held while a request is answered, before reading stops."""
@@ -81,7 +81,7 @@ class ClientConnection(Incoming, asyncio.Protocol):
         self._transport.write(data)
 
     def finish(self) -> None:
-        """The answer is complete."""
+        """Note that the answer is complete."""
         self._answered = True
         if self._throttled:
             self.throttle(on=False)
@@ -241,7 +241,7 @@ class ClientConnection(Incoming, asyncio.Protocol):
             self._handler.received()
 
     def _end(self, request: Request) -> bool:
-        """After an answer: whether to go on with the next request."""
+        """Follow an answer; tell whether to go on with the next request."""
         self._handler = None
         if not request.complete:  # answered early: the rest of the body is not worth reading
             self._hang_up(linger=True)

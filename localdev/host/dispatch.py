@@ -9,15 +9,15 @@ from urllib.parse import unquote_plus
 
 import httptools
 
-from . import admin, webhook
-from .connection import ClientConnection
-from .endpoint import Call, Endpoint
-from .relay import Exchange
-from .request import Handler, Request
-from .routes import Router
-from .timers import Timers
-from .upstream import WorkerPool
-from .worker import Worker
+from localdev.host import admin, webhook
+from localdev.host.connection import ClientConnection
+from localdev.host.endpoint import Call, Endpoint
+from localdev.host.relay import Exchange
+from localdev.host.request import Handler, Request
+from localdev.host.routes import Router
+from localdev.host.timers import Timers
+from localdev.host.upstream import WorkerPool
+from localdev.host.worker import Worker
 
 _ABSOLUTE_FORM = re.compile(rb"[a-z][a-z0-9+.-]*://[^/?#]*", re.IGNORECASE)
 
@@ -29,18 +29,14 @@ class Keys(NamedTuple):
     master: str
 
     def allow(self, level: str, offered: str) -> bool:
-        """Whether a key is good for an authorization level (`anonymous`, `function`, `admin`)."""
+        """Tell whether a key is good for an authorization level (`anonymous`, `function`, `admin`)."""
         if level == "anonymous":
             return True
         accepted = (self.master,) if level == "admin" else (self.function, self.master)
         # No early exit: the time taken says nothing about which key was nearly right.
-        return (
-            sum(
-                bool(key) and hmac.compare_digest(key.encode(), offered.encode(errors="surrogatepass"))
-                for key in accepted
-            )
-            > 0
-        )
+        given = offered.encode(errors="surrogatepass")
+        matches = [bool(key) and hmac.compare_digest(key.encode(), given) for key in accepted]
+        return any(matches)
 
 
 class Dispatcher:
@@ -52,7 +48,7 @@ class Dispatcher:
     """
 
     def __init__(self, worker: Worker, router: Router, timers: Timers, keys: Keys | None) -> None:
-        """With `keys` None everybody may call everything, as under `func start`."""
+        """Let everybody call everything, as under `func start`, with `keys` None."""
         self.connections: set[ClientConnection] = set()
         self.draining = False
         self.pool = WorkerPool(worker)
@@ -70,10 +66,19 @@ class Dispatcher:
         path, _, query = target.decode("ascii").partition("?")
         lowered = path.lower().rstrip("/")
         if lowered == webhook.PATH:
-            return self._endpoint(self._webhook, "function", path, query, request, client)
-        if lowered.startswith(admin.PREFIX):
-            return self._endpoint(self._admin, "admin", path, query, request, client)
-        return self._relay(target, path, query, request, client)
+            endpoint, level = self._webhook.answer, "function"
+        elif lowered.startswith(admin.PREFIX):
+            endpoint, level = self._admin.answer, "admin"
+        else:
+            return self._relay(target, path, query, request, client)
+        call = Call(request.method, path, _query(query), _headers(request))
+        if not call.is_for_this_machine():
+            client.respond(HTTPStatus.FORBIDDEN)
+            return None
+        if self._keys and not self._keys.allow(level, _key(call.query, call.headers)):
+            client.respond(HTTPStatus.UNAUTHORIZED)
+            return None
+        return Endpoint(client, call, endpoint)
 
     def _relay(
         self, target: bytes, path: str, query: str, request: Request, client: ClientConnection
@@ -90,27 +95,9 @@ class Dispatcher:
         exchange.start()
         return exchange
 
-    def _endpoint(
-        self,
-        endpoint: webhook.EventGridWebhook | admin.Admin,
-        level: str,
-        path: str,
-        query: str,
-        request: Request,
-        client: ClientConnection,
-    ) -> Endpoint | None:
-        call = Call(request.method, path, _query(query), _headers(request))
-        if not call.is_for_this_machine():
-            client.respond(HTTPStatus.FORBIDDEN)
-            return None
-        if self._keys and not self._keys.allow(level, _key(call.query, call.headers)):
-            client.respond(HTTPStatus.UNAUTHORIZED)
-            return None
-        return Endpoint(client, call, endpoint.answer)
-
 
 def origin_form(target: bytes) -> bytes | None:
-    """Path and query of a request target, without scheme, host and fragment; None if the worker could not parse it."""
+    """Return path and query of a target, without scheme, host and fragment; None if the worker cannot parse it."""
     target = _ABSOLUTE_FORM.sub(b"", target, count=1) if not target.startswith(b"/") else target
     target = target.partition(b"#")[0]
     if target.startswith(b"?") or not target:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from .connection import ClientConnection
+from localdev.host.connection import ClientConnection
 
 _LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])\.?(:\d+)?", re.IGNORECASE)
 
@@ -34,11 +34,11 @@ class Call(NamedTuple):
     body: bytes = b""
 
     def media_type(self) -> str:
-        """What the body says it is, without parameters."""
+        """Return what the body says it is, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     def is_for_this_machine(self) -> bool:
-        """Whether it is addressed to this machine by name.
+        """Tell whether it is addressed to this machine by name.
 
         A page of any site can make its own name resolve to 127.0.0.1 (DNS rebinding), and its requests are then of
         the same origin to the browser: their Host gives them away.
@@ -55,12 +55,12 @@ class Answer(NamedTuple):
 
     @classmethod
     def of_json(cls, value: Any, content_type: str = "application/json") -> "Answer":
-        """200 with a JSON body."""
+        """Answer 200 with a JSON body."""
         return cls(HTTPStatus.OK, json.dumps(value, separators=(",", ":")).encode(), (("content-type", content_type),))
 
     @classmethod
     def of_text(cls, status: HTTPStatus, text: str) -> "Answer":
-        """A line of text."""
+        """Answer with a line of text."""
         return cls(status, text.encode(errors="replace"), (("content-type", "text/plain; charset=utf-8"),))
 
 
@@ -98,10 +98,10 @@ class Endpoint:
         self._client = None
 
     def pause(self) -> None:
-        """Answers are written in one piece: nothing to hold back."""
+        """Hold nothing back: answers are written in one piece."""
 
     def resume(self) -> None:
-        """Nothing was held back."""
+        """Do nothing: nothing was held back."""
 
     async def _run(self) -> None:
         try:

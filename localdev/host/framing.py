@@ -7,7 +7,7 @@ from typing import Any
 
 import httptools
 
-from .request import Request
+from localdev.host.request import Request
 
 _DROPPED = frozenset(
     b"connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer transfer-encoding "
@@ -51,7 +51,7 @@ class Body:
             self.until_close = True
 
     def strip_chunking(self, head: bytes) -> bytes:
-        """The head of an answer whose body is sent without chunks."""
+        """Return the head of an answer whose body is sent without chunks."""
         return _CHUNKED.sub(b"\r\n", head)
 
     @property
@@ -71,17 +71,17 @@ class Body:
         return data
 
     def on_body(self, data: bytes) -> None:
-        """A chunk's content (httptools)."""
+        """Take a chunk's content (httptools)."""
         if self.dechunk:
             self._out.append(data)
 
     def on_message_complete(self) -> None:
-        """The last chunk has passed (httptools)."""
+        """Note that the last chunk has passed (httptools)."""
         self.complete = True
 
 
 def forwarded_head(request: Request, target: bytes, invocation_id: str) -> bytes:
-    """The head of a request as the worker gets it.
+    """Return the head of a request as the worker gets it.
 
     Left out: hop-by-hop headers, also those that `Connection` names, and an invocation id of the client's making.
     """
@@ -99,7 +99,7 @@ def forwarded_head(request: Request, target: bytes, invocation_id: str) -> bytes
 
 
 def response_head(status: int, headers: Iterable[tuple[str, str]], length: int, *, close: bool) -> bytes:
-    """The head of an answer of the host's own."""
+    """Return the head of an answer of the host's own."""
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers)]
     if status != HTTPStatus.NO_CONTENT:
         lines.append(f"content-length: {length}")

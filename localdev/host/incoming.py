@@ -9,7 +9,7 @@ from typing import Any
 
 import httptools
 
-from .request import BODY_LIMIT_BYTES, HEAD_LIMIT_BYTES, Request, is_well_formed
+from localdev.host.request import BODY_LIMIT_BYTES, HEAD_LIMIT_BYTES, Request, is_well_formed
 
 
 class Incoming:

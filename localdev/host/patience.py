@@ -68,7 +68,7 @@ class SendsNoMore:
         self._timer = self._later(ANSWER_SECONDS, self._ask)
 
     def stop(self) -> None:
-        """The connection has ended."""
+        """Ask no more: the connection has ended."""
         self._timer.cancel()
 
     def _ask(self) -> None:
@@ -81,7 +81,7 @@ class SendsNoMore:
             self._timer = self._later(SILENCE_SECONDS, self._listen, self._sent_by_then)
 
     def _look(self) -> None:
-        """A client that is there stays for its answer, however long that takes; only then it is listened to again."""
+        """Let a client that is there stay for its answer, however long that takes; then listen to it again."""
         connected: socket.socket = self._transport.get_extra_info("socket")
         if connected.fileno() < 0 or connected.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._client.abort()

@@ -86,7 +86,7 @@ class HttpInput:
         return self
 
     def WhichOneof(self, group: str) -> str:  # noqa: N802 - protobuf's name
-        """Which field of a protobuf `oneof` is set: of `rpc_data` the data, of `data` the HTTP request."""
+        """Name the field of a protobuf `oneof` that is set: of `rpc_data` the data, of `data` the HTTP request."""
         return "data" if group == "rpc_data" else "http"
 
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import httptools
 
-from .connection import ClientConnection
-from .framing import Body, forwarded_head
-from .protos import StatusResult
-from .request import Request
-from .upstream import WorkerConnection, WorkerPool
-from .worker import Function
+from localdev.host.connection import ClientConnection
+from localdev.host.framing import Body, forwarded_head
+from localdev.host.protos import StatusResult
+from localdev.host.request import Request
+from localdev.host.upstream import WorkerConnection, WorkerPool
+from localdev.host.worker import Function
 
 _HEAD_END = b"\r\n\r\n"
 
@@ -117,7 +117,7 @@ class Exchange:
             self._finish()
 
     def worker_gone(self) -> None:
-        """The worker closed the connection: the end of an answer without length, or a failure."""
+        """Take the end of the connection for that of an answer without length, or for a failure."""
         self._upstream = None
         if self._body is not None and self._body.until_close:
             self._finish()
@@ -126,7 +126,7 @@ class Exchange:
             self._fail()
 
     def throttle(self, *, on: bool) -> None:
-        """The worker reads the request's body slowly, or has caught up."""
+        """Stop (or go on) reading the request's body, as fast as the worker takes it."""
         self.client.throttle(on=on)
 
     # The rest
@@ -210,7 +210,7 @@ class Exchange:
         self.client.finish()
 
     def _fail(self) -> None:
-        """Empty 500, or the end of an answer that has begun: never a traceback."""
+        """Answer an empty 500, or end an answer that has begun: never a traceback."""
         if self._ended:
             return
         self._ended = True

@@ -1,5 +1,6 @@
 """A request on its way in, and what answers it."""
 
+from dataclasses import dataclass, field
 from typing import Protocol
 
 HEAD_LIMIT_BYTES = 32 * 1024
@@ -9,38 +10,24 @@ BODY_LIMIT_BYTES = 100 * 1024 * 1024
 """The platform's limit for HTTP request bodies."""
 
 
+@dataclass(slots=True, eq=False)
 class Request:
     """A request: its head, and the part of its body that was not yet handed on."""
 
-    __slots__ = (
-        "body",
-        "chunked",
-        "complete",
-        "expects",
-        "headers",
-        "keep_alive",
-        "length",
-        "method",
-        "size",
-        "target",
-        "version",
-    )
-
-    def __init__(self) -> None:
-        self.method = ""
-        self.target = b""
-        self.version = "1.1"
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.keep_alive = True
-        self.chunked = False
-        self.expects = False
-        self.length = 0
-        self.size = 0
-        self.body: list[bytes] = []
-        self.complete = False
+    method: str = ""
+    target: bytes = b""
+    version: str = "1.1"
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    keep_alive: bool = True
+    chunked: bool = False
+    expects: bool = False
+    length: int = 0
+    size: int = 0
+    body: list[bytes] = field(default_factory=list)
+    complete: bool = False
 
     def header(self, name: bytes) -> bytes | None:
-        """The first value of a header, by its lower-case name."""
+        """Return the first value of a header, by its lower-case name."""
         return next((value for key, value in self.headers if key == name), None)
 
 
@@ -51,19 +38,19 @@ class Handler(Protocol):
         """Take a part of the body."""
 
     def received(self) -> None:
-        """The request is complete."""
+        """Note that the request is complete."""
 
     def abandon(self) -> None:
-        """The client left: stop, there is nobody to answer."""
+        """Stop: the client left, there is nobody to answer."""
 
     def pause(self) -> None:
-        """The client reads slowly: produce no more for now."""
+        """Produce no more for now: the client reads slowly."""
 
     def resume(self) -> None:
-        """The client has caught up."""
+        """Go on: the client has caught up."""
 
 
 def is_well_formed(request: Request) -> bool:
-    """HTTP/1.1 wants exactly one Host (RFC 9112, 3.2); the parser lets version 2.0 pass."""
+    """Tell whether there is one Host, as HTTP/1.1 wants it (RFC 9112, 3.2); the parser lets version 2.0 pass."""
     hosts = sum(name == b"host" for name, _ in request.headers)
     return hosts == 1 if request.version == "1.1" else request.version == "1.0" and hosts <= 1

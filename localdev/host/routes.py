@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from .errors import AppError
-from .worker import Function
+from localdev.host.errors import AppError
+from localdev.host.worker import Function
 
 ALL_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 """What a trigger without `methods` takes."""
@@ -50,7 +50,7 @@ class Router:
         self.routes = sorted((_route(function, prefix) for function in http), key=lambda route: route.precedence)
 
     def match(self, method: str, path: str) -> tuple[Function, dict[str, str]] | None:
-        """The function for a method and a percent-encoded path with its decoded route parameters, or None.
+        """Return the function for a method and a percent-encoded path with its decoded route parameters, or None.
 
         An encoded slash stays inside its segment. Bytes that are not UTF-8 become U+FFFD.
         """

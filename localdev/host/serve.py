@@ -20,14 +20,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from .connection import ClientConnection
-from .dispatch import Dispatcher, Keys
-from .endpoint import Endpoint
-from .errors import SetupError
-from .routes import ALL_METHODS, Router
-from .settings import load_local_settings, read_host_json
-from .timers import Timers
-from .worker import Worker
+from localdev.host.connection import ClientConnection
+from localdev.host.dispatch import Dispatcher, Keys
+from localdev.host.endpoint import Endpoint
+from localdev.host.errors import SetupError
+from localdev.host.routes import ALL_METHODS, Router
+from localdev.host.settings import load_local_settings, read_host_json
+from localdev.host.timers import Timers
+from localdev.host.worker import Worker
 
 GRACE_SECONDS = 2.0
 """What is in flight at a SIGTERM may take this long."""
@@ -72,7 +72,7 @@ class Signals:
             signal.signal(number, self._handle)
 
     def take_over(self) -> None:
-        """From now on a signal sets `stop`."""
+        """Have signals set `stop` from now on."""
         self._serving = True
         for number in SIGNALS:
             self._theirs = signal.signal(number, self._handle)
@@ -118,7 +118,7 @@ async def serve(options: Options) -> None:
 
 
 def bound_socket(address: str, port: int) -> socket.socket:
-    """A bound socket, taken before the app is loaded: a port in use is known at once, clients are refused still.
+    """Return a bound socket, taken before the app is loaded: a port in use is known at once, clients are refused still.
 
     Raises:
         SetupError: the port cannot be had.
@@ -202,7 +202,7 @@ def _url(listener: socket.socket) -> str:
 
 
 def _listing(router: Router, timers: Timers, worker: Worker, url: str) -> Iterable[str]:
-    """A line for each function, as `func start` prints them."""
+    """Return a line for each function, as `func start` prints them."""
     routes = {route.function.name: route for route in router.routes}
     for function in worker.functions.values():
         note = " (disabled)" if function.disabled else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import SetupError
+from localdev.host.errors import SetupError
 
 PRODUCTION_MARKERS = ("WEBSITE_INSTANCE_ID", "WEBSITE_SITE_NAME")
 """Set by Azure on every instance; never on a developer's machine."""
@@ -63,7 +63,7 @@ def load_local_settings(app_dir: Path) -> None:
 
 
 def timespan_seconds(text: str) -> float | None:
-    """Seconds of a .NET TimeSpan such as `00:05:00` or `1.00:00:00`; None if it is not one."""
+    """Return the seconds of a .NET TimeSpan such as `00:05:00` or `1.00:00:00`; None if it is not one."""
     match = _TIMESPAN.fullmatch(text.strip())
     if not match:
         return None
@@ -74,7 +74,7 @@ def timespan_seconds(text: str) -> float | None:
 
 
 def is_disabled(function_name: str) -> bool:
-    """Whether an app setting switches the function off: `AzureWebJobs.<name>.Disabled` is `true` or `1`.
+    """Tell whether an app setting switches the function off: `AzureWebJobs.<name>.Disabled` is `true` or `1`.
 
     The spelling with double underscores is for shells that cannot set a name with dots.
     """

@@ -10,11 +10,10 @@ import json
 import logging
 from collections.abc import Iterable
 
+from localdev.host.errors import SetupError
+from localdev.host.settings import expand
+from localdev.host.worker import Function, Worker
 from shared.model.schedule import Schedule
-
-from .errors import SetupError
-from .settings import expand
-from .worker import Function, Worker
 
 LONGEST_SLEEP_SECONDS = 30.0
 """Looked at the clock again after this time at the latest: a laptop that slept must not oversleep."""
@@ -61,7 +60,7 @@ class Timer:
             await self.fire()
 
     def _input(self, now: dt.datetime) -> str:
-        """What the function receives (`azure.functions.TimerRequest`)."""
+        """Return what the function receives (`azure.functions.TimerRequest`)."""
         status = {
             "Last": (self._last or now).isoformat(),
             "Next": self._next_after(now).isoformat(),

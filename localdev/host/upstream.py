@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol, cast
 
-from .worker import LOOPBACK, Worker
+from localdev.host.worker import LOOPBACK, Worker
 
 IDLE_SECONDS = 2.0
 """How long a connection to the worker is reused; its uvicorn closes idle ones after 5 s."""
@@ -19,7 +19,7 @@ class Answered(Protocol):
         """Take a part of the answer."""
 
     def worker_gone(self) -> None:
-        """The worker closed the connection."""
+        """Take note that the worker closed the connection."""
 
     def throttle(self, *, on: bool) -> None:
         """Stop (or go on) sending the request's body."""
@@ -80,7 +80,7 @@ class WorkerPool:
         self._connecting = asyncio.Semaphore(CONNECTING_LIMIT)
 
     def take(self) -> WorkerConnection | None:
-        """An idle connection that the worker will not close under us, or None."""
+        """Return an idle connection that the worker will not close under us, or None."""
         if not self.idle:
             return None
         connection, since = self.idle.popitem()

@@ -14,9 +14,9 @@ real extension (tests/facts/event_grid_webhook.jsonl), each of which is a test.
 from http import HTTPStatus
 from typing import Any
 
-from . import newtonsoft
-from .endpoint import Answer, Call, Refusal
-from .worker import Function, Worker
+from localdev.host import newtonsoft
+from localdev.host.endpoint import Answer, Call, Refusal
+from localdev.host.worker import Function, Worker
 
 PATH = "/runtime/webhooks/eventgrid"
 

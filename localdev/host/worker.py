@@ -26,10 +26,10 @@ from azure_functions_runtime.bindings.datumdef import Datum
 from azure_functions_runtime.http_v2 import http_coordinator
 from azure_functions_runtime.native_invocation import invocation_request_native
 
-from .errors import AppError
-from .logs import start_invocation
-from .protos import PROTOS, HttpInput, HttpInvocation, StatusResult
-from .settings import is_disabled
+from localdev.host.errors import AppError
+from localdev.host.logs import start_invocation
+from localdev.host.protos import PROTOS, HttpInput, HttpInvocation, StatusResult
+from localdev.host.settings import is_disabled
 
 SERVE_TIMEOUT_SECONDS = 20.0
 """How long the worker's HTTP server may take to accept its first connection."""
@@ -126,7 +126,7 @@ class Worker:
         return self._track(asyncio.create_task(self._invoke_all(function, texts)))
 
     def note_overrun(self, function: Function) -> None:
-        """A function took too long: nothing but the end of its worker ends it for certain."""
+        """End the worker: nothing else ends a function that took too long for certain."""
         log.error(
             "%s overran functionTimeout (%s s): the worker ends, and every client that it holds",
             function.name,
@@ -145,7 +145,7 @@ class Worker:
             await asyncio.wait(self._running, timeout=1)
 
     async def http_stopped(self) -> bool:
-        """Wait for the end of the worker's HTTP server, which has been told to stop; whether it came."""
+        """Wait for the end of the worker's HTTP server, which has been told to stop; tell whether it came."""
         if self._server:
             await asyncio.wait(self._server, timeout=0.5)
         return all(task.done() for task in self._server)
@@ -232,7 +232,7 @@ def _function(entry: Any) -> Function:
 
 
 def _indexing_error(exception: Any) -> AppError:
-    """What stopped the app; with its traceback if it is one of Python's own errors (the app's speak for themselves)."""
+    """Return what stopped the app, with the traceback of Python's own errors (the app's speak for themselves)."""
     kind = str(exception.message).partition(":")[0]
     details = exception.stack_trace if hasattr(builtins, kind) else ""
     return AppError(f"The function app does not start.\n{exception.message}", details)

@@ -58,7 +58,7 @@ def _check_plan(case: Case) -> Iterator[Finding]:
 
 
 def _check_retention(case: Case) -> Iterator[Finding]:
-    """An account that is made here drops old events in the end, and never an image."""
+    """Check that an account that is made here drops old events in the end, and never an image."""
     quarantine, letters = (str(case.outputs.get(name)) for name in ("QUARANTINE_CONTAINER", "DEAD_LETTER_CONTAINER"))
     for each in case.made("Microsoft.Storage/storageAccounts/managementPolicies"):
         days = {
