@@ -427,6 +427,19 @@ async def test_what_is_not_understood_is_left_alone_until_it_is_left_over(ledger
 
 
 @virtual
+async def test_what_a_newer_release_hands_over_is_not_committed(ledger: Ledger) -> None:
+    """Rule 5: however much it looks like what this release hands over, it may mean something else."""
+    inbox = Inbox(ledger.inbox, "newer")
+    handed = await inbox.append((PARTITION, FINGERPRINT), [Intent("queued/1.jpg", "queued", change=created(1))])
+    entity = ledger.handed_over[handed.row_key]
+    newer = {**entity.properties, "format": FORMAT + 1}
+    await ledger.inbox.commit("newer", [Write(handed.row_key, newer, entity.etag)])
+    await drain_once(ledger.writer())
+    assert (await ledger.tally()).tally.counts()["queued"] == 0
+    assert await inbox.answers(handed, 1) is None
+
+
+@virtual
 async def test_a_process_is_named_only_while_a_delivery_runs(ledger: Ledger) -> None:
     """Rule 6: the last delivery stays for what others hand over, 10 s at most; then nobody of this process is named."""
     writers = [ledger.writer() for _ in range(3)]

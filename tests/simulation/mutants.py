@@ -189,6 +189,7 @@ MUTANTS: dict[str, Mutant] = {
         "writing.writer",
         "            except RowChanged:\n                continue\n",
         "            except RowChanged:\n                return Transition(Outcome.STALE)\n",
+        test="tests/engines/test_writer.py::test_a_look_that_was_overtaken_looks_again",
     ),
     "look dated by our own clock": _edit(
         "writing.writer",
@@ -240,7 +241,10 @@ MUTANTS: dict[str, Mutant] = {
         only_in="writers",
     ),
     "another format read as our own": _edit(
-        "writing.inbox", '    if properties.get("format") != FORMAT:\n', "    if False:\n", only_in="writers"
+        "writing.inbox",
+        '    if properties.get("format") != FORMAT:\n',
+        "    if False:\n",
+        test="tests/engines/test_handover.py::test_what_a_newer_release_hands_over_is_not_committed",
     ),
     "time of a named writer never ends": _edit(
         "writing.naming",
@@ -412,7 +416,12 @@ MUTANTS: dict[str, Mutant] = {
     "time ahead of every clock believed": _edit(
         "model.ledger", "    if not is_credible(change.event_time, now):\n", "    if False:\n"
     ),
-    "touched row decided by its sequencer": _edit("model.ledger", "    if not row.is_sound:\n", "    if False:\n"),
+    "touched row decided by its sequencer": _edit(
+        "model.ledger",
+        "    if not row.is_sound:\n",
+        "    if False:\n",
+        test="tests/unit/test_ledger.py::test_a_row_that_was_touched_can_be_read_and_only_the_blob_decides",
+    ),
     "name without a row trusted before the account was listed": _edit(
         "model.ledger", "if not is_ready or _may", "if _may"
     ),
@@ -420,7 +429,10 @@ MUTANTS: dict[str, Mutant] = {
         "model.ledger", "if row.path and row_key(row.path) == key:", "if row.path:"
     ),
     "row counted whatever its key": _edit(
-        "model.ledger", 'return str(folder) if row_key(path) == key else ""', "return str(folder)"
+        "model.ledger",
+        'return str(folder) if row_key(path) == key else ""',
+        "return str(folder)",
+        test="tests/engines/test_tampering.py::test_i4_rows_that_were_touched_are_healed_or_left_alone_and_counts_are_the_truth",
     ),
     "anything that is set is present": _edit(
         "model.ledger", 'properties.get("present") is not True or', 'not properties.get("present") or'
@@ -447,7 +459,10 @@ MUTANTS: dict[str, Mutant] = {
         "            await asyncio.sleep(0)\n",
     ),
     "rejection by something in between taken for storage's": _edit(
-        "writing.group_commit", "error if error.by_service else Refused(str(error))", "error"
+        "writing.group_commit",
+        "error if error.by_service else Refused(str(error))",
+        "error",
+        test="tests/engines/test_table_answers.py::test_i5_what_something_in_between_finds_too_large_is_sent_in_parts",
     ),
     # Directories
     "directory compared without stopping late events": _edit(
