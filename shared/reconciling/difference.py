@@ -128,7 +128,8 @@ class Difference:
         row = from_entity(entity.row_key, entity.properties) if entity is not None else None
         if row is None or not row.path:
             return
-        folder = row.folder if row.present else self._parts.folders.folder_of(*row.path.split("/", 1))
+        container, _, name = row.path.partition("/")
+        folder = row.folder if row.present else self._parts.folders.folder_of(container, name)
         if folder:
             self._names[key] = folder, row.path
             if self._repair.is_live(row.event_time):

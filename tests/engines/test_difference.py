@@ -184,6 +184,21 @@ async def test_a_wrong_sketch_corrects_nothing_and_is_made_anew(filled: World, k
     assert asked.scans == (len(keys) == 1000)
 
 
+async def test_a_row_of_a_name_that_is_none_is_left_to_the_comparison(filled: World) -> None:
+    """Somebody has put it into the table, and its key into the sketch."""
+    key = row_key("nonsense")
+    stored = filled.stored_tally()
+    assert stored.sketch is not None
+    wrong = stored.sketch.copy()
+    wrong.add([int(key, 16)])
+    await filled.table.commit(PARTITION, [Write(key, {"path": "nonsense", "folder": "", "present": False}, None)])
+    await write_tally(filled, replace(stored, sketch=wrong))
+    filled.blobs.put("output/lost.jpg")
+    filled.clock.advance(60)
+    report = await filled.process.reconciler.run()
+    assert (report.finished, report.added) == (True, {"output": 1})
+
+
 async def test_a_sketch_is_made_under_traffic_and_right_at_every_moment(filled: World) -> None:
     """An older release has dropped it; each of its pages meets events, before and behind it."""
     await write_tally(filled, replace(filled.stored_tally(), sketch=None))
