@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -69,7 +70,7 @@ async def test_recount_counts_what_the_new_map_says(world: World) -> None:
     assert stored.tally.ready
     assert stored.tally.epoch != before.epoch
     assert list(world.table.entities("g1")) == [TALLY_KEY]
-    assert (await new_process(world).watch.latest()).tally == stored.tally
+    assert (await new_process(world).watch.latest()).tally == replace(stored.tally, sketch=None)
 
 
 async def test_the_rows_of_all_former_generations_are_dropped(world: World) -> None:
