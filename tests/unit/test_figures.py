@@ -10,7 +10,7 @@ import pytest
 from shared.azure import inbox as azure_inbox
 from shared.azure import listing
 from shared.intake import delivery, quarantine, quarantine_rows
-from shared.model import ledger, tally
+from shared.model import ledger, sketch, tally
 from shared.reconciling import comparison, lease, parts, reconciler, repair, row_key_sets, stages, tombstones
 from shared.serving import auth, endpoints, health, issuer, issuer_keys, protocol
 from shared.watching import announcer, own_commits, waiters, watch
@@ -45,12 +45,16 @@ FIGURES: list[tuple[str, str, object, object]] = [
     ("decisions/parked-clients", "200 at a time", waiters.SWEEP_CHUNK, 200),
     ("architecture", "one after the other over a second", waiters.DRAIN_SECONDS, 1),
     ("architecture", "at most one a second", announcer.GAP_SECONDS, 1),
-    ("architecture", "becomes within five seconds", parts.GRACE_SECONDS, 5),
+    ("architecture", "have five seconds to arrive", parts.GRACE_SECONDS, 5),
     ("architecture", "has watched it for its 60 s", lease.LEASE_SECONDS, 60),
     ("decisions/generations", "begins 45 s after", reconciler.OLD_WRITERS_SECONDS, 45),
     ("decisions/reconcile-by-digest", "500,000 rows at most", comparison.ROWS_AT_ONCE, 500_000),
     ("decisions/reconcile-by-digest", "sums of 512 buckets", 1 << row_key_sets._BUCKET_BITS, 512),
     ("decisions/reconcile-by-digest", "sums of 512 buckets", 1 << (128 - row_key_sets._BUCKET_SHIFT), 512),
+    ("decisions/reconcile-by-digest", "512 cells of 20 bytes", sketch.CELLS, 512),
+    ("decisions/reconcile-by-digest", "512 cells of 20 bytes", sketch._CELL_BYTES, 20),
+    ("scaling", "0.68 · 512 = 348", sketch.capacity(), 348),
+    ("scaling", "0.68 · 512 = 348", sketch.CAPACITY_SHARE, 0.68),
     ("architecture", "the sum mod 2¹²⁸", tally._MODULUS, 2**128),
     ("operations", "(HEAD, 32 at a time)", repair.CONCURRENT_LOOKS, 32),
     ("operations", "10,001 stands for all above 10,000", quarantine.MAX_COUNTED, 10_000),
