@@ -92,7 +92,8 @@ def _let_go(world: World, **fields: float) -> None:
 
 def _write_as_an_older_release(world: World, more: dict[str, Any] | None = None) -> None:
     """Write the tally without what an older release does not know."""
-    tally = world.state.partitions[world.checker.current].get(TALLY_KEY)
+    rows = world.state.partitions.get(world.checker.current, {})  # a first run may not have begun
+    tally = rows.get(TALLY_KEY)
     if tally is None or world.scheduler.stopped:
         return
     newer = ("writer", "sketch") if more is None else ("writer",)
