@@ -1,9 +1,8 @@
 """Many instances at one ledger, in virtual time: who waits how long, and what is asked of storage.
 
-``make bench-writers``. The app's own writers over a table in memory, on an event loop whose clock jumps. What Azure
-does and Azurite does not is an input: a transaction takes 50 ms (median, log-normal, sigma 0.5; one of 99 rows twice
-as long), a read or a page 12 ms, a partition takes 2,000 entities a second (failed attempts and reads included, 503
-above), a failed delivery comes again after 10 s. Events come at random (Poisson), each to an instance at random.
+``make bench-writers``. The app's own writers over a table in memory (:mod:`bench.load.virtual_table`), on an event loop
+whose clock jumps. A failed delivery comes again after 10 s. Events come at random (Poisson), each to an instance at
+random.
 
 *Readable* is from an event's arrival until its count stands in the tally, *acknowledged* until its delivery ends.
 
@@ -17,13 +16,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import itertools
 import json
 import logging
-import math
 import os
 import sys
-from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -31,26 +27,25 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from bench.load.ledgers import FINGERPRINT, FOLDER, NoHeads
+from bench.load.virtual_table import VirtualTable
 from bench.report import DOCS, RESULTS, markdown, number, quoted, surroundings
 from localdev.virtual_time import VirtualClock, VirtualLoop
-from shared.errors import Conflict, OutcomeUnknown, StorageError
+from shared.errors import StorageError
 from shared.model.changes import BlobChange
-from shared.model.ports import Entity, EntityPage, Write
 from shared.writing.contention import Pauses
-from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts
+from shared.writing.tally_row import TALLY_KEY, Counts
 from shared.writing.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
+    from shared.model.ports import Write
     from shared.model.tally import Tally
 
 START = datetime(2026, 11, 22, 18, 20, 31, tzinfo=UTC)
-PARTITION_ENTITIES_A_SECOND = 2000
-SIGMA = 0.5
-ROWS_OF_TWICE_THE_TIME = 99
 REDELIVERED_AFTER_SECONDS = 10.0
-PAGE_ENTITIES = 1000
+#: After these, attempts are held against the limit.
+FIRST_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,144 +79,59 @@ class Line:
 
 @dataclass(slots=True)
 class Seen:
-    """What was measured."""
+    """What was measured at the instances: name → virtual seconds, and how often."""
 
     arrived: dict[str, float] = field(default_factory=dict)
-    readable: dict[str, float] = field(default_factory=dict)
     acknowledged: dict[str, float] = field(default_factory=dict)
     failed: int = 0
-    throttled: int = 0
-    attempts: int = 0
-    committed: int = 0
-    late_attempts: int = 0
-    late_committed: int = 0
-    entities: int = 0
-    requests: int = 0
-    named: int = 0
-    inbox_requests: int = 0
     own_failed: int = 0
     tally_writes: list[float] = field(default_factory=list)
 
 
-class Storage:
-    """A table of the service: what it holds, how long it takes, and how much a partition takes.
+class Ledger(VirtualTable):
+    """The ledger's table, and what it sees.
 
-    Args:
-        random: Of latencies.
-        commit_ms: As in :class:`Line`.
-        seen: Where is counted what happened.
-        is_ledger: Whether it is the ledger's table; else the inbox.
+    Attributes:
+        attempts: Transactions on the ledger that were sent.
+        committed: … and were answered.
+        late_attempts: … that were sent after the first seconds.
+        late_committed: … of those, answered.
+        readable: Path → when its row had landed.
+        named: How often another process was named.
+        writer: The id of the process that the tally names.
     """
 
-    def __init__(self, random: Random, commit_ms: float, seen: Seen, *, is_ledger: bool) -> None:
-        self._random = random
-        self._commit_seconds = commit_ms / 1000
-        self._read_seconds = 0.012 * commit_ms / 50
-        self._seen = seen
-        self._is_ledger = is_ledger
-        self._etags = itertools.count(1)
-        self._partitions: defaultdict[str, dict[str, Entity]] = defaultdict(dict)
-        self._taken: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-        self._named = ""
+    def __init__(self, random: Random, clock: VirtualClock, commit_ms: float) -> None:
+        super().__init__(random, clock, commit_ms)
+        self.readable: dict[str, float] = {}
+        self.writer = ""
+        self.begin()
 
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def _date(self) -> datetime:
-        return (START + timedelta(seconds=self._now())).replace(microsecond=0)
-
-    async def _travel(self, median: float) -> float:
-        """Take half of a request's time; return the other half."""
-        seconds = median * math.exp(self._random.gauss(0.0, SIGMA))
-        await asyncio.sleep(seconds / 2)
-        return seconds / 2
-
-    def _take(self, partition: str, entities: int) -> None:
-        """Charge a partition, which refuses what is above its rate (a bucket of one second)."""
-        level, at = self._taken[partition]
-        now = self._now()
-        level = max(0.0, level - (now - at) * PARTITION_ENTITIES_A_SECOND)
-        if level + entities > PARTITION_ENTITIES_A_SECOND:
-            self._taken[partition] = [level, now]
-            self._seen.throttled += self._is_ledger
-            raise OutcomeUnknown("503 ServerBusy")
-        self._taken[partition] = [level + entities, now]
-        if self._is_ledger:
-            self._seen.entities += entities
-        else:
-            self._seen.inbox_requests += 1
-
-    async def read(self, partition: str, row_key: str, select: Sequence[str] | None = None) -> Entity | None:
-        """Read one entity."""
-        del select
-        left = await self._travel(self._read_seconds)
-        self._take(partition, 1)
-        found, date = self._partitions[partition].get(row_key), self._date()
-        await asyncio.sleep(left)
-        if found is None:
-            return None
-        return Entity(found.row_key, found.properties, found.etag, found.written_at, date)
+    def begin(self) -> None:
+        """Count from here."""
+        self.attempts = self.committed = self.late_attempts = self.late_committed = self.named = self.entities = 0
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         """Do all of the writes or none."""
-        is_ledger = self._is_ledger and partition == PARTITION
-        is_late = self._now() > 5
-        if is_ledger:
-            self._seen.attempts += 1
-            self._seen.late_attempts += is_late
-        left = await self._travel(self._commit_seconds * (1 + (len(writes) - 1) / ROWS_OF_TWICE_THE_TIME))
-        self._take(partition, len(writes))
-        rows = self._partitions[partition]
-        for index, write in enumerate(writes):
-            found = rows.get(write.row_key)
-            if (found.etag if found is not None else None) != write.etag:
-                await asyncio.sleep(left)
-                raise Conflict("the condition does not hold", index)
-        etags = [f"{next(self._etags)}" for _ in writes]
-        for write, etag in zip(writes, etags, strict=True):
-            if write.properties is None:
-                del rows[write.row_key]
-                continue
-            rows[write.row_key] = Entity(
-                write.row_key, dict(write.properties), etag, START + timedelta(seconds=self._now()), None, partition
-            )
-            if is_ledger:
-                self._landed(write)
-        if is_ledger:
-            self._seen.committed += 1
-            self._seen.late_committed += is_late
-        await asyncio.sleep(left)
+        is_late = self._clock.monotonic() > FIRST_SECONDS
+        self.attempts += 1
+        self.late_attempts += is_late
+        etags = await super().commit(partition, writes)
+        self.committed += 1
+        self.late_committed += is_late
         return etags
 
-    def _landed(self, write: Write) -> None:
-        assert write.properties is not None
-        if write.row_key == TALLY_KEY:
-            named = str(write.properties.get("writer", ""))
-            self._seen.named += named not in {"", self._named}
-            self._named = named
-        else:
-            self._seen.readable.setdefault(str(write.properties["path"]), self._now())
-
-    async def page(self, token: str = "") -> EntityPage:
-        """Read a page of everything."""
-        left = await self._travel(self._read_seconds)
-        found = [row for rows in list(self._partitions.values()) for row in rows.values()]
-        begin = int(token or 0)
-        page = found[begin : begin + PAGE_ENTITIES]
-        self._seen.inbox_requests += 1
-        date = self._date()
-        await asyncio.sleep(left)
-        end = begin + PAGE_ENTITIES
-        return EntityPage(page, date, str(end) if end < len(found) else "")
-
-    def scan(self, *_: object, **__: object) -> AsyncIterator[list[Entity]]:
-        """Nothing that is measured scans."""
-        raise AssertionError("scanned")
-
-    @property
-    def writer(self) -> str:
-        """Return the id of the process that the tally names."""
-        return self._named
+    def landed(self, writes: Sequence[Write]) -> None:
+        """Note what can be read from now on."""
+        now = self._clock.monotonic()
+        for write in writes:
+            assert write.properties is not None
+            if write.row_key == TALLY_KEY:
+                named = str(write.properties.get("writer", ""))
+                self.named += named not in {"", self.writer}
+                self.writer = named
+            else:
+                self.readable.setdefault(str(write.properties["path"]), now)
 
 
 class Turns(Pauses):
@@ -247,7 +157,9 @@ class Turns(Pauses):
 class Instance:
     """One process."""
 
-    def __init__(self, ledger: Storage, inbox: Storage, clock: VirtualClock, seed: int, *, hands_over: bool) -> None:
+    def __init__(
+        self, ledger: Ledger, inbox: VirtualTable, clock: VirtualClock, seed: int, *, hands_over: bool
+    ) -> None:
         random = Random(seed)
         self.counts = Counts(ledger, FINGERPRINT, clock)
         self.writer = Writer(ledger, self.counts, NoHeads(), clock, random, inbox=inbox if hands_over else None)
@@ -265,8 +177,8 @@ class Run:
         self.random = Random(seed)
         self.seen = Seen()
         self.clock = VirtualClock(START)
-        self.ledger = Storage(Random(seed + 1), line.commit_ms, self.seen, is_ledger=True)
-        self.inbox = Storage(Random(seed + 2), line.commit_ms, self.seen, is_ledger=False)
+        self.ledger = Ledger(Random(seed + 1), self.clock, line.commit_ms)
+        self.inbox = VirtualTable(Random(seed + 2), self.clock, line.commit_ms)
         self.instances: list[Instance] = []
         self.waiting: dict[str, float] = {}
         self.tasks: set[asyncio.Task[None]] = set()
@@ -287,7 +199,7 @@ class Run:
         line = self.line
         counts = Counts(self.ledger, FINGERPRINT, self.clock)
         await counts.change(_ready)
-        self.seen.attempts = self.seen.committed = self.seen.entities = 0
+        self.ledger.begin()
         began = self.now()
         for _ in range(line.instances):
             self.add()
@@ -398,9 +310,10 @@ def measure(line: Line, seed: int = 1) -> dict[str, float]:
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         run = Run(line, seed)
         seen = runner.run(run.go())
+    ledger = run.ledger
     first = 5.0 if line.is_burst else float("inf")
     wanted = [name for name, at in seen.arrived.items() if at < first]
-    readable = [seen.readable[name] - seen.arrived[name] for name in wanted]
+    readable = [ledger.readable[name] - seen.arrived[name] for name in wanted]
     acknowledged = [seen.acknowledged[name] - seen.arrived[name] for name in wanted]
     return {
         "instances": line.instances,
@@ -410,15 +323,15 @@ def measure(line: Line, seed: int = 1) -> dict[str, float]:
         "p99_ms": round(1000 * percentile(readable, 0.99)),
         "acknowledged_p50_ms": round(1000 * percentile(acknowledged, 0.5)),
         "acknowledged_p99_ms": round(1000 * percentile(acknowledged, 0.99)),
-        "attempts": round(seen.late_attempts / max(1, seen.late_committed), 3),
+        "attempts": round(ledger.late_attempts / max(1, ledger.late_committed), 3),
         "failed": seen.failed,
         "failed_of_killed": seen.own_failed,
-        "throttled": seen.throttled,
-        "entities_per_second": round(seen.entities / line.seconds, 1),
+        "throttled": ledger.throttled,
+        "entities_per_second": round(ledger.entities / line.seconds, 1),
         "most_entities_per_second": round(1.5 * line.events_per_second + 40, 1),
-        "inbox_requests_per_second": round(seen.inbox_requests / line.seconds, 1),
-        "transactions_per_second": round(seen.committed / line.seconds, 1),
-        "named": seen.named,
+        "inbox_requests_per_second": round(run.inbox.requests / line.seconds, 1),
+        "transactions_per_second": round(ledger.committed / line.seconds, 1),
+        "named": ledger.named,
         "instances_at_the_end": run.most_instances,
         "slowest_tally_write_seconds": round(max(seen.tally_writes, default=0.0), 2),
     }
