@@ -95,15 +95,15 @@ class Difference:
         clock, grace_seconds = self._parts.clock, self._parts.grace_seconds
         ran_seconds = (clock.now() - self._run.started_at).total_seconds()
         began, pause = clock.monotonic(), FIRST_WAIT_SECONDS
-        asked: set[int] = set()
+        read_at = ""
         while True:
             stored = await self._parts.counts.open()
             if self._run.listed == stored.tally.sums:
                 return stored, {}
             found = self._difference_to(stored)
-            if found is not None:
-                await self._read(found.keys() - asked)
-                asked |= found.keys()
+            if found is not None and stored.etag != read_at:
+                await self._read(found.keys() - self._live)  # a row may have come, or have changed, since the last time
+                read_at = stored.etag
             patience = grace_seconds if found is not None else grace_seconds - ran_seconds
             left = began + patience - clock.monotonic()
             if left <= 0 or (found is not None and found.keys() <= self._live):

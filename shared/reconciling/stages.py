@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from contextlib import suppress
+from contextlib import aclosing, nullcontext, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -20,9 +21,10 @@ from shared.reconciling.tally_audit import correct, counted_paths
 from shared.reconciling.tombstones import collect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 
     from shared.model.folders import Location
+    from shared.model.ports import Page
     from shared.reconciling.lease import Lease
     from shared.reconciling.parts import Parts
     from shared.reconciling.report import OnProgress
@@ -198,13 +200,15 @@ class Pass:
         for folder, location in list(locations.items())[run.folders_done :]:
             try:
                 await self._note_doubt()
-                async for page in self._parts.listing.pages(location.container, location.prefix, run.token):
-                    run.since = run.since or page.date
-                    yield folder, self._images(location, page.names), page.date
-                    run.token = page.next_token
-                    if run.token:
-                        await self._page_done()
-                        await self._note_doubt()
+                listed = self._parts.listing.pages(location.container, location.prefix, run.token)
+                async with aclosing(_ahead(listed)) if run.stage is Stage.LISTING else nullcontext(listed) as pages:
+                    async for page in pages:
+                        run.since = run.since or page.date
+                        yield folder, self._images(location, page.names), page.date
+                        run.token = page.next_token
+                        if run.token:
+                            await self._page_done()
+                            await self._note_doubt()
             except ContainerAbsent as absent:
                 log.warning("%s", absent)
                 run.since = run.since or absent.date
@@ -281,6 +285,18 @@ class Pass:
             await self._lease.keep(self._run)
         if self._parts.clock.monotonic() > self._deadline:
             raise TimeIsUp
+
+
+async def _ahead(pages: AsyncIterator[Page]) -> AsyncGenerator[Page]:
+    """Iterate over pages, each of which is asked for while the one before is dealt with."""
+    asked = asyncio.ensure_future(anext(pages, None))
+    try:
+        while (page := await asked) is not None:
+            asked = asyncio.ensure_future(anext(pages, None))
+            yield page
+    finally:
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
 
 
 def _range_of(location: Location) -> PropertyRange:

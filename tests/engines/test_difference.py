@@ -103,6 +103,24 @@ async def test_an_event_that_comes_a_moment_later_is_waited_for(filled: World) -
     assert (report.clean, report.corrected, report.looks) == (True, 0, 0)
 
 
+async def test_a_name_that_comes_and_goes_between_two_looks_is_live(filled: World) -> None:
+    """It was listed; creation and deletion arrive together, and its row, which is new, says so without the grace."""
+    sleep, take = filled.clock.sleep, filled.new_process().delivery.take
+    created = filled.blobs.put("queued/new.jpg")
+    slept: list[float] = []
+
+    async def deliver(seconds: float) -> None:
+        await sleep(seconds)
+        slept.append(seconds)
+        if len(slept) == 1:
+            await take(created)
+            await take(filled.blobs.delete("queued/new.jpg"))
+
+    filled.clock.sleep = deliver  # type: ignore[method-assign]
+    report = await filled.process.reconciler.run()
+    assert (report.clean, report.differences, len(slept)) == (True, 1, 1)
+
+
 async def test_what_was_lost_is_repaired_name_by_name(filled: World) -> None:
     """60 lost creations and 40 lost deletions: two listings, five reads a difference, no scan; then all is right."""
     for number in range(60):

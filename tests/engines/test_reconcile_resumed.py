@@ -125,7 +125,7 @@ async def test_i4_a_container_that_vanished_is_named_once_by_who_goes_on(world: 
 
 
 async def test_a_slice_ends_in_time_and_the_next_one_goes_on(world: World) -> None:
-    """A run that may not take longer than its slice is done in several, and lists nothing twice."""
+    """A run that may not take longer than its slice is done in several; each lists its last page again at most."""
     for number in range(95):
         await world.process.delivery.take(world.blobs.put(f"queued/{number:02}.jpg"))
     pages, before = world.blobs.pages, world.blobs.listed_pages
@@ -142,7 +142,7 @@ async def test_a_slice_ends_in_time_and_the_next_one_goes_on(world: World) -> No
     assert report.clean
     assert report.slices == slices + 1 > 3
     assert report.listed == 95
-    assert world.blobs.listed_pages - before == 10 + 2
+    assert world.blobs.listed_pages - before <= 10 + 2 + slices
 
 
 async def test_an_unfinished_run_of_yesterday_is_not_resumed(world: World) -> None:

@@ -397,12 +397,13 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "checkpoint written before its page": _edit(
         "reconciling.stages",
-        "                    yield folder, self._images(location, page.names), page.date\n"
-        "                    run.token = page.next_token\n"
-        "                    if run.token:\n                        await self._page_done()\n                        await self._note_doubt()\n",
-        "                    run.token = page.next_token\n                    if run.token:\n"
-        "                        await self._page_done()\n"
-        "                    yield folder, self._images(location, page.names), page.date\n",
+        "                        yield folder, self._images(location, page.names), page.date\n"
+        "                        run.token = page.next_token\n"
+        "                        if run.token:\n"
+        "                            await self._page_done()\n                            await self._note_doubt()\n",
+        "                        run.token = page.next_token\n                        if run.token:\n"
+        "                            await self._page_done()\n"
+        "                        yield folder, self._images(location, page.names), page.date\n",
     ),
     "not ready is served": _edit(
         "watching.watch", "            elif not stored.tally.ready:\n", "            elif False:\n"
