@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from bench.sizing.facts import ASSUMED, FACTS, HOURS_A_MONTH, PRICES
+from shared.model.sketch import capacity
 
 # --- blobs
 
@@ -17,6 +18,16 @@ def list_calls(names: int, folders: int = 3) -> int:
 def pass_seconds(names: int) -> float:
     """Return the seconds of a clean pass: listing, and a checkpoint a page."""
     return names / FACTS.names_a_second + list_calls(names) * ASSUMED.checkpoint_seconds
+
+
+def pass_slices(names: int) -> int:
+    """Return the slices of a clean pass."""
+    return math.ceil(pass_seconds(names) / FACTS.slice_seconds)
+
+
+def changes_a_second(names: int) -> float:
+    """Return how many names may change a second, for a pass to tell them without reading the ledger."""
+    return capacity() / pass_seconds(names)
 
 
 def instance_dollars(seconds: float, gb: float = FACTS.instance_gb) -> float:

@@ -15,6 +15,7 @@ from bench.report import ROOT, markdown, number
 from bench.sizing.facts import ASSUMED, FACTS, HOURS_A_MONTH, MILLION, PRICES
 from bench.sizing.formulas import (
     busy_share,
+    changes_a_second,
     comparison_bytes,
     comparison_dollars,
     comparison_listings,
@@ -31,6 +32,7 @@ from bench.sizing.formulas import (
     month_of_instances,
     pass_dollars,
     pass_seconds,
+    pass_slices,
     passes_a_month,
     polling_dollars,
     rows_made_a_second,
@@ -102,6 +104,8 @@ def _clean_passes() -> str:
         "Blobs": number,
         "List calls": lambda names: number(list_calls(names)),
         "Time": lambda names: _time(pass_seconds(names)),
+        "Slices": lambda names: number(pass_slices(names)),
+        "Changes/s": lambda names: number(changes_a_second(names)),
         "$ a pass": lambda names: _dollars(pass_dollars(names)),
     }
     return _by(BLOBS, columns | {"$ a month, every 15 min": month(15), "hourly": month(60), "daily": month(1440)})
