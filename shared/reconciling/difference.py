@@ -76,8 +76,6 @@ class Difference:
         if found is None:
             return False
         suspects = {key: sign for key, sign in found.items() if key not in self._live}
-        report = self._run.report
-        report.differences, report.capacity, report.clean = len(found), capacity(), not suspects
         nameless = {key for key in suspects if key not in self._names}
         await self._read(nameless)
         await self._list_again(nameless - self._names.keys())
@@ -87,6 +85,8 @@ class Difference:
         if nameless or not self._adds_up(found, stored):
             await self._drop_sketch(stored)
             return False
+        report = self._run.report
+        report.differences, report.capacity, report.clean = len(found), capacity(), not suspects
         await self._correct(suspects)
         return True
 

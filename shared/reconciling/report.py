@@ -57,8 +57,8 @@ class Report:
             has changed meanwhile: storage contradicts itself, or a name is read otherwise than it was written.
         unreadable: Rows that make no sense: something else has written to the table. They count nothing.
         tombstones_collected: Rows of names long gone that were dropped.
-        differences: By how many names listing and ledger differed, most of them live.
-        capacity: How many such names are told without reading the ledger.
+        differences: By how many names listing and ledger differed, most of them live; 0 after a comparison.
+        capacity: How many such names are told without reading the ledger; 0 after a comparison.
     """
 
     started_at: str
@@ -118,7 +118,8 @@ def publish(report: Report) -> None:
 
 
 def _measure(report: Report) -> None:
-    result = "bootstrap" if report.bootstrap else "clean" if report.clean else "compared"
+    settled = "clean" if report.clean else "repaired" if report.capacity else "compared"
+    result = "bootstrap" if report.bootstrap else settled
     telemetry.RECONCILIATION.record(report.duration_seconds, {"result": result})
     if report.bootstrap:
         return

@@ -118,7 +118,7 @@ async def test_events_are_counted_by_outcome(world: World) -> None:
 
 
 async def test_drift_is_a_number(world: World) -> None:
-    """What a reconciliation corrects is counted by folder and side, and the run by its result."""
+    """What a reconciliation corrects is counted by folder and side, and the run by its result: told, or compared."""
     await world.process.delivery.take(world.blobs.put("input/a.jpg"))
     world.blobs.delete("input/a.jpg")
     world.blobs.put("output/a.jpg")
@@ -126,8 +126,10 @@ async def test_drift_is_a_number(world: World) -> None:
     before = measured()
     await world.process.reconciler.run()
     await world.process.reconciler.run()
+    await world.process.reconciler.run(full=True)
     assert grown(before, "blob_status.drift", folder="input", side="removed") == 1
     assert grown(before, "blob_status.drift", folder="output", side="added") == 1
+    assert grown(before, "blob_status.reconciliation.duration", result="repaired") == 1
     assert grown(before, "blob_status.reconciliation.duration", result="compared") == 1
     assert grown(before, "blob_status.reconciliation.duration", result="clean") == 1
     assert "reconcile" in {span.name for span in SPANS.get_finished_spans()}
