@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -165,6 +166,36 @@ async def test_more_than_a_sketch_tells_is_compared(filled: World, monkeypatch: 
     assert (report.added, report.removed) == ({"input": gone}, {"queued": gone})
     assert asked.scans == 1
     assert filled.stored_tally().sums == filled.truth()
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0, 1.5, 2.0, 3.0])
+@pytest.mark.parametrize("seed", range(3))
+async def test_below_at_and_above_the_capacity_only_what_was_lost_is_corrected(
+    filled: World, monkeypatch: pytest.MonkeyPatch, share: float, seed: int
+) -> None:
+    """Traffic on every page, and lost events, together so many that the sketch tells all, nearly all, or nothing."""
+    monkeypatch.setattr(sketch, "CELLS", 64)
+    await filled.process.reconciler.run()  # makes one of that size
+    random, take = Random(seed), filled.new_process().delivery.take
+    differences = int(share * sketch.capacity())
+    lost = random.randrange(1, differences // 2)
+    numbers = random.sample(range(BLOBS), differences)
+    for number in numbers[:lost]:
+        filled.blobs.delete(f"queued/{number:03}.jpg")
+    filled.clock.advance(60)
+
+    async def traffic() -> None:
+        for number in numbers[lost:][len(done) :: BLOBS // 10]:
+            name = f"queued/{number:03}.jpg"
+            await take(filled.blobs.delete(name) if random.random() < 0.5 else filled.blobs.put(f"{name}.new.jpg"))
+        done.append(True)
+
+    done: list[bool] = []
+    during_the_listing(filled, *[traffic] * (BLOBS // 10))
+    report = await filled.process.reconciler.run()
+    assert (report.removed, report.added, report.disputed) == ({"queued": lost}, {}, 0)
+    assert filled.stored_tally().sums == filled.truth()
+    filled.check_rows_and_tally_agree()
 
 
 async def write_tally(world: World, changed: tally.Tally) -> None:
