@@ -47,7 +47,8 @@ MAX_WAIT_SECONDS: Final = 0.4
 REMOVED_AFTER_SECONDS: Final = 1.0
 #: Before a commit of whoever is named, unless there is a full batch: its own deliveries come no sooner than others'.
 GATHER_SHARE: Final = 0.25
-MAX_GATHER_SECONDS: Final = 0.05
+OWN_GATHER_SHARE: Final = 1.0
+MAX_GATHER_SECONDS: Final = 0.1
 
 #: The delivery that stays is relieved by another one that comes within this time.
 RELIEVED_SECONDS: Final = 1.0
@@ -181,10 +182,11 @@ class Handover:
         if self._draining is None and self._naming.is_mine(self._clock.monotonic()):
             self._draining = asyncio.create_task(self._drain(), name="drain the inbox")
 
-    async def gather(self, queued: int) -> None:
-        """Let a batch gather what others hand over, unless there is a full one."""
-        if self._draining is not None and queued < MAX_BLOBS:
-            await self._clock.sleep(self._share(GATHER_SHARE, MAX_GATHER_SECONDS))
+    async def gather(self, queued: Sequence[Intent]) -> None:
+        """Let a batch gather what others hand over, unless there is a full one; one of own intents only, for longer."""
+        if self._draining is not None and len(queued) < MAX_BLOBS:
+            share = GATHER_SHARE if any(intent.owner for intent in queued) else OWN_GATHER_SHARE
+            await self._clock.sleep(self._share(share, MAX_GATHER_SECONDS))
 
     async def stay(self, seconds: float) -> None:
         """Stay for what others hand over, as the last delivery of a process that is named: at most so long."""

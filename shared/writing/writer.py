@@ -196,7 +196,7 @@ class Writer:
                 try:
                     await self._commits.let_others()
                     if self._handover is not None:
-                        await self._handover.gather(len(self._queue))
+                        await self._handover.gather(self._queue)
                     batch = take_batch(self._queue)
                     await self._flush(batch)
                 except StorageError as error:
