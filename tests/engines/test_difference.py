@@ -210,7 +210,7 @@ async def test_a_wrong_tally_is_not_taken_for_settled(filled: World) -> None:
     wrong = replace(stored.sums["queued"], count=stored.sums["queued"].count + 5)
     await write_tally(filled, replace(stored, sums={**stored.sums, "queued": wrong}))
     report = await filled.process.reconciler.run()
-    assert report.miscounted == {"queued": 5}
+    assert (report.miscounted, report.clean) == ({"queued": 5}, False)
     assert filled.stored_tally().sums == filled.truth()
 
 

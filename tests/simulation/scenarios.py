@@ -100,6 +100,7 @@ def _write_as_an_older_release(world: World, more: dict[str, Any] | None = None)
     properties = {name: value for name, value in tally.properties.items() if not name.startswith(newer)} | (more or {})
     world.stats["sketches dropped"] += "sketch" in tally.properties and "sketch" not in properties
     world.state.apply(world.checker.current, [Write(TALLY_KEY, properties, tally.etag)])
+    world.checker.ledgers[world.checker.current].tally = dict(properties)
 
 
 def _end(world: World, days: float = 4) -> None:
