@@ -106,7 +106,6 @@ def unknown(text: str, *, targets: set[str], variables: set[str], hooks: set[str
     code = "\n".join(snippets(text))
     found += [f"make {each}" for each in re.findall(r"\bmake ([a-z][\w-]*)", code) if each not in targets]
     found += [f"azd env set {each}" for each in re.findall(r"azd env set (\w+)", code) if each not in variables]
-    found += wrong_calls(code)
     return found + [f"azd hooks run {each}" for each in re.findall(r"azd hooks run (\w+)", code) if each not in hooks]
 
 
