@@ -90,6 +90,15 @@ param jwtJwksUrl string = ''
 @description('With jwt: accepted signatures, separated by commas.')
 param jwtAlgorithms string = 'RS256'
 
+@description('App Service Authentication asks for tokens of this Microsoft Entra application (its client id). Empty: it is off.')
+param authenticationClientId string = ''
+
+@description('With authenticationClientId: who issues the tokens. Empty: the tenant of the subscription.')
+param authenticationIssuer string = ''
+
+@description('The platform asks each client for a certificate, and looks no further than whether there is one.')
+param clientCertRequired bool = false
+
 @description('Browser origins that may read the answers, separated by commas.')
 param corsOrigins string = ''
 
@@ -353,6 +362,9 @@ module app 'app/function-app.bicep' = {
     maximumInstanceCount: maximumInstanceCount
     instanceMemoryMB: instanceMemoryMB
     siteUpdateStrategy: siteUpdateStrategy
+    authenticationClientId: authenticationClientId
+    authenticationIssuer: authenticationIssuer
+    clientCertRequired: clientCertRequired
     subnetId: vnetEnabled ? network!.outputs.appSubnetId : ''
     settings: union(
       {
@@ -392,10 +404,12 @@ module app 'app/function-app.bicep' = {
 
 module alerts 'app/alerts.bicep' = {
   scope: group
-  dependsOn: [topic]
+  dependsOn: [topic, app]
   params: {
     location: location
     tags: tags
+    appId: resourceId(subscription().subscriptionId, groupName, 'Microsoft.Web/sites', functionAppName)
+    instanceMemoryMB: instanceMemoryMB
     workspaceId: monitoring.outputs.workspaceId
     topicId: resourceId(subscription().subscriptionId, topicGroupName, 'Microsoft.EventGrid/systemTopics', topicName)
     eventSubscriptions: [eventSubscription, '${eventSubscription}-moves']
@@ -426,6 +440,9 @@ output COUNTS_TABLE string = countsTable
 output QUARANTINE_CONTAINER string = quarantineName
 output DEAD_LETTER_CONTAINER string = deadLetterName
 output EVENT_SUBSCRIPTION string = eventSubscription
+// With excluded paths the platform renegotiates TLS, and then answers 403 to a POST above 100 KB, which Event Grid does
+// not send again: https://learn.microsoft.com/azure/app-service/app-service-web-configure-tls-mutual-auth
+output EVENT_BATCH_KILOBYTES string = clientCertRequired ? '64' : '128'
 output TOPIC_IDENTITY_ID string = existingSystemTopicIdentityId
 output QUEUED_FOLDER string = queuedFolder
 output INPUT_FOLDER string = inputFolder

@@ -4,6 +4,8 @@ param location string
 param tags { *: string }
 param workspaceId string
 param topicId string
+param appId string
+param instanceMemoryMB int
 
 @description('Names of ours: others may share the topic.')
 param eventSubscriptions string[]
@@ -83,7 +85,7 @@ var logAlerts = [
     frequency: 'PT15M'
     operator: 'GreaterThan'
     threshold: 0
-    // The platform has no measurement of an instance's memory on this plan; this is what the host logs afterwards.
+    // What the host logs afterwards.
     query: 'AppExceptions | where ExceptionType endswith "WorkerProcessExitException" or OuterType endswith "WorkerProcessExitException"'
   }
   {
@@ -132,21 +134,41 @@ resource logRules 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
   }
 ]
 
-var topicMetrics = [
+var ofTopic = {
+  scope: topicId
+  namespace: 'Microsoft.EventGrid/systemTopics'
+  dimension: { name: 'EventSubscriptionName', operator: 'Include', values: eventSubscriptions }
+  aggregation: 'Total'
+  threshold: 0
+}
+var metricAlerts = [
   {
+    ...ofTopic
     name: 'dead-letters'
     metric: 'DeadLetteredCount'
     title: 'Blob status: Event Grid has given up on events; `python -m ops replay` applies them'
   }
   {
+    ...ofTopic
     name: 'dropped-events'
     metric: 'DroppedEventCount'
     title: 'Blob status: events are lost; the next reconciliation repairs the counts'
   }
+  {
+    // Of the whole instance, the Functions host included: what the system looks at before it ends a process.
+    scope: appId
+    namespace: 'Microsoft.Web/sites'
+    dimension: { name: 'Instance', operator: 'Include', values: ['*'] }
+    aggregation: 'Average'
+    threshold: instanceMemoryMB * 1024 * 1024 / 10 * 9
+    name: 'memory-high'
+    metric: 'MemoryWorkingSet'
+    title: 'Blob status: an instance uses more than 90 % of its memory'
+  }
 ]
 
 resource metricRules 'Microsoft.Insights/metricAlerts@2026-01-01' = [
-  for alert in topicMetrics: {
+  for alert in metricAlerts: {
     name: 'alert-${alert.name}'
     location: 'global'
     tags: tags
@@ -154,7 +176,7 @@ resource metricRules 'Microsoft.Insights/metricAlerts@2026-01-01' = [
       description: alert.title
       severity: 2
       enabled: true
-      scopes: [topicId]
+      scopes: [alert.scope]
       windowSize: 'PT15M'
       evaluationFrequency: 'PT5M'
       autoMitigate: true
@@ -164,12 +186,12 @@ resource metricRules 'Microsoft.Insights/metricAlerts@2026-01-01' = [
           {
             name: alert.name
             criterionType: 'StaticThresholdCriterion'
-            metricNamespace: 'Microsoft.EventGrid/systemTopics'
+            metricNamespace: alert.namespace
             metricName: alert.metric
-            dimensions: [{ name: 'EventSubscriptionName', operator: 'Include', values: eventSubscriptions }]
-            timeAggregation: 'Total'
+            dimensions: [alert.dimension]
+            timeAggregation: alert.aggregation
             operator: 'GreaterThan'
-            threshold: 0
+            threshold: alert.threshold
           }
         ]
       }

@@ -16,11 +16,23 @@ param maximumInstanceCount int
 param instanceMemoryMB int
 param siteUpdateStrategy string
 
+@description('Whose tokens App Service Authentication asks for; empty: it is off.')
+param authenticationClientId string
+
+@description('Who issues them; empty: this tenant.')
+param authenticationIssuer string
+
+param clientCertRequired bool
+
 @description('Subnet of the instances; empty: none.')
 param subnetId string
 
 @description('The app\'s own settings.')
 param settings { *: string }
+
+// Event Grid has neither a token nor a certificate, and is refused without this; its deliveries bring a key of the host.
+// Of certificates whatever begins like these is excluded, of authentication these paths themselves.
+var openPaths = ['/runtime/webhooks/EventGrid', '/api/health']
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: planName
@@ -49,6 +61,13 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     serverFarmId: plan.id
     httpsOnly: true
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    ...(clientCertRequired
+      ? {
+          clientCertEnabled: true
+          clientCertMode: 'Required'
+          clientCertExclusionPaths: join(openPaths, ';')
+        }
+      : {})
     functionAppConfig: {
       runtime: {
         name: 'python'
@@ -116,6 +135,32 @@ resource noScmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2
   name: 'scm'
   dependsOn: [noFtpPassword]
   properties: { allow: false }
+}
+
+resource authentication 'Microsoft.Web/sites/config@2025-03-01' = if (!empty(authenticationClientId)) {
+  parent: app
+  name: 'authsettingsV2'
+  dependsOn: [noScmPassword]
+  properties: {
+    platform: { enabled: true }
+    globalValidation: {
+      requireAuthentication: true
+      unauthenticatedClientAction: 'Return401' // a phone cannot follow a redirect to a page of login
+      excludedPaths: openPaths
+    }
+    identityProviders: {
+      azureActiveDirectory: {
+        enabled: true
+        registration: {
+          clientId: authenticationClientId
+          openIdIssuer: empty(authenticationIssuer)
+            ? '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+            : authenticationIssuer
+        }
+        validation: { allowedAudiences: [authenticationClientId, 'api://${authenticationClientId}'] }
+      }
+    }
+  }
 }
 
 output url string = 'https://${app.properties.defaultHostName}'

@@ -99,14 +99,15 @@ class Case:
             items = json.loads(book.properties["serializedData"])["items"]
             yield from ((book, str(each["content"]["query"])) for each in items if "query" in each["content"])
 
+    def config(self, name: str) -> Resource:
+        """Return a configuration of the app, such as ``appsettings``; one without properties if it is not made."""
+        made = (each for each in self.made("Microsoft.Web/sites/config") if each.name == name)
+        return next(made, Resource({"id": "", "type": "Microsoft.Web/sites/config", "name": name}))
+
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The app's settings; an address that only Azure knows has a made-up host."""
-        found = {
-            name: known(value)
-            for each in self.made("Microsoft.Web/sites/config")
-            for name, value in each.properties.items()
-        }
+        found = {name: known(value) for name, value in self.config("appsettings").properties.items()}
         return {
             name: "https://known.to.azure" if is_open(value) and value.endswith(".endpoint]") else value
             for name, value in found.items()
@@ -115,8 +116,7 @@ class Case:
     @property
     def announced_to(self) -> str:
         """The id of the custom topic that the settings name, or ""."""
-        config = next(self.made("Microsoft.Web/sites/config"))
-        return referred_to(str(config.properties.get("STATUS_TOPIC_ENDPOINT", "")))
+        return referred_to(str(self.config("appsettings").properties.get("STATUS_TOPIC_ENDPOINT", "")))
 
     @property
     def storage_id(self) -> str:
@@ -151,7 +151,7 @@ def referred_to(value: str) -> str:
     return found[1] if found else ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Project:
     """The project under check.
 
@@ -174,10 +174,11 @@ class Project:
         found: dict[str, Any] = json.loads(self.text("host.json"))
         return found
 
-    def calls(self) -> Iterator[tuple[str, Calls]]:
-        """Iterate over the app's own modules: name, and what each calls."""
-        for path in [self.root / "function_app.py", *sorted((self.root / "shared").rglob("*.py"))]:
-            yield str(path.relative_to(self.root)), _calls(path.read_text())
+    @cached_property
+    def calls(self) -> dict[str, Calls]:
+        """What each of the app's own modules calls, by its name: several rules ask."""
+        paths = [self.root / "function_app.py", *sorted((self.root / "shared").rglob("*.py"))]
+        return {str(path.relative_to(self.root)): _calls(path.read_text()) for path in paths}
 
     def functions(self) -> dict[str, str]:
         """Return the functions of the app and the kind of trigger that each has."""

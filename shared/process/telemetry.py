@@ -6,7 +6,9 @@ attribute: paths are too many, and the rest is confidential.
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import metrics, trace
@@ -34,6 +36,15 @@ WAITERS = _meter.create_up_down_counter("blob_status.waiters", "{client}", "Held
 WAKES = _meter.create_counter("blob_status.wakes", "{client}", "Waiters woken by a change")
 POLL_DURATION = _meter.create_histogram("blob_status.poll.duration", "s", "Reads of the tally, by result")
 ANSWERS = _meter.create_counter("blob_status.answers", "{answer}", "HTTP answers, by status")
+
+
+def _memory(_: metrics.CallbackOptions) -> Iterator[metrics.Observation]:
+    """Measure the resident memory of this process; without Linux's ``/proc`` there is no measurement."""
+    if (statm := Path("/proc/self/statm")).exists():
+        yield metrics.Observation(int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+
+
+MEMORY = _meter.create_observable_gauge("blob_status.memory", [_memory], "By", "Resident memory of the app's process")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from azurefunctions.extensions.http.fastapi import Request
@@ -66,6 +67,18 @@ def grown(before: dict[str, dict], name: str, **attributes: str | int) -> float:
     """Return by how much a metric has grown."""
     key = tuple(sorted(attributes.items()))
     return measured().get(name, {}).get(key, 0) - before.get(name, {}).get(key, 0)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="there is no /proc")
+def test_the_memory_of_this_process_is_measured() -> None:
+    """In bytes, as the system accounts it: what is held counts, and what was given back does not."""
+    (before,) = measured()["blob_status.memory"].values()
+    held = bytearray(b"x") * 2**26
+    (during,) = measured()["blob_status.memory"].values()
+    assert 2**26 * 0.9 < during - before < 2**26 * 1.5
+    del held
+    (after,) = measured()["blob_status.memory"].values()
+    assert after < during - 2**25
 
 
 async def test_a_trace_leads_from_the_event_to_its_commit(world: World) -> None:

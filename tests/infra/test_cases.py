@@ -6,6 +6,8 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from infra.checks import snapshots
 from infra.checks.project import Case
 from infra.checks.rules.roles import NAMES
@@ -39,8 +41,8 @@ def test_nothing_of_a_private_network_is_public():
 def test_writes_to_the_site_come_one_after_the_other():
     """Each child of the site waits for the one before it: two at a time end in a conflict."""
     text = (ROOT / "infra/app/function-app.bicep").read_text()
-    children = re.findall(r"^resource (\w+) '[^']+' = \{\n  parent: app\n(?:  .*\n)*?\}", text, re.MULTILINE)
-    assert len(children) == 3
+    children = re.findall(r"^resource (\w+) '[^']+' = (?:if .*)?\{\n  parent: app\n(?:  .*\n)*?\}", text, re.MULTILINE)
+    assert len(children) == 4
     for before, child in pairwise(children):
         assert re.search(rf"^resource {child} [^}}]*dependsOn: \[{before}\]", text, re.MULTILINE)
 
@@ -62,7 +64,8 @@ def test_a_budget_where_one_is_asked_for():
 def test_the_workbook_shows_what_is_measured():
     """Counts, event age, drift, quarantine, waiters, wakes, 304s and the cost of a day: each has a query."""
     asked = " ".join(query for asker, query in CASES["everything"].queries() if asker.type.endswith("workbooks"))
-    for each in ("listed", "event.age", "drift", "quarantine.size", "waiters", "wakes", '"304"', "dollars", "* 4096 /"):
+    names = ("event.age", "status.memory", "drift", "quarantine.size", "waiters", "wakes")
+    for each in ("listed", *names, '"304"', "dollars", "* 4096 /"):
         assert each in asked
 
 
@@ -92,6 +95,16 @@ def test_a_read_only_operator_writes_nothing():
     people = [each for each in assigned if each.properties["principalType"] == "Group"]
     roles = {str(each.properties["roleDefinitionId"]).rpartition("/")[2] for each in people}
     assert {NAMES[role] for role in roles} == {"Storage Blob Data Reader", "Storage Table Data Reader"}
+
+
+def test_memory_runs_out_at_nine_tenths():
+    """The alert follows the size of the instances."""
+    for name, megabytes in (("new-account", 2048), ("everything", 4096)):
+        rules = CASES[name].made("Microsoft.Insights/metricAlerts")
+        (rule,) = (each for each in rules if each.name == "alert-memory-high")
+        assert rule.properties["scopes"] == [CASES[name].app.id]
+        (part,) = rule.properties["criteria"]["allOf"]
+        assert part["threshold"] == pytest.approx(0.9 * megabytes * 2**20, rel=0.001)
 
 
 def test_how_instances_are_replaced():

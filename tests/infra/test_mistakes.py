@@ -379,6 +379,29 @@ MISTAKES = {
         "bypass must be AzureServices",
         "private-network",
     ),
+    # In front of the app
+    "authentication-refuses-events": (
+        APP,
+        "excludedPaths: openPaths",
+        "excludedPaths: skip(openPaths, 1)",
+        "authentication refuses /runtime/webhooks/EventGrid",
+        "everything",
+    ),
+    "authentication-redirects": (APP, "'Return401'", "'RedirectToLoginPage'", "must be Return401", "everything"),
+    "certificate-of-events": (
+        APP,
+        "join(openPaths, ';')",
+        "join(skip(openPaths, 1), ';')",
+        "without a certificate /runtime/webhooks/EventGrid is refused",
+        "everything",
+    ),
+    "certificate-and-large-batches": (
+        MAIN,
+        "clientCertRequired ? '64' : '128'",
+        "clientCertRequired ? '128' : '64'",
+        "a delivery above 100 KB is refused",
+        "everything",
+    ),
     "tls-too-old": (APP, "scmMinTlsVersion: '1.2'", "scmMinTlsVersion: '1.0'", "siteConfig must be"),
     # Accounts, alerts, azd
     "shared-key": (
@@ -399,6 +422,7 @@ MISTAKES = {
         "metric: 'MatchedEventCount'",
         "nothing tells of dead letters",
     ),
+    "alert-of-memory-missing": (ALERTS, "'MemoryWorkingSet'", "'Http5xx'", "nothing tells of memory that runs out"),
     "alert-wrong-line": (ALERTS, '"event quarantined: "', '"quarantined event: "', "the app logs no line that begins"),
     "alert-wrong-function": (BOOK, '\\"get_status\\"', '\\"getStatus\\"', "there is no function getStatus"),
     "alert-wrong-metric": (

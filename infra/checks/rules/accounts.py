@@ -1,9 +1,11 @@
-"""What must hold of every storage account, app and telemetry component that is made here."""
+"""What must hold of every storage account, app and telemetry component that is made here, and of what is in front."""
 
 from __future__ import annotations
 
 from itertools import product
 from typing import TYPE_CHECKING, Final
+
+from infra.checks.project import SUBSCRIPTION_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
     from infra.checks.project import Case, Project, Resource
 
 _ENDPOINTS: Final = "Microsoft.Network/privateEndpoints"
+#: What has to answer whoever asks: Event Grid's deliveries bring a key of the host, the health report needs none.
+_OPEN_PATHS: Final = {"/runtime/webhooks/EventGrid", "/api/health"}
+#: https://learn.microsoft.com/azure/app-service/app-service-web-configure-tls-mutual-auth
+_LARGEST_POST_KB: Final = 100
 #: What the app and the Functions host use of an account.
 _SERVICES: Final = ("blob", "table")
 _WANTED: Final[dict[str, dict[str, object]]] = {
@@ -40,6 +46,7 @@ def check(project: Project) -> Iterator[Finding]:
                         yield each.finding(text)
         yield from _check_plan(case)
         yield from _check_retention(case)
+        yield from _check_front(case)
         for network in case.made("Microsoft.Network/virtualNetworks"):
             yield from _check_private(case, network)
 
@@ -71,6 +78,22 @@ def _check_retention(case: Case) -> Iterator[Finding]:
             yield each.finding(f"retention: {text} {prefix or 'the whole account'}")
         if days.get(f"{quarantine}/", 0) <= float(case.settings["QUARANTINE_RETENTION_DAYS"]):
             yield each.finding("retention: events must stay in quarantine for longer than the app keeps them")
+
+
+def _check_front(case: Case) -> Iterator[Finding]:
+    """Check that a token or a certificate is not asked of Event Grid, which has neither."""
+    site, validation = case.app.properties, case.config("authsettingsV2").properties.get("globalValidation")
+    if validation is not None:
+        for path in _OPEN_PATHS - set(validation.get("excludedPaths", [])):
+            yield case.app.finding(f"front: authentication refuses {path} unless excludedPaths has it")
+        if validation.get("unauthenticatedClientAction") != "Return401":
+            yield case.app.finding("front: unauthenticatedClientAction must be Return401: no phone follows a redirect")
+    if site.get("clientCertEnabled"):
+        for path in _OPEN_PATHS - set(str(site.get("clientCertExclusionPaths")).split(";")):
+            yield case.app.finding(f"front: without a certificate {path} is refused unless it is excluded")
+        for each in case.made(SUBSCRIPTION_TYPE):
+            if each.properties["destination"]["properties"]["preferredBatchSizeInKilobytes"] >= _LARGEST_POST_KB:
+                yield each.finding(f"front: with client certificates a delivery above {_LARGEST_POST_KB} KB is refused")
 
 
 def _check_private(case: Case, network: Resource) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ WANTED: Final = {
     "dead letters": "DeadLetteredCount",
     "server errors": "blob_status.answers",
     "a process that ends": "WorkerProcessExitException",
+    "memory that runs out": "MemoryWorkingSet",
     "no reconciliation": "LessThan",
 }
 #: host.json, as the settings may override it. https://learn.microsoft.com/azure/azure-functions/functions-host-json
@@ -67,7 +68,7 @@ def _named(text: str, pattern: str) -> list[str]:
 
 def _logged(project: Project) -> Iterator[str]:
     """Iterate over the formats of the app's log lines."""
-    for _, calls in project.calls():
+    for calls in project.calls.values():
         for name, _, texts in calls.methods:
             if name in _LOG_LEVELS:
                 yield from texts
@@ -75,14 +76,19 @@ def _logged(project: Project) -> Iterator[str]:
 
 def _measured(project: Project) -> set[str]:
     """Return the names of the app's instruments."""
-    creators = {"create_counter", "create_histogram", "create_gauge", "create_up_down_counter"}
-    return {texts[0] for _, calls in project.calls() for name, _, texts in calls.methods if name in creators and texts}
+    kinds = ("counter", "histogram", "gauge", "observable_gauge", "up_down_counter")
+    creators = {f"create_{kind}" for kind in kinds}
+    return {
+        texts[0] for calls in project.calls.values() for name, _, texts in calls.methods if name in creators and texts
+    }
 
 
 def _check_dimensions(case: Case) -> Iterator[Finding]:
     ours = {each.name for each in case.made(SUBSCRIPTION_TYPE)}
     for alert in case.made("Microsoft.Insights/metricAlerts"):
         for part in alert.properties["criteria"]["allOf"]:
+            if part["metricNamespace"] != "Microsoft.EventGrid/systemTopics":
+                continue
             looked_at = {value for each in part.get("dimensions", []) for value in each["values"]}
             if looked_at != ours:
                 where = sorted(looked_at) or "all subscriptions of the topic"

@@ -86,7 +86,7 @@ def _operations(project: Project) -> tuple[str, str, str, list[Finding]]:
     }
     found: dict[str, str] = {}
     unknown = []
-    for module, calls in project.calls():
+    for module, calls in project.calls.items():
         if not any(name.startswith(("azure.storage", "azure.data")) for name in calls.imports):
             continue
         for name, line, _ in calls.methods:

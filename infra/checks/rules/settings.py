@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from infra.checks.finding import Finding
-    from infra.checks.project import Case, Project, Resource
+    from infra.checks.project import Case, Project
 
 #: Read by the Functions host, or by the OpenTelemetry SDK, not by the app.
 OF_THE_HOST: Final = re.compile(
@@ -67,7 +67,7 @@ def check(project: Project) -> Iterator[Finding]:
     read: set[str] = set()
     for case in project.cases:
         environment = _Recording(as_environment(case))
-        config = _config(case)
+        config = case.config("appsettings")
         try:
             settings = Settings.from_environ(environment)
         except SettingsError as error:
@@ -96,12 +96,8 @@ def as_environment(case: Case) -> dict[str, str]:
     return {name: str(value) for name, value in case.settings.items()}
 
 
-def _config(case: Case) -> Resource:
-    return next(case.made("Microsoft.Web/sites/config"), case.app)
-
-
 def _check_names(case: Case, read: set[str]) -> Iterator[Finding]:
-    config = _config(case)
+    config = case.config("appsettings")
     has_keys = any(not each.properties.get("DisableLocalAuth") for each in case.made("Microsoft.Insights/components"))
     for name, value in case.settings.items():
         if name in NOT_ON_FLEX:
