@@ -19,7 +19,7 @@ from shared.model.ports import Write
 from shared.writing.plan import BUDGET_SECONDS
 from shared.writing.tally_row import Counts
 from shared.writing.writer import Writer
-from tests.engines.test_transactions import DONE, WRITES, answering, changeset, error, table_behind
+from tests.azure.test_batch import DONE, WRITES, answering, changeset, error, table_behind
 from tests.fakes.memory_blobs import MemoryBlobs
 from tests.fakes.memory_table import MemoryTable
 from tests.fakes.world import FINGERPRINT, World

@@ -18,9 +18,9 @@ from shared.reconciling.lease import AlreadyRunning
 from shared.reconciling.report import Progress
 from shared.reconciling.run import Stage
 from shared.writing.tally_row import PARTITION, TALLY_KEY
-from tests.engines.listings import Killed, killed_at, slow_down
 from tests.fakes import memory_table
 from tests.fakes.world import World
+from tests.reconciling.listings import Killed, killed_at, slow_down
 
 
 @pytest.fixture(autouse=True)

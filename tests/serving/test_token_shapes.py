@@ -17,9 +17,9 @@ from shared.clock import SystemClock
 from shared.serving.auth import LEEWAY_SECONDS, BearerTokens, _holds
 from shared.serving.problems import Unauthorized
 from shared.settings.app import Settings
+from tests.builders import ROOT
 from tests.e2e.issuer import LocalIssuer, local_issuer, public
 from tests.leaks.secrets import secret
-from tests.unit.builders import ROOT
 
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 CURVE_KEY = ec.generate_private_key(ec.SECP256R1())

@@ -22,7 +22,7 @@ from shared.serving.protocol import (
     parse_status_query,
     parse_tags,
 )
-from tests.unit.builders import MAX_WAIT_SECONDS, START, at, query, snapshot
+from tests.builders import MAX_WAIT_SECONDS, START, at, query, snapshot
 
 SECOND = timedelta(seconds=1)
 

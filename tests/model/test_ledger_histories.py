@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from shared.model import ledger, tally
 from shared.model.changes import BlobChange
 from shared.model.ledger import TOMBSTONE_HORIZON, Observation, Outcome, Row
-from tests.unit.builders import PATH, at, sequencer
+from tests.builders import PATH, at, sequencer
 
 FOLDER = "queued"
 KNOWN_SINCE = at(0)

@@ -14,7 +14,7 @@ from shared.intake.event_grid import BLOB_RENAMED, parse
 from shared.model import ledger
 from shared.model.changes import BlobChange
 from shared.model.ledger import LATE_AFTER, SKEW_MARGIN, TOMBSTONE_HORIZON, Observation, Outcome, Row, Transition
-from tests.unit.builders import PATH, START, at, change, event_grid, row, sequencer, to_text
+from tests.builders import PATH, START, at, change, event_grid, row, sequencer, to_text
 
 MARGIN = SKEW_MARGIN.total_seconds()
 HORIZON = TOMBSTONE_HORIZON.total_seconds()

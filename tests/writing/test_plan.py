@@ -20,7 +20,7 @@ from shared.model.tally import NamedWriter
 from shared.writing.cache import Remembered, RowMemory
 from shared.writing.plan import Group, Intent, OtherGeneration, Plan, RowChanged, fail, grouped, plan_batch, take_batch
 from shared.writing.tally_row import TRUSTED_SECONDS, StoredTally
-from tests.unit.builders import PATH, START, at, change, row, tally
+from tests.builders import PATH, START, at, change, row, tally
 
 NAMED = NamedWriter("p1", 1, START)
 STORED = StoredTally(tally(queued=3, doubt="d1"), "0x7")

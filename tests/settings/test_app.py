@@ -16,7 +16,7 @@ from shared.model.folders import FOLDERS, INPUT, OUTPUT, QUEUED, Location
 from shared.settings.app import Settings
 from shared.settings.storage import Connection
 from shared.settings.tokens import JwtSettings
-from tests.unit.builders import ROOT
+from tests.builders import ROOT
 
 IDENTITY = {
     "STORAGE__blobServiceUri": "https://caseimages.blob.core.windows.net",

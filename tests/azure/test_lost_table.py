@@ -23,7 +23,7 @@ from shared.model.ports import Write
 from shared.services import AppProcess, Services
 from shared.settings.app import Settings
 from shared.writing.tally_row import PARTITION, TALLY_KEY
-from tests.engines.test_transactions import WRITES, answering, connection_string, error, table_behind
+from tests.azure.test_batch import WRITES, answering, connection_string, error, table_behind
 from tests.fakes.memory_table import MemoryTable
 from tests.fakes.world import Process, World
 

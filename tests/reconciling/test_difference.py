@@ -12,9 +12,9 @@ from shared.model.ledger import row_key
 from shared.model.ports import Page, Write
 from shared.model.sketch import Sketch
 from shared.writing.tally_row import PARTITION, TALLY_KEY
-from tests.engines.listings import Killed, killed_at
 from tests.fakes import memory_table
 from tests.fakes.world import World
+from tests.reconciling.listings import Killed, killed_at
 
 BLOBS = 300
 

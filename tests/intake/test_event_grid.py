@@ -25,7 +25,7 @@ from shared.intake.event_grid import (
     parse,
 )
 from shared.model.changes import BlobChange, DirectoryChange, normalise_sequencer
-from tests.unit.builders import PATH, SAMPLES, cloud_event, event_grid, sample, sequencer, subject_of, to_text
+from tests.builders import PATH, SAMPLES, cloud_event, event_grid, sample, sequencer, subject_of, to_text
 
 # Sample (without its schema's prefix) → path, presence and the digits in which its sequencer ends; () says nothing.
 READS = {

@@ -15,9 +15,9 @@ from shared.errors import Rejected
 from shared.model.folders import FolderMap, Location
 from shared.model.ports import Head, Write
 from shared.writing.tally_row import ForeignTally
-from tests.engines.listings import killed_at, slow_down
 from tests.fakes.memory_blobs import SkewedClock, url
 from tests.fakes.world import FOLDER_MAP, Process, World
+from tests.reconciling.listings import killed_at, slow_down
 
 
 def directory_event(event_type: str, path: str, source: str = "") -> str:

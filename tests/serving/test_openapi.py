@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from shared import errors
 from shared.serving import endpoints, openapi, problems, protocol
 from shared.serving.problems import PROBLEMS, BadRequest
-from tests.unit.builders import ROOT
+from tests.builders import ROOT
 
 DOCUMENT = openapi.document()
 PATHS = DOCUMENT["paths"]

@@ -20,8 +20,8 @@ from shared.reconciling.lease import Lease
 from shared.reconciling.report import Progress, Report, publish
 from shared.writing.cache import Remembered
 from shared.writing.tally_row import PARTITION
-from tests.engines.listings import Killed, between_pages, killed_at, slow_down
 from tests.fakes.world import World
+from tests.reconciling.listings import Killed, between_pages, killed_at, slow_down
 
 
 async def test_bootstrap_counts_what_is_there_and_only_then_is_ready() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.model.folders import FOLDERS, INPUT, OUTPUT, QUEUED, Location
-from tests.unit.builders import folder_map
+from tests.builders import folder_map
 
 SHARED = {QUEUED: "images/queued/", INPUT: "images/input/", OUTPUT: "archive"}
 

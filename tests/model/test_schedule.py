@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.model.schedule import Schedule
-from tests.unit.builders import ROOT
+from tests.builders import ROOT
 
 FACTS = [json.loads(line) for line in (ROOT / "tests" / "facts" / "timer_schedules.jsonl").read_text().splitlines()]
 #: What the platform takes and reads in another way than it is written, each with the word that gives the reason.

@@ -15,7 +15,7 @@ from shared.reconciling import comparison, lease, parts, reconciler, repair, row
 from shared.serving import auth, endpoints, health, issuer, issuer_keys, protocol
 from shared.watching import announcer, own_commits, waiters, watch
 from shared.writing import cache, contention, inbox, naming, plan, tally_row
-from tests.unit.builders import ROOT
+from tests.builders import ROOT
 
 #: Document, words in it, what the code has, and what the words mean.
 FIGURES: list[tuple[str, str, object, object]] = [

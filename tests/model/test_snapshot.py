@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.model.snapshot import LAST_MODIFIED_MARGIN, StatusSnapshot
 from shared.model.tally import Sum
-from tests.unit.builders import START, at, snapshot, tally
+from tests.builders import START, at, snapshot, tally
 
 COUNTS = {"queued": 12, "processing": 3, "completed": 85}
 MARGIN = LAST_MODIFIED_MARGIN.total_seconds()

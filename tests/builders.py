@@ -16,7 +16,7 @@ from shared.model.snapshot import StatusSnapshot
 from shared.model.tally import Sum, Tally
 from shared.serving.protocol import StatusQuery, parse_status_query
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "tests" / "events"
 START = datetime(2026, 11, 22, 18, 20, 31, 123456, tzinfo=UTC)
 PATH = "queued/case-0042/IMG_0001.jpg"

@@ -15,9 +15,9 @@ from shared.model.ledger import Properties, Row, row_key, to_properties
 from shared.model.ports import Page, Write
 from shared.reconciling import comparison
 from shared.writing.tally_row import PARTITION, TALLY_KEY
-from tests.engines.listings import slow_down
 from tests.fakes import memory_table
 from tests.fakes.world import World
+from tests.reconciling.listings import slow_down
 
 BLOBS = 20
 

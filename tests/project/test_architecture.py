@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from shared.serving import endpoints
-from tests.unit.builders import ROOT
+from tests.builders import ROOT
 
 SHARED = sorted((ROOT / "shared").rglob("*.py"))
 APP = [ROOT / "function_app.py", *SHARED]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.model.folders import FOLDERS, INPUT, OUTPUT, QUEUED
 from shared.model.tally import Change, Sum, Tally, fold, from_properties, path_hash, to_properties
-from tests.unit.builders import START, at, tally
+from tests.builders import START, at, tally
 
 KEY = b"0123456789abcdef"
 PATHS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
