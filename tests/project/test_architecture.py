@@ -150,6 +150,50 @@ def test_every_row_of_the_table_is_held(sources: Path, contract: str, module: st
     assert any(line.startswith(contract) and line.endswith("BROKEN") for line in said.splitlines()), said
 
 
+#: Modules that have no test file of their own name, because another one tests them together with their neighbours.
+TESTED_IN = {
+    "azure/clients": "azure/test_batch",
+    "azure/heads": "azure/test_listing",
+    "azure/quarantine_bodies": "intake/test_quarantine",
+    "intake/quarantine_rows": "intake/test_quarantine",
+    "model/changes": "intake/test_event_grid",
+    "model/ports": "contract/test_table",
+    "process/exporters": "security/test_secrets",
+    "reconciling/comparison": "reconciling/test_run",
+    "reconciling/lease": "reconciling/test_run",
+    "reconciling/repair": "reconciling/test_reconciler",
+    "reconciling/report": "reconciling/test_reconciler",
+    "reconciling/stages": "reconciling/test_reconciler",
+    "reconciling/tally_audit": "reconciling/test_tampering",
+    "serving/health": "serving/test_endpoints",
+    "serving/issuer_keys": "serving/test_issuer",
+    "serving/problems": "serving/test_protocol",
+    "settings/storage": "settings/test_app",
+    "settings/tokens": "settings/test_app",
+    "writing/group_commit": "writing/test_writer",
+    "writing/inbox": "writing/test_handover",
+    "writing/naming": "writing/test_handover",
+    "writing/tally_row": "reconciling/test_recount",
+}
+#: A shorter module may do without.
+LONG_LINES = 60
+
+
+def test_whoever_changes_a_module_finds_its_tests():
+    """In its room, under its name, or where this list says; the list names no module that has a file of its own."""
+    tests = ROOT / "tests"
+    modules = [
+        path for path in SHARED if path.parent.name != "shared" and len(path.read_text().splitlines()) > LONG_LINES
+    ]
+    without = {
+        f"{path.parent.name}/{path.stem}"
+        for path in modules
+        if not (tests / path.parent.name / f"test_{path.stem}.py").is_file()
+    }
+    assert without == TESTED_IN.keys()
+    assert all((tests / f"{where}.py").is_file() for where in TESTED_IN.values())
+
+
 def triggers() -> list[ast.AsyncFunctionDef]:
     """Return the decorated functions of function_app.py."""
     return [node for node in tree_of(APP[0]).body if isinstance(node, ast.AsyncFunctionDef) and node.decorator_list]

@@ -1,18 +1,15 @@
-"""Responses that are shared, streams that keep nothing for a slow reader, and clients that have left."""
+"""shared.serving.responses: answers that are shared, streams that keep nothing for a slow reader, who has left."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
-import signal
-import threading
 from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
 from shared.clock import SystemClock
-from shared.process import stop_signal
 from shared.serving.disconnects import has_left
 from shared.serving.endpoints import _frames
 from shared.serving.responses import MAX_VARIANTS, Answer, EventStream, LatestAnswers
@@ -180,37 +177,3 @@ async def test_presence_is_asked_without_waiting(connection: Connection) -> None
 
     assert not has_left(body)
     assert not has_left(lambda: asyncio.get_running_loop().create_future())
-
-
-async def test_the_signal_is_heard_and_passed_on() -> None:
-    """Who handled SIGTERM before still does, after us."""
-    heard: list[object] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
-    try:
-        ours = signal.getsignal(signal.SIGTERM)
-        with stop_signal.heard(lambda: heard.append("stop")) as is_heard:
-            assert is_heard
-            signal.raise_signal(signal.SIGTERM)
-            async with asyncio.timeout(5):
-                while len(heard) < 2:
-                    await asyncio.sleep(0)
-            assert heard == [signal.SIGTERM, "stop"]
-        assert signal.getsignal(signal.SIGTERM) is ours  # and nothing of it is left
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-async def test_a_signal_that_nobody_handles_still_ends_the_process() -> None:
-    """Without a handler to pass it on to, none is installed; nor outside of the main thread."""
-    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    try:
-        with stop_signal.heard(lambda: None) as is_heard:
-            assert not is_heard
-            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-        found: list[bool] = []
-        thread = threading.Thread(target=lambda: found.append(stop_signal.heard(lambda: None).__enter__()))
-        thread.start()
-        thread.join()
-        assert found == [False]
-    finally:
-        signal.signal(signal.SIGTERM, before)
