@@ -1,9 +1,11 @@
-"""The commands of the guides exist: the operator's tool with its options, make's targets, azd's variables."""
+"""The commands of the guides exist (the operator's, make's targets, azd's variables), and CI's are the whole suite."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,3 +75,19 @@ def test_a_command_that_does_not_exist_is_noticed(capsys: pytest.CaptureFixture[
     made = ["ops reconcile --faster", "ops coffee", "make tea", "azd env set TEA", "azd hooks run tea"]
     assert unknown(text, **known()) == made
     assert "unrecognized arguments: --faster" in capsys.readouterr().err
+
+
+def files_of(*arguments: str) -> list[str]:
+    """Return the test files that ``make test`` would run with these arguments."""
+    command = ["make", "-n", "test", *arguments]
+    environ = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}  # of a `make` that runs this
+    shown = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
+    paths = [ROOT / word for word in shown.split() if word.startswith("tests/")]
+    return [str(file) for path in paths for file in ([path] if path.is_file() else path.rglob("test_*.py"))]
+
+
+def test_ci_runs_every_test_in_one_of_its_parts():
+    """The parts that the workflow names are the whole suite, and have nothing in common."""
+    (names,) = re.findall(r"^ +part: \[(.+)\]$", (ROOT / ".github/workflows/ci.yml").read_text(), re.MULTILINE)
+    parts = [file for name in names.split(", ") for file in files_of(f"PART={name}")]
+    assert sorted(parts) == sorted(str(file) for file in (ROOT / "tests").rglob("test_*.py"))
