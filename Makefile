@@ -3,9 +3,15 @@
 
 PYTHON := .venv/bin/python
 
-# In `make test`: quick tests without processes and sockets first.
-UNIT := $(wildcard tests/unit)
-TESTS := $(UNIT) $(filter-out $(UNIT) %/__pycache__,$(patsubst %/,%,$(sort $(wildcard tests/*/)))) $(wildcard tests/test_*.py)
+# `make quick` runs the tests of the rooms and those of the project; they also come first in `make test`.
+QUICK := $(patsubst shared/%/__init__.py,tests/%,$(wildcard shared/*/__init__.py)) $(wildcard tests/test_*.py) tests/project
+TESTS := $(QUICK) $(filter-out $(QUICK) %/__pycache__,$(patsubst %/,%,$(sort $(wildcard tests/*/))))
+
+# CI runs these parts side by side (`make test PART=client`); what no other part has is in `rest`.
+PART_consumers := tests/client/test_consumers.py
+PART_client := $(filter-out $(PART_consumers),$(wildcard tests/client/test_*.py))
+PART_stack := tests/e2e tests/intermediaries tests/protocol
+PART_rest := $(filter-out tests/client $(PART_stack),$(TESTS))
 
 # Says where Chromium is, installs it where that is possible, or says how to.
 WITH_CHROMIUM := CHROMIUM_PATH=$$(./localdev/chromium.sh) && export CHROMIUM_PATH
@@ -36,11 +42,11 @@ ops: setup ## operator's command line, docs/operations.md (ARGS="status")
 	@$(PYTHON) -m ops $(ARGS)
 
 test: setup client ## run all tests, the client's and the page's in Chromium too (ARGS="-k name")
-	@$(PYTHON) -m pytest -q $(TESTS) $(ARGS)
+	@$(PYTHON) -m pytest -q $(if $(PART),$(PART_$(PART)),$(TESTS)) $(ARGS)
 
-quick: setup-python ## run what needs Python only, in a minute: tests/unit, tests/engines, 50 simulator seeds (ARGS="-k name")
+quick: setup-python ## run what needs Python only, in a minute: tests of the rooms and the project, 50 simulator seeds (ARGS="-k name")
 	@$(PYTHON) -m tests.simulation --seeds 50 --jobs 1 & simulated=$$!; \
-	$(PYTHON) -m pytest -q -m "not azurite" tests/unit tests/engines $(ARGS); tested=$$?; \
+	$(PYTHON) -m pytest -q -m "not azurite" $(QUICK) $(ARGS); tested=$$?; \
 	wait $$simulated && exit $$tested
 
 simulate: setup ## run the deterministic simulator over SEEDS=1000 seeds (ARGS="--start 7 --scenario loss")

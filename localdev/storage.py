@@ -23,8 +23,15 @@ CORS: Final = CorsRule(
 )
 
 
-# Azurite answers in milliseconds by now, so a Ctrl-C does not have to wait for the SDK's own minutes.
-PATIENCE: Final[dict[str, Any]] = {"retry_total": 1, "connection_timeout": 5, "read_timeout": 10}
+# Azurite answers in milliseconds by now: one more try, a second later (the SDK's own first pause is 15 to 21 s).
+PATIENCE: Final[dict[str, Any]] = {
+    "retry_total": 1,
+    "connection_timeout": 5,
+    "read_timeout": 10,
+    "initial_backoff": 1,
+    "increment_base": 0,
+    "random_jitter_range": 0,
+}
 
 
 def prepare(connection_string: str, folders: FolderMap) -> None:

@@ -1,4 +1,4 @@
-"""What all tests share: one Azurite for the whole run, addresses on it, and that no secret is written."""
+"""What all tests share: one Azurite, a reconciled world, how examples are generated, and that no secret is written."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from localdev.azurite import Azurite
+from tests.fakes.world import World
 
 pytest_plugins = ["tests.leaks.plugin"]
+
+settings.register_profile(
+    "tests", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +37,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def unique() -> str:
     """Return a name that no other test uses: valid for tables and containers."""
     return f"t{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+async def world() -> World:
+    """Return a storage account in memory whose (empty) counts are ready."""
+    return await World().bootstrap()

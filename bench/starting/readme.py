@@ -2,7 +2,7 @@
 
 ``make bench-readme`` (``ARGS=--all``: the tests too, half an hour; ``ARGS=--no-caches``: every package is downloaded
 anew, else the machine's caches of uv and npm are used). It needs the ports of ``make dev`` free. A command that the
-README gains and this page does not know is an error (tests/unit/test_readme.py), so the walk stays whole.
+README gains and this page does not know is an error (tests/project/test_readme.py), so the walk stays whole.
 """
 
 from __future__ import annotations

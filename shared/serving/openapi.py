@@ -1,7 +1,7 @@
 """The HTTP contract for machines: an OpenAPI 3.1 document, made once and served at ``/api/openapi.json``.
 
 docs/protocol.md is the contract in words. Limits, methods and problem codes come from the code; tests check the parts
-that are written by hand (``tests/unit/test_openapi.py`` and ``tests/protocol/test_openapi.py``).
+that are written by hand (``tests/serving/test_openapi.py`` and ``tests/protocol/test_openapi.py``).
 """
 
 from __future__ import annotations

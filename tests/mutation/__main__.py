@@ -1,10 +1,10 @@
 # ruff: noqa: T201
 """``make mutate``: small wrong changes of the app, made by machine and sampled by a seed; does the suite notice?
 
-Each runs on what ``make quick`` runs: the unit and engine tests and 50 seeds of the simulator, those that run the
-changed line, the tests of the changed module first, up to the first that fails. What became of a change is kept in
-``.local/mutate``: a run that was cut goes on, and a change that was killed is not tried again while its module is as it
-was. Survivors that are explained in ``equivalent.toml`` are not run.
+Each runs on what ``make quick`` runs: the tests of the rooms and of the project and 50 seeds of the simulator, those
+that run the changed line, the tests of the changed module first, up to the first that fails. What became of a change is
+kept in ``.local/mutate``: a run that was cut goes on, and a change that was killed is not tried again while its module
+is as it was. Survivors that are explained in ``equivalent.toml`` are not run.
 
 Neither mutmut 3.8 nor cosmic-ray 8.7 does this. mutmut changes a copy of the tree, expressions inside functions only,
 and runs pytest only; cosmic-ray rewrites the file on disk and starts the command anew for each change, one at a time.
@@ -33,7 +33,7 @@ from typing import Any
 
 from tests.mutation.changes import Change, changes
 from tests.mutation.forking import forked
-from tests.mutation.running import ROOT, Part, listen_to, path_of, try_out
+from tests.mutation.running import ROOT, SUITE, Part, listen_to, path_of, try_out
 
 #: What only connects, describes or measures the app; everything else of ``shared`` is changed.
 LEFT_OUT = {"errors", "services", "azure.clients", "azure.topic", "model.ports", "model.schedule", "serving.openapi"}
@@ -101,8 +101,9 @@ def digest(*texts: str) -> str:
 
 def suite_digest() -> str:
     """Return the digest of the app and of what is run on it."""
-    folders = ("shared", "tests/unit", "tests/engines", "tests/fakes", "tests/simulation")
-    return digest(*(path.read_text() for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))))
+    folders = ("shared", *SUITE, "tests/fakes", "tests/simulation")
+    paths = {path for folder in folders for path in (ROOT / folder).rglob("*.py")} | {*(ROOT / "tests").glob("*.py")}
+    return digest(*(path.read_text() for path in sorted(paths)))
 
 
 def parts_for(change: Change, parts: dict[str, Part]) -> dict[str, Part]:

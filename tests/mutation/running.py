@@ -31,7 +31,11 @@ import pytest
 from tests.mutation.changes import changed
 
 ROOT = Path(__file__).parents[2]
-SUITE = ("tests/unit", "tests/engines")
+SUITE = (
+    *(f"tests/{room.parent.name}" for room in sorted((ROOT / "shared").glob("*/__init__.py"))),
+    *(f"tests/{file.name}" for file in sorted((ROOT / "tests").glob("test_*.py"))),
+    "tests/project",
+)
 SEEDS = 50
 # The plugins are imported before pytest asks for them, which two of them warn of; a time limit is ours.
 _OPTIONS = [
@@ -170,7 +174,7 @@ def limit(usual_seconds: float) -> None:
 
 def run_tests(plugin: Chosen, *arguments: str) -> bool:
     """Run tests as ``make quick`` does, but reproducibly, and without looking for the smallest failing example."""
-    hypothesis.settings.register_profile(  # what tests/unit/conftest.py does not say it takes from here
+    hypothesis.settings.register_profile(  # what tests/conftest.py does not say it takes from here
         "mutation",
         derandomize=True,
         database=None,

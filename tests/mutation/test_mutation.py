@@ -188,7 +188,7 @@ def try_out(module: str, name: str, test: str, before: str = "") -> list[str]:
     return output.splitlines()[-1].split("|")
 
 
-TALLY = "tests/unit/test_tally.py::test_i7_one_name_replaced_by_another_wakes_nobody"
+TALLY = "tests/model/test_tally.py::test_i7_one_name_replaced_by_another_wakes_nobody"
 
 
 def change_of(module: str, text: str) -> str:
@@ -207,7 +207,7 @@ def test_a_change_that_a_test_notices_is_killed() -> None:
 
 def test_a_change_that_no_test_notices_is_killed_by_the_simulator_or_survives() -> None:
     """A test of something else passes, and then the seed decides."""
-    other = "tests/unit/test_clock.py::test_iso_has_always_six_digits"
+    other = "tests/test_clock.py::test_iso_has_always_six_digits"
     name = change_of("model.tally", "comparison turned: moved.counts() == self.counts()")
     assert try_out("model.tally", name, other) == ["killed", "seed 0"]
     assert try_out("", "", TALLY) == ["survived", ""]
@@ -247,20 +247,22 @@ def test_only_what_runs_the_changed_line_is_run_and_the_module_s_own_tests_first
     parts = {
         "import": Part(0.0, {"model.tally": [1]}),
         "seed 0": Part(0.1, {"model.tally": [line]}),
-        "tests/unit/test_slow.py::a": Part(9.0, {"model.tally": [line]}),
-        "tests/unit/test_quick.py::a": Part(2.0, {"model.tally": [line, line + 1]}),
-        "tests/unit/test_other.py::a": Part(0.1, {"model.tally": [line + 1], "model.ledger": [line]}),
-        "tests/unit/test_figures.py::a": Part(0.05),
-        "tests/unit/test_tally.py::a": Part(5.0, {"model.tally": [line]}),
+        "tests/writing/test_slow.py::a": Part(9.0, {"model.tally": [line]}),
+        "tests/writing/test_quick.py::a": Part(2.0, {"model.tally": [line, line + 1]}),
+        "tests/writing/test_other.py::a": Part(0.1, {"model.tally": [line + 1], "model.ledger": [line]}),
+        "tests/project/test_figures.py::a": Part(0.05),
+        "tests/model/test_tally.py::a": Part(5.0, {"model.tally": [line]}),
     }
     assert list(mutation.parts_for(change, parts)) == [
-        "tests/unit/test_tally.py::a",
-        "tests/unit/test_quick.py::a",
-        "tests/unit/test_slow.py::a",
+        "tests/model/test_tally.py::a",
+        "tests/writing/test_quick.py::a",
+        "tests/writing/test_slow.py::a",
         "seed 0",
     ]
     parts["import"].lines["model.tally"].append(line)  # what runs while the module is imported concerns whoever uses it
-    assert {"tests/unit/test_other.py::a", "tests/unit/test_figures.py::a"} <= mutation.parts_for(change, parts).keys()
+    assert {"tests/writing/test_other.py::a", "tests/project/test_figures.py::a"} <= mutation.parts_for(
+        change, parts
+    ).keys()
 
 
 def test_verdicts_are_kept_as_long_as_they_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

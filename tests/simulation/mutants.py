@@ -189,7 +189,7 @@ MUTANTS: dict[str, Mutant] = {
         "writing.writer",
         "            except RowChanged:\n                continue\n",
         "            except RowChanged:\n                return Transition(Outcome.STALE)\n",
-        test="tests/engines/test_writer.py::test_a_look_that_was_overtaken_looks_again",
+        test="tests/writing/test_writer.py::test_a_look_that_was_overtaken_looks_again",
     ),
     "look dated by our own clock": _edit(
         "writing.writer",
@@ -244,7 +244,7 @@ MUTANTS: dict[str, Mutant] = {
         "writing.inbox",
         '    if properties.get("format") != FORMAT:\n',
         "    if False:\n",
-        test="tests/engines/test_handover.py::test_what_a_newer_release_hands_over_is_not_committed",
+        test="tests/writing/test_handover.py::test_what_a_newer_release_hands_over_is_not_committed",
     ),
     "time of a named writer never ends": _edit(
         "writing.naming",
@@ -262,13 +262,13 @@ MUTANTS: dict[str, Mutant] = {
         "writing.plan",
         "        or intent.base.doubt != tally.doubt  #",
         "        or (intent.generation is None and intent.base.doubt != tally.doubt)  #",
-        test="tests/engines/test_handover.py::test_a_look_from_before_a_directory_came_or_went_is_made_anew",
+        test="tests/writing/test_handover.py::test_a_look_from_before_a_directory_came_or_went_is_made_anew",
     ),
     "generation of what is handed over not compared": _edit(
         "writing.plan",
         "    if intent.generation not in {None, (base.partition, tally.fingerprint)}:\n",
         "    if False:\n",
-        test="tests/engines/test_handover.py::test_what_is_of_another_generation_is_not_committed",
+        test="tests/writing/test_handover.py::test_what_is_of_another_generation_is_not_committed",
     ),
     "outcomes in another order": _edit(
         "writing.inbox", "[_answer(each) for each in answers]", "[_answer(each) for each in reversed(answers)]"
@@ -281,31 +281,31 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "left over below the budget": Mutant(
         constants={("shared.writing.inbox", "LEFT_OVER_AFTER"): timedelta(seconds=-5)},
-        test="tests/engines/test_handover.py::test_what_is_not_understood_is_left_alone_until_it_is_left_over",
+        test="tests/writing/test_handover.py::test_what_is_not_understood_is_left_alone_until_it_is_left_over",
     ),
     "name not renewed": _edit(
         "writing.naming",
         "not is_mine or self._over_at - now < RENEWED_SECONDS",
         "False",
-        test="tests/engines/test_handover.py::test_a_name_is_given_where_nothing_else_is_written",
+        test="tests/writing/test_handover.py::test_a_name_is_given_where_nothing_else_is_written",
     ),
     "named at rest": _edit(
         "writing.naming",
         "not (self.claims or (is_mine and self._is_wanted(now)))",
         "not self.process",
-        test="tests/engines/test_handover.py::test_alone_nobody_is_named_and_nothing_is_handed_over",
+        test="tests/writing/test_handover.py::test_alone_nobody_is_named_and_nothing_is_handed_over",
     ),
     "what waits is corrected": _edit(
         "writing.writer",
         "return await self._handover.waiting_paths() if self._handover is not None else set()",
         "return set()",
-        test="tests/engines/test_handover.py::test_what_waits_in_the_inbox_is_live",
+        test="tests/writing/test_handover.py::test_what_waits_in_the_inbox_is_live",
     ),
     "what is left over in the inbox is live": _edit(
         "writing.inbox",
         " and not _is_left_over(entity, page.date)",
         "",
-        test="tests/engines/test_handover.py::test_what_is_left_over_in_the_inbox_is_not_live",
+        test="tests/writing/test_handover.py::test_what_is_left_over_in_the_inbox_is_not_live",
     ),
     # The sketch
     "sketch left as it was": _edit("model.tally", "sketch.add([int(row_key(path), 16)], delta)", "pass"),
@@ -324,7 +324,7 @@ MUTANTS: dict[str, Mutant] = {
         "        page, upto = await _next_page(parts, stored, sketch)\n"
         "        stored = await parts.counts.open()\n"
         "        sketch = stored.tally.sketch if stored.tally.sketch is not None else sketch\n",
-        test="tests/engines/test_difference.py::test_a_sketch_is_made_under_traffic_and_right_at_every_moment",
+        test="tests/reconciling/test_difference.py::test_a_sketch_is_made_under_traffic_and_right_at_every_moment",
     ),
     "audit keeps a sketch that is as wrong as the sums": _edit(
         "reconciling.tally_audit", "stored.tally.holding(sums, None,", "stored.tally.holding(sums, stored.tally.sketch,"
@@ -333,7 +333,7 @@ MUTANTS: dict[str, Mutant] = {
         "reconciling.difference",
         "if nameless or not self._adds_up(found, stored):",
         "if nameless:",
-        test="tests/engines/test_difference.py::test_a_wrong_tally_is_not_taken_for_settled",
+        test="tests/reconciling/test_difference.py::test_a_wrong_tally_is_not_taken_for_settled",
     ),
     "what a sketch cannot tell taken for settled": _edit(
         "reconciling.difference",
@@ -393,7 +393,7 @@ MUTANTS: dict[str, Mutant] = {
         "reconciling.tally_audit",
         "            tally = stored.tally.holding(",
         "            stored = await parts.counts.open()\n            tally = stored.tally.holding(",
-        test="tests/engines/test_reconcile_resumed.py::test_i4_what_is_counted_between_the_last_row_and_the_repair_stays_counted",
+        test="tests/reconciling/test_run.py::test_i4_what_is_counted_between_the_last_row_and_the_repair_stays_counted",
     ),
     "checkpoint written before its page": _edit(
         "reconciling.stages",
@@ -421,7 +421,7 @@ MUTANTS: dict[str, Mutant] = {
         "model.ledger",
         "    if not row.is_sound:\n",
         "    if False:\n",
-        test="tests/unit/test_ledger.py::test_a_row_that_was_touched_can_be_read_and_only_the_blob_decides",
+        test="tests/model/test_ledger.py::test_a_row_that_was_touched_can_be_read_and_only_the_blob_decides",
     ),
     "name without a row trusted before the account was listed": _edit(
         "model.ledger", "if not is_ready or _may", "if _may"
@@ -433,7 +433,7 @@ MUTANTS: dict[str, Mutant] = {
         "model.ledger",
         'return str(folder) if row_key(path) == key else ""',
         "return str(folder)",
-        test="tests/engines/test_tampering.py::test_i4_rows_that_were_touched_are_healed_or_left_alone_and_counts_are_the_truth",
+        test="tests/reconciling/test_tampering.py::test_i4_rows_that_were_touched_are_healed_or_left_alone_and_counts_are_the_truth",
     ),
     "anything that is set is present": _edit(
         "model.ledger", 'properties.get("present") is not True or', 'not properties.get("present") or'
@@ -463,7 +463,7 @@ MUTANTS: dict[str, Mutant] = {
         "writing.group_commit",
         "error if error.by_service else Refused(str(error))",
         "error",
-        test="tests/engines/test_table_answers.py::test_i5_what_something_in_between_finds_too_large_is_sent_in_parts",
+        test="tests/azure/test_table_errors.py::test_i5_what_something_in_between_finds_too_large_is_sent_in_parts",
     ),
     # Directories
     "directory compared without stopping late events": _edit(
@@ -473,7 +473,7 @@ MUTANTS: dict[str, Mutant] = {
         "reconciling.reconciler",
         "        await self._counts.doubt_until(changed_at)\n        await self._marks.add(directory, changed_at)\n",
         "        await self._marks.add(directory, changed_at)\n        await self._counts.doubt_until(changed_at)\n",
-        test="tests/engines/test_directories.py::test_i2_late_events_are_stopped_before_a_directory_is_marked",
+        test="tests/reconciling/test_marked_directories.py::test_i2_late_events_are_stopped_before_a_directory_is_marked",
     ),
     "directory not marked": _edit(
         "reconciling.reconciler", "        await self._marks.add(directory, changed_at)\n", ""
@@ -482,7 +482,7 @@ MUTANTS: dict[str, Mutant] = {
         "writing.tally_row",
         "known_since=max(tally.known_since, moment)",
         "known_since=moment",
-        test="tests/engines/test_directories.py::test_i2_an_older_directory_lets_no_newer_late_event_through",
+        test="tests/reconciling/test_marked_directories.py::test_i2_an_older_directory_lets_no_newer_late_event_through",
     ),
     "mark removed although its directory changed again": _edit(
         "reconciling.marked_directories",
@@ -528,7 +528,7 @@ MUTANTS: dict[str, Mutant] = {
         "writing.group_commit",
         "if plan.writes_rows_only and not self._tally.is_fresh(self._clock.monotonic()):",
         "if False:",
-        test="tests/engines/test_recount.py::test_an_old_process_cannot_take_an_event",
+        test="tests/reconciling/test_recount.py::test_an_old_process_cannot_take_an_event",
     ),
     "event of no concern acknowledged unseen": _edit(
         "intake.delivery", "            await self._counts.confirm()\n", "            await asyncio.sleep(0)\n"
@@ -537,7 +537,7 @@ MUTANTS: dict[str, Mutant] = {
         "reconciling.reconciler",
         "            await self._counts.confirm()\n",
         "            await asyncio.sleep(0)\n",
-        test="tests/engines/test_directories.py::test_i5_a_directory_of_new_folders_is_not_taken_by_an_old_process",
+        test="tests/reconciling/test_marked_directories.py::test_i5_a_directory_of_new_folders_is_not_taken_by_an_old_process",
     ),
     "new generation listed while old processes write": Mutant(
         constants={("shared.reconciling.reconciler", "OLD_WRITERS_SECONDS"): 0.0}

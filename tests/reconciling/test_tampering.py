@@ -1,0 +1,237 @@
+"""I4 for what the app itself never does: rows and tally changed by somebody else, so that they disagree.
+
+A table restored in part, a script, a hand in Storage Explorer. Events and looks only say what a blob's row should be;
+that the tally is not the sum of its rows shows when the rows are all right and the listing still adds up differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from random import Random
+
+import pytest
+
+from shared.model.ledger import Properties, Row, row_key, to_properties
+from shared.model.ports import Page, Write
+from shared.reconciling import comparison
+from shared.writing.tally_row import PARTITION, TALLY_KEY
+from tests.fakes import memory_table
+from tests.fakes.world import World
+from tests.reconciling.listings import slow_down
+
+BLOBS = 20
+
+
+@pytest.fixture
+async def filled(world: World) -> World:
+    """Count 20 blobs."""
+    for number in range(BLOBS):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number:02}.jpg"))
+    world.clock.advance(60)
+    return world
+
+
+async def edit(world: World, key: str, **changes: object) -> None:
+    """Change an entity as anybody with the account's key could."""
+    entity = world.table.entities(PARTITION)[key]
+    properties: Properties = {**entity.properties, **changes}  # type: ignore[dict-item]
+    await world.table.commit(PARTITION, [Write(key, properties, entity.etag)])
+
+
+async def miscount(world: World) -> None:
+    """Have the tally count five too many."""
+    await edit(world, TALLY_KEY, queued_count=BLOBS + 5)
+
+
+async def test_i4_a_tally_that_counts_too_many_is_corrected(filled: World) -> None:
+    """Without a look at any blob; clients learn of it; the next pass is clean."""
+    await miscount(filled)
+    before = filled.stored_tally()
+    report = await filled.process.reconciler.run()
+    assert (report.miscounted, report.corrected, report.added, report.removed) == ({"queued": 5}, 1, {}, {})
+    after = filled.stored_tally()
+    assert after.sums == filled.truth()
+    assert after.version != before.version
+    assert filled.blobs.heads == 0
+    assert (await filled.process.reconciler.run()).clean
+
+
+async def test_i4_a_wrong_digest_is_corrected_and_wakes_nobody(filled: World) -> None:
+    """The counts are right, only the names are others: what clients see is the same, and so is its version."""
+    await edit(filled, TALLY_KEY, queued_digest="0" * 32)
+    before = filled.stored_tally()
+    report = await filled.process.reconciler.run()
+    assert report.miscounted == {"queued": 0}
+    assert (filled.stored_tally().sums, filled.stored_tally().version) == (filled.truth(), before.version)
+
+
+async def test_i4_a_row_that_somebody_has_deleted_comes_back_and_counts_once(filled: World) -> None:
+    """The tally knew of it: committed as a new row it counts twice, until the same run has compared once more.
+
+    The tally is right, so only a full run notices.
+    """
+    key = row_key("queued/07.jpg")
+    await filled.table.commit(PARTITION, [Write(key, None, filled.table.entities(PARTITION)[key].etag)])
+    report = await filled.process.reconciler.run(full=True)
+    assert (report.added, report.miscounted, report.listed) == ({"queued": 1}, {"queued": 1}, BLOBS)
+    assert filled.stored_tally().sums == filled.truth()
+    filled.check_rows_and_tally_agree()
+
+
+async def test_i4_a_row_that_somebody_has_switched_is_switched_back(filled: World) -> None:
+    """Present and absent, both ways."""
+    filled.blobs.delete("queued/00.jpg")
+    await filled.process.reconciler.run()
+    await edit(filled, row_key("queued/00.jpg"), present=True)
+    await edit(filled, row_key("queued/07.jpg"), present=False)
+    await edit(filled, row_key("queued/08.jpg"), present=False)
+    filled.clock.advance(60)
+    await filled.process.reconciler.run(full=True)
+    assert filled.stored_tally().sums == filled.truth()
+    filled.check_rows_and_tally_agree()
+
+
+async def test_i4_a_tally_that_changes_meanwhile_is_left_to_the_next_run(filled: World) -> None:
+    """An event is committed during the comparison: the rows may have changed after they were read."""
+    await miscount(filled)
+    pages, listed = filled.blobs.pages, 0
+
+    async def with_an_event(container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
+        nonlocal listed
+        async for page in pages(container, prefix, token):
+            yield page
+            listed += 1
+            if listed == 5:  # of the second listing
+                await filled.new_process().delivery.take(filled.blobs.put("output/new.jpg"))
+
+    filled.blobs.pages = with_an_event  # type: ignore[method-assign]
+    report = await filled.process.reconciler.run()
+    assert (report.miscounted, report.corrected) == ({}, 0)
+    filled.clock.advance(60)
+    report = await filled.process.reconciler.run()
+    assert report.miscounted == {"queued": 5}
+    assert filled.stored_tally().sums == filled.truth()
+
+
+async def test_i4_names_without_an_event_yet_are_not_taken_for_a_wrong_tally(filled: World) -> None:
+    """What has just been uploaded is left to its event, also when nothing else differs."""
+    filled.blobs.put("queued/new.jpg")
+    report = await filled.process.reconciler.run()
+    assert (report.miscounted, report.corrected) == ({}, 0)
+    filled.check_rows_and_tally_agree()
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 500])
+async def test_i4_a_wrong_tally_is_corrected_in_slices_and_ranges(
+    filled: World, monkeypatch: pytest.MonkeyPatch, rows_at_once: int
+) -> None:
+    """Each range is compared with a listing of its own; the sums are of what was compared, whoever compared it."""
+    monkeypatch.setattr(comparison, "ROWS_AT_ONCE", rows_at_once)
+    monkeypatch.setattr(memory_table, "PAGE_SIZE", 7)
+    await miscount(filled)
+    slow_down(filled, 4)
+    slices = 1
+    while not (report := await filled.new_process().reconciler.run(slice_seconds=10)).finished:
+        slices += 1
+        assert slices < 100
+    assert slices > 1
+    assert (report.miscounted, report.listed) == ({"queued": 5}, BLOBS)
+    assert filled.stored_tally().sums == filled.truth()
+
+
+async def test_i4_a_row_in_another_folder_is_put_where_it_belongs(filled: World) -> None:
+    """The listing names it, in the folder that it lies in; one that lies in none does not count."""
+    await edit(filled, row_key("queued/03.jpg"), folder="output")
+    elsewhere = Row("elsewhere/x.jpg", "queued", present=True)
+    filled.blobs.put("elsewhere/x.jpg")
+    await filled.table.commit(PARTITION, [Write(row_key(elsewhere.path), to_properties(elsewhere), None)])
+    filled.clock.advance(60)
+    await filled.process.reconciler.run(full=True)
+    assert filled.stored_tally().sums == filled.truth()
+    filled.check_rows_and_tally_agree()
+    assert (await filled.process.reconciler.verify()).clean
+
+
+async def test_i4_a_tally_that_somebody_has_deleted_is_made_of_its_rows(filled: World) -> None:
+    """Made anew it is empty, and its rows are not: it is not called ready with what is still missing."""
+    await filled.table.commit(PARTITION, [Write(TALLY_KEY, None, filled.table.entities(PARTITION)[TALLY_KEY].etag)])
+    report = await filled.new_process().reconciler.run()
+    assert (report.bootstrap, report.miscounted) == (True, {"queued": -BLOBS})
+    assert filled.stored_tally().sums == filled.truth()
+
+
+ODD = [None, "", "no", 7, -1, True, False, "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "ffff"]
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_i4_rows_that_were_touched_are_healed_or_left_alone_and_counts_are_the_truth(
+    filled: World, seed: int
+) -> None:
+    """Properties changed and missing, keys that are none: every run ends with its report, and the end is exact."""
+    random = Random(seed)
+    filled.blobs.delete("queued/19.jpg")
+    filled.blobs.put("output/lost.jpg")
+    keys = sorted(filled.table.entities(PARTITION))
+    for key in random.sample([key for key in keys if key != TALLY_KEY], 6):
+        entity = filled.table.entities(PARTITION)[key]
+        properties = {**entity.properties, random.choice([*entity.properties, "observed_at"]): random.choice(ODD)}
+        properties = {name: value for name, value in properties.items() if value is not None and random.random() < 0.9}
+        await filled.table.commit(PARTITION, [Write(key, properties, entity.etag)])
+    for key in random.sample(["zzz", "F" * 32, "0", "!", "g" * 32], 2):
+        await filled.table.commit(PARTITION, [Write(key, {"present": True, "path": "queued/odd.jpg"}, None)])
+    filled.clock.advance(3600)
+    for _ in range(2):  # what one run has put right by a look, the next one adds up
+        await filled.process.reconciler.run(full=True)
+        filled.clock.advance(90_000)  # a day: rows are collected too
+    assert filled.stored_tally().sums == filled.truth()
+    for number in range(25):
+        path = f"queued/{number:02}.jpg"
+        event = filled.blobs.delete(path) if path in filled.blobs.blobs else filled.blobs.put(path)
+        await filled.new_process().delivery.take(event)
+    assert filled.stored_tally().sums == filled.truth()
+
+
+async def test_i4_a_row_that_cannot_be_read_is_reported(filled: World) -> None:
+    """It counts nothing; whoever has written it should know."""
+    await filled.table.commit(PARTITION, [Write("f" * 32, {"present": True, "folder": "queued"}, None)])
+    report = await filled.process.reconciler.run(full=True)
+    assert report.unreadable == 1
+    assert filled.stored_tally().sums == filled.truth()
+    assert not (await filled.process.reconciler.verify()).clean
+
+
+async def test_i9_whatever_ends_a_run_gives_the_lease_back(filled: World) -> None:
+    """Also a mistake of ours: the next run goes on at once."""
+    pages = filled.blobs.pages
+
+    async def broken(container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
+        async for page in pages(container, prefix, token):
+            yield page
+            if container == "output":
+                raise ZeroDivisionError
+
+    filled.blobs.pages = broken  # type: ignore[method-assign]
+    with pytest.raises(ZeroDivisionError):
+        await filled.process.reconciler.run()
+    filled.blobs.pages = pages  # type: ignore[method-assign]
+    report = await filled.new_process().reconciler.run()
+    assert (report.clean, report.slices) == (True, 2)
+
+
+async def test_verify_tells_a_wrong_tally_and_changes_nothing(filled: World) -> None:
+    """``ops verify`` ends with its exit code for differences."""
+    await miscount(filled)
+    before = filled.table.entities(PARTITION)
+    report = await filled.process.reconciler.verify()
+    assert (report.miscounted, report.corrected, report.clean) == ({"queued": 5}, 1, False)
+    assert filled.table.entities(PARTITION) == before
+
+
+async def test_i4_a_directory_s_row_that_says_another_folder_is_put_right(filled: World) -> None:
+    """The comparison of a directory reads rows by their paths: what folder they name is another matter."""
+    path = "queued/case/a.jpg"
+    await filled.process.delivery.take(filled.blobs.put(path))
+    await edit(filled, row_key(path), folder="output")
+    filled.clock.advance(60)
+    report = await filled.process.reconciler.run_prefix("queued", "case/")
+    assert (report.finished, [row.folder for row in filled.stored_rows() if row.path == path]) == (True, ["queued"])
