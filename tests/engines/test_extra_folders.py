@@ -10,6 +10,7 @@ from shared.errors import Unavailable
 from shared.model.folders import FOLDERS
 from shared.model.ledger import row_key
 from shared.model.ports import Write
+from shared.model.sketch import Sketch
 from shared.reconciling.recount import recount
 from shared.writing.tally_row import PARTITION, TALLY_KEY, ForeignTally
 from tests.fakes.world import EXTRA_MAP, FOLDER_MAP, Process, World
@@ -97,6 +98,18 @@ async def test_i4_a_tally_that_miscounts_them_is_corrected(wide: World) -> None:
     await edit(wide, TALLY_KEY, failed_count=7)
     assert (await wide.process.reconciler.run()).miscounted == {"failed": 5}
     assert wide.stored_tally().sums == wide.truth()
+
+
+async def test_i3_their_names_are_in_a_sketch_that_is_made_anew(wide: World) -> None:
+    """A tally without one, as an older release leaves it: the next run that ends makes it, of all rows."""
+    await fill(wide)
+    wide.clock.advance(60)
+    await edit(wide, TALLY_KEY, sketch="")
+    await wide.process.reconciler.run()
+    made = wide.stored_tally().sketch
+    expected = Sketch(wide.stored_tally().digest_key, made.upto if made is not None else "")
+    expected.add(int(row_key(row.path), 16) for row in wide.stored_rows())
+    assert made == expected
 
 
 async def test_i4_a_row_in_a_folder_that_is_not_counted_is_looked_at(wide: World) -> None:
