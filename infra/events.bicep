@@ -14,6 +14,7 @@ param topicIdentityId string
 param queuedFolder string
 param inputFolder string
 param outputFolder string
+param extraFolders string
 
 @description('Events that one call may bring: the app commits up to 99 blobs in one transaction.')
 @minValue(1)
@@ -27,7 +28,11 @@ param preferredBatchSizeInKilobytes int = 128
 
 // "images/a/b" is the container images and what lies under a/b/. Advanced filters take 512 characters and ignore case:
 // what they let through too much, the app drops. A folder with two slashes in a row is filtered by its container alone.
-var folders = map([queuedFolder, inputFolder, outputFolder], folder => split(trim(folder), '/'))
+var extraLocations = map(
+  filter(split(extraFolders, ','), each => contains(each, '=')),
+  each => join(skip(split(each, '='), 1), '=')
+)
+var folders = map(concat([queuedFolder, inputFolder, outputFolder], extraLocations), folder => split(trim(folder), '/'))
 var prefixes = map(folders, parts => join(map(filter(skip(parts, 1), part => !empty(part)), part => '${part}/'), ''))
 var areExact = map(folders, parts => !contains(join(parts, '|'), '||'))
 var subjects = [

@@ -13,3 +13,4 @@ param preferredBatchSizeInKilobytes = int(readEnvironmentVariable('EVENT_BATCH_K
 param queuedFolder = readEnvironmentVariable('QUEUED_FOLDER')
 param inputFolder = readEnvironmentVariable('INPUT_FOLDER')
 param outputFolder = readEnvironmentVariable('OUTPUT_FOLDER')
+param extraFolders = readEnvironmentVariable('EXTRA_FOLDERS')

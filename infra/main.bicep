@@ -41,6 +41,9 @@ param inputFolder string = 'input'
 @minLength(1)
 param outputFolder string = 'output'
 
+@description('Further places that are counted: name=container or name=container/prefix, separated by commas.')
+param extraFolders string = ''
+
 @description('Which names count: endings without the dot, separated by commas; empty: the app\'s default list.')
 param imageSuffixes string = ''
 
@@ -203,7 +206,11 @@ var countsTable = extraSettings.?COUNTS_TABLE ?? 'blobstatus${token}'
 var quarantineName = empty(quarantineContainer) ? 'blob-status-quarantine-${token}' : quarantineContainer
 var deadLetterName = empty(deadLetterContainer) ? 'blob-status-dead-letters-${token}' : deadLetterContainer
 var eventSubscription = 'blob-status-${token}'
-var containers = map([queuedFolder, inputFolder, outputFolder], folder => first(split(trim(folder), '/')))
+var extraLocations = map(filter(split(extraFolders, ','), each => contains(each, '=')), each => split(each, '=')[1])
+var containers = map(
+  concat([queuedFolder, inputFolder, outputFolder], extraLocations),
+  folder => first(split(trim(folder), '/'))
+)
 var usesExistingStorage = !empty(existingStorageAccountName)
 var storageName = usesExistingStorage ? existingStorageAccountName : 'stimages${token}'
 var storageGroupName = usesExistingStorage && !empty(existingStorageResourceGroup)
@@ -262,7 +269,7 @@ module storage 'app/data-storage.bicep' = if (!usesExistingStorage) {
     isPrivate: vnetEnabled
     softDeleteDays: softDeleteDays
     retentionDays: { '${quarantineName}': quarantineRetentionDays + 1, '${deadLetterName}': deadLetterRetentionDays }
-    containers: union(take(containers, 1), take(skip(containers, 1), 1), skip(containers, 2)) // each once
+    containers: reduce(containers, [], (found, each) => union(found, [each])) // each once
   }
 }
 
@@ -397,6 +404,7 @@ module app 'app/function-app.bicep' = {
         // Instances come and go: the timer reconciles, and the step after the deployment starts the first one.
         RECONCILE_ON_START: 'false'
       },
+      empty(extraFolders) ? {} : { EXTRA_FOLDERS: extraFolders },
       extraSettings
     )
   }
@@ -447,3 +455,4 @@ output TOPIC_IDENTITY_ID string = existingSystemTopicIdentityId
 output QUEUED_FOLDER string = queuedFolder
 output INPUT_FOLDER string = inputFolder
 output OUTPUT_FOLDER string = outputFolder
+output EXTRA_FOLDERS string = extraFolders

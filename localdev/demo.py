@@ -26,7 +26,7 @@ from localdev.demo_pipeline import Pipeline, listed
 from localdev.demo_view import View
 from localdev.ports import LOOPBACK, reach_directly
 from shared.errors import SettingsError
-from shared.model.folders import FOLDERS
+from shared.model.folders import in_order
 from shared.settings.app import Settings
 
 if TYPE_CHECKING:
@@ -83,10 +83,11 @@ async def _settle(endpoint: StatusEndpoint, service: BlobServiceClient, folders:
 
 def compare(counts: Counts, truth: Counts, console: Console) -> bool:
     """Print and return whether counts and listing are equal, with the numbers of both when they are not."""
+    folders = in_order(truth)
     if counts == truth:
-        console.print("counts equal the listing: " + ", ".join(f"{folder} {truth[folder]}" for folder in FOLDERS))
+        console.print("counts equal the listing: " + ", ".join(f"{folder} {truth[folder]}" for folder in folders))
         return True
-    differences = ", ".join(f"{folder} {counts[folder]} (listed {truth[folder]})" for folder in FOLDERS)
+    differences = ", ".join(f"{folder} {counts.get(folder, 0)} (listed {truth[folder]})" for folder in folders)
     console.print(f"counts DIFFER from the listing after {SETTLE_SECONDS:.0f} s: {differences}")
     return False
 

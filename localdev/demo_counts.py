@@ -58,7 +58,8 @@ class StatusEndpoint:
                 if answer.status != HTTPStatus.OK:
                     raise EndpointError(f"{self._base_url} answers {answer.status}: {_detail(await answer.text())}")
                 data = (await answer.json())["data"]
-                self.counts = {folder: int(data[f"{folder}_count"]) for folder in FOLDERS}
+                counts = {name.removesuffix("_count"): int(data[name]) for name in data if name.endswith("_count")}
+                self.counts = dict.fromkeys(FOLDERS, 0) | counts
                 self._etag = answer.headers.get("ETag", "")
         except (aiohttp.ClientConnectionError, TimeoutError) as error:
             raise EndpointError(f"nothing answers at {self._base_url}: start it with `make dev`") from error

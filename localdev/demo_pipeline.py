@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from azure.storage.blob import ContentSettings
 
 from localdev.demo_images import jpeg
-from shared.model.folders import FOLDERS, INPUT, OUTPUT, QUEUED
+from shared.model.folders import INPUT, OUTPUT, QUEUED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,7 @@ async def _move(source: BlobClient, target: BlobClient) -> None:
 
 async def listed(service: BlobServiceClient, folders: FolderMap) -> dict[str, int]:
     """Return how many images a listing finds in each folder, to compare the counts with."""
-    found = dict.fromkeys(FOLDERS, 0)
+    found = dict.fromkeys(folders.locations, 0)
     for folder, location in folders.locations.items():
         container = service.get_container_client(location.container)
         async for name in container.list_blob_names(name_starts_with=location.prefix or None):

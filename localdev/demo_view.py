@@ -10,12 +10,13 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from shared.model.folders import INPUT, OUTPUT, QUEUED
+from shared.model.folders import FOLDERS, INPUT, OUTPUT, QUEUED
 
 if TYPE_CHECKING:
     from localdev.demo_counts import Counts
 
 LEGEND: Final = ((QUEUED, "Queued", "#FFB74D"), (INPUT, "Processing", "#1E90FF"), (OUTPUT, "Completed", "#4CAF50"))
+FURTHER: Final = "#E53935"
 REFRESH_PER_SECOND: Final = 10
 LINE_SECONDS: Final = 1.0  # without a terminal at most one line in this time
 
@@ -58,7 +59,8 @@ class View:
 
     def _legend(self) -> Text:
         text = Text()
-        for folder, title, colour in LEGEND:
+        further = [(name, name.replace("_", " ").capitalize(), FURTHER) for name in self._counts if name not in FOLDERS]
+        for folder, title, colour in (*LEGEND, *further):
             text.append("● ", style=colour).append(f"{title} ").append(f"{self._counts.get(folder, 0):<6}", "bold")
         return text
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from ops.exits import Exit, WrongArgument
 from ops.output import table
-from shared.model.folders import FOLDERS, Location
+from shared.model.folders import Location, in_order
 from shared.reconciling.lease import AlreadyRunning
 from shared.reconciling.recount import recount
 
@@ -95,7 +95,7 @@ def _show(report: Report, out: Output, what: str, sides: tuple[str, str]) -> Non
     data: dict[str, object] = asdict(report) | {what: report.corrected}
     text: list[Renderable] = []
     if report.added or report.removed:
-        folders = [folder for folder in FOLDERS if folder in report.added or folder in report.removed]
+        folders = in_order(report.added.keys() | report.removed.keys())
         rows = [(folder, report.added.get(folder, 0), report.removed.get(folder, 0)) for folder in folders]
         text.append(table(("folder", *sides), rows, numbers=[1, 2]))
     if report.vanished:

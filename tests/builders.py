@@ -97,7 +97,9 @@ def row(number: int | None = 1, *, present: bool = True, observed: float | None 
 
 def folder_map(*suffixes: str, **places: str) -> FolderMap:
     """Return a folder map; places are ``container`` or ``container/prefix/``, by default each folder's own name."""
-    split = {folder: places.get(folder, folder).partition("/") for folder in FOLDERS}
+    split = {
+        folder: place.partition("/") for folder, place in (dict(zip(FOLDERS, FOLDERS, strict=True)) | places).items()
+    }
     return FolderMap(
         {folder: Location(container, prefix) for folder, (container, _, prefix) in split.items()},
         suffixes or ("jpg", "png"),

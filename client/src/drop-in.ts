@@ -51,6 +51,8 @@ export interface PolledStatus extends StorageStatus {
     readonly output_count: number;
     readonly timestamp: string;
     readonly version: string | null;
+    /** Of each further folder that the server counts. */
+    readonly [count: `${string}_count`]: number;
   };
 }
 
@@ -171,8 +173,10 @@ export class StorageStatusPoller {
         if (etag && etag === this.lastETag && !isNew) return;
         isNew = false;
         this.lastETag = this.updatedETag = etag;
-        const { queued, processing, completed, timestamp } = status;
-        const data = { queued_count: queued, input_count: processing, output_count: completed, timestamp, version };
+        const { queued, processing, completed, extra, timestamp } = status;
+        const further = Object.entries(extra ?? {}).map(([name, count]) => [`${name}_count`, count] as const);
+        const counts = { queued_count: queued, input_count: processing, output_count: completed };
+        const data = { ...counts, ...Object.fromEntries(further), timestamp, version };
         onUpdate({ ...status, success: true, data });
       },
       { intervalMs, everyAnswer: true },

@@ -37,18 +37,34 @@ function parseJson(text: string): unknown {
   }
 }
 
-function reading(wire: unknown, names: readonly [string, string, string], fallbackVersion: string | null): Reading {
+const isCount = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value) && value >= 0;
+
+/** What a folder beside the three may be called. */
+const NAME = /^[a-z][a-z0-9_]*$/;
+
+function reading(
+  wire: unknown,
+  names: readonly [string, string, string],
+  suffix: '_count' | '',
+  fallbackVersion: string | null,
+): Reading {
   if (!isObject(wire)) throw broken('Not a storage status');
   const [queued, processing, completed] = names.map((name) => {
     const count = wire[name];
-    if (typeof count === 'number' && Number.isFinite(count) && count >= 0) return count;
+    if (isCount(count)) return count;
     throw broken(`No usable ${name}`);
   }) as [number, number, number];
+  const others = [...names, 'timestamp', 'version'];
+  const further = Object.entries(wire).flatMap(([field, count]) => {
+    const name = field.slice(0, field.length - suffix.length);
+    const isFurther = field.endsWith(suffix) && NAME.test(name) && !others.includes(field);
+    return isFurther && isCount(count) ? [[name, count] as const] : [];
+  });
   const timestamp = typeof wire.timestamp === 'string' ? wire.timestamp : '';
   const validator = typeof wire.version === 'string' && wire.version ? wire.version : fallbackVersion;
   return {
-    status: { queued, processing, completed, timestamp },
-    version: validator ?? `${queued}/${processing}/${completed}/${timestamp}`,
+    status: { queued, processing, completed, ...(further.length && { extra: Object.fromEntries(further) }), timestamp },
+    version: validator ?? [queued, processing, completed, ...further.flat(), timestamp].join('/'),
     validator,
   };
 }
@@ -63,13 +79,14 @@ export function parseStatus(text: string, etag: string | null): Reading {
   return reading(
     isObject(body) && body.success === true ? body.data : null,
     ['queued_count', 'input_count', 'output_count'],
+    '_count',
     opaqueTag(etag),
   );
 }
 
 /** Reads the data of one `status_update` event; `id` is its version. */
 export function parseStreamData(data: string, id: string | undefined): Reading {
-  return reading(parseJson(data), ['queued', 'processing', 'completed'], id || null);
+  return reading(parseJson(data), ['queued', 'processing', 'completed'], '', id || null);
 }
 
 /** `W/"abc"` → `abc`; `null` for what is not an entity tag. */

@@ -8,6 +8,8 @@ export interface StorageStatus {
   readonly processing: number;
   /** Images detected (`output`). */
   readonly completed: number;
+  /** Images in each further folder that the server counts (`EXTRA_FOLDERS`), by its name; absent without any. */
+  readonly extra?: Readonly<Record<string, number>>;
   /** When a count last changed, as the server says it: ISO 8601, UTC. */
   readonly timestamp: string;
 }

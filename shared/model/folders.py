@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 #: The three places of the pipeline, in its order. They are what the protocol serves.
 QUEUED: Final = "queued"
 INPUT: Final = "input"
 OUTPUT: Final = "output"
 FOLDERS: Final = (QUEUED, INPUT, OUTPUT)
+#: What body and frame call the three, and what else they say: no further folder can have such a name.
+RESERVED: Final = frozenset(
+    {*FOLDERS, *(f"{folder}_count" for folder in FOLDERS), "processing", "completed", "timestamp", "version"}
+)
 ANY_SUFFIX: Final = "*"
 
 
@@ -46,7 +50,7 @@ class FolderMap:
     """The folders' locations and the names that count as images.
 
     Attributes:
-        locations: Folder → where it is; all of :data:`FOLDERS`, no two overlapping.
+        locations: Folder → where it is: all of :data:`FOLDERS`, then further ones by name; no two overlapping.
         suffixes: Lower-case name endings without the dot, or ``("*",)`` for every blob.
     """
 
@@ -71,8 +75,15 @@ class FolderMap:
 
     def fingerprint(self, account: str) -> str:
         """Return a short hash of all that decides what is counted; different ones must not share a tally."""
-        parts = [account, *(f"{folder}={self.locations[folder]}/" for folder in FOLDERS), *sorted(self.suffixes)]
+        places = (f"{folder}={location}/" for folder, location in self.locations.items())
+        parts = [account, *places, *sorted(self.suffixes)]
         return hashlib.blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()
+
+
+def in_order(folders: Iterable[str]) -> list[str]:
+    """Return folders in the order in which they are served: the three, then further ones by name."""
+    found = set(folders)
+    return [*filter(found.__contains__, FOLDERS), *sorted(found.difference(FOLDERS))]
 
 
 def parts_within(locations: Mapping[str, Location], wanted: Location) -> dict[str, Location]:

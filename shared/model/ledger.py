@@ -25,10 +25,9 @@ from typing import TYPE_CHECKING, Final
 
 from shared.clock import from_iso, to_iso
 from shared.model.changes import normalise_sequencer
-from shared.model.folders import FOLDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
     from datetime import datetime
 
     from shared.model.changes import BlobChange
@@ -231,20 +230,20 @@ def to_properties(row: Row) -> Properties:
     return properties
 
 
-def from_properties(properties: Mapping[str, object]) -> Row:
+def from_properties(properties: Mapping[str, object], folders: Container[object]) -> Row:
     """Read a row back from an entity's properties.
 
-    A property that makes no sense is left out, and the row is then not sound. A row that does not say whether, and
-    where, it is present counts as absent.
+    A property that makes no sense, such as a folder that is none of those that are counted, is left out, and the row
+    is then not sound. A row that does not say whether, and where, it is present counts as absent.
     """
     path, folder, present = properties.get("path"), properties.get("folder"), properties.get("present")
     sequencer = normalise_sequencer(properties["sequencer"]) if "sequencer" in properties else ""
     event_time, is_time = _moment(properties.get("event_time"))
     observed_at, is_look = _moment(properties.get("observed_at"))
-    is_placed = isinstance(path, str) and folder in FOLDERS and isinstance(present, bool)
+    is_placed = isinstance(path, str) and folder in folders and isinstance(present, bool)
     return Row(
         path=path if isinstance(path, str) else "",
-        folder=str(folder) if folder in FOLDERS else "",
+        folder=str(folder) if folder in folders else "",
         present=is_placed and present is True,
         sequencer=sequencer or "",
         etag=str(properties.get("blob_etag", "")),
@@ -254,18 +253,18 @@ def from_properties(properties: Mapping[str, object]) -> Row:
     )
 
 
-def from_entity(key: str, properties: Mapping[str, object]) -> Row:
+def from_entity(key: str, properties: Mapping[str, object], folders: Container[object]) -> Row:
     """Read a row back and check its path against its key; the path is "" when they differ."""
-    row = from_properties(properties)
+    row = from_properties(properties, folders)
     if row.path and row_key(row.path) == key:
         return row
     return replace(row, path="", present=False, is_sound=False)
 
 
-def folder_counted_in(key: str, properties: Mapping[str, object]) -> str:
+def folder_counted_in(key: str, properties: Mapping[str, object], folders: Container[object]) -> str:
     """Return the folder whose count a row is part of, "" for none: :func:`from_entity` for scans of millions."""
     path, folder = properties.get("path"), properties.get("folder")
-    if properties.get("present") is not True or folder not in FOLDERS or not isinstance(path, str):
+    if properties.get("present") is not True or folder not in folders or not isinstance(path, str):
         return ""
     return str(folder) if row_key(path) == key else ""
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from shared.clock import to_iso
-from shared.model.folders import INPUT, OUTPUT, QUEUED
+from shared.model.folders import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,6 +26,8 @@ LAST_MODIFIED_MARGIN: Final = timedelta(seconds=2)
 #: Limits the length of a client's number before it is converted.
 _REVISION: Final = re.compile(r"[0-9]{1,18}(?![0-9])")
 _DIGITS: Final = frozenset("0123456789")
+#: What a frame calls a folder, where that is not the folder's name.
+_IN_FRAME: Final = {INPUT: "processing", OUTPUT: "completed"}
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,8 @@ class StatusSnapshot:
     @property
     def data(self) -> dict[str, object]:
         """What the status endpoint and the topic say of the counts."""
-        counts = self.tally.counts()
         return {
-            "queued_count": counts[QUEUED],
-            "input_count": counts[INPUT],
-            "output_count": counts[OUTPUT],
+            **{f"{folder}_count": count for folder, count in self.tally.counts().items()},
             "timestamp": to_iso(self.tally.changed_at),
             "version": self.version,
         }
@@ -73,11 +72,8 @@ class StatusSnapshot:
     @cached_property
     def frame(self) -> bytes:
         """The Server-Sent Event of the same counts."""
-        counts = self.tally.counts()
         data = {
-            "queued": counts[QUEUED],
-            "processing": counts[INPUT],
-            "completed": counts[OUTPUT],
+            **{_IN_FRAME.get(folder, folder): count for folder, count in self.tally.counts().items()},
             "timestamp": to_iso(self.tally.changed_at),
             "version": self.version,
         }

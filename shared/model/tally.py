@@ -15,23 +15,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.clock import from_iso, to_iso
-from shared.model.folders import FOLDERS
+from shared.model.folders import FOLDERS, in_order
 from shared.model.ledger import row_key
 from shared.model.sketch import Sketch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from shared.model.ledger import Properties
 
 _MODULUS: Final = 1 << 128
-#: The properties of a tally but for its sketch.
-WITHOUT_SKETCH: Final = (
-    *("epoch", "digest_key", "fingerprint", "changed_at", "known_since", "revision", "ready", "doubt", "moved_to"),
-    *("writer", "writer_format", "writer_until"),
-    *(f"{folder}_{what}" for folder in FOLDERS for what in ("count", "digest")),
-)
+_DIGEST: Final = "_digest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +101,8 @@ class Tally:
         return f"{self.epoch}-{self.revision}"
 
     def counts(self) -> dict[str, int]:
-        """Return folder → count."""
-        return {folder: total.count for folder, total in self.sums.items()}
+        """Return folder → count, in the order in which they are served."""
+        return {folder: self.sums[folder].count for folder in in_order(self.sums)}
 
     def apply(self, changes: Iterable[Change], now: datetime) -> Tally:
         """Return the tally after these changes.
@@ -160,6 +155,15 @@ def fold(key: bytes, paths: Iterable[str], start: Sum = Sum()) -> Sum:
     return Sum(count, digest % _MODULUS)
 
 
+def without_sketch(folders: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of the properties of a tally of these folders, but for its sketch."""
+    return (
+        *("epoch", "digest_key", "fingerprint", "changed_at", "known_since", "revision", "ready", "doubt", "moved_to"),
+        *("writer", "writer_format", "writer_until"),
+        *(f"{folder}_{what}" for folder in folders for what in ("count", "digest")),
+    )
+
+
 def to_properties(tally: Tally) -> Properties:
     """Write the tally as a table entity's properties."""
     properties: Properties = {
@@ -183,12 +187,12 @@ def to_properties(tally: Tally) -> Properties:
         properties["writer_until"] = to_iso(tally.writer.until)
     for folder, total in tally.sums.items():
         properties[f"{folder}_count"] = total.count
-        properties[f"{folder}_digest"] = f"{total.digest:032x}"
+        properties[f"{folder}{_DIGEST}"] = f"{total.digest:032x}"
     return properties
 
 
 def from_properties(properties: Mapping[str, object]) -> Tally:
-    """Read the tally back from an entity's properties."""
+    """Read the tally back from an entity's properties. It is of the folders that they name, whatever is counted now."""
     digest_key = bytes.fromhex(str(properties["digest_key"]))
     return Tally(
         epoch=str(properties["epoch"]),
@@ -200,13 +204,18 @@ def from_properties(properties: Mapping[str, object]) -> Tally:
         ready=bool(properties["ready"]),
         sums={
             folder: Sum(int(str(properties[f"{folder}_count"])), int(str(properties[f"{folder}_digest"]), 16))
-            for folder in FOLDERS
+            for folder in in_order((*FOLDERS, *_named(properties)))
         },
         doubt=str(properties.get("doubt", "")),
         moved_to=str(properties.get("moved_to", "")),
         writer=_named_writer(properties),
         sketch=Sketch.from_text(digest_key, str(properties.get("sketch", ""))),
     )
+
+
+def _named(properties: Iterable[str]) -> Iterator[str]:
+    """Iterate over the folders of which there is a digest."""
+    return (name.removesuffix(_DIGEST) for name in properties if name.endswith(_DIGEST))
 
 
 def _named_writer(properties: Mapping[str, object]) -> NamedWriter | None:

@@ -87,7 +87,7 @@ class Comparison:
         if not _KEY.fullmatch(key):
             self.unreadable += key != TALLY_KEY
             return False
-        folder = folder_counted_in(key, entity.properties)
+        folder = folder_counted_in(key, entity.properties, self._counted)
         if folder:
             self._counted[folder].append(int(key, 16))
         else:

@@ -125,8 +125,10 @@ class Difference:
 
     async def _read_row(self, key: int) -> None:
         entity = await self._parts.table.read(self._repair.partition, f"{key:032x}")
-        row = from_entity(entity.row_key, entity.properties) if entity is not None else None
-        if row is None or not row.path:
+        if entity is None:
+            return
+        row = from_entity(entity.row_key, entity.properties, self._parts.folders.locations)
+        if not row.path:
             return
         container, _, name = row.path.partition("/")
         folder = row.folder if row.present else self._parts.folders.folder_of(container, name)
@@ -203,7 +205,9 @@ async def complete_sketch(parts: Parts, keep_going: Callable[[str, int], Awaitab
         page, upto = await _next_page(parts, stored, sketch)
         grown = Sketch(stored.tally.digest_key) if sketch is None else sketch.copy()
         grown.upto = upto
-        grown.add(int(entity.row_key, 16) for entity in page if folder_counted_in(entity.row_key, entity.properties))
+        folders = parts.folders.locations
+        counted = (each.row_key for each in page if folder_counted_in(each.row_key, each.properties, folders))
+        grown.add(int(key, 16) for key in counted)
         try:
             (etag,) = await parts.table.commit(stored.partition, [stored.write(replace(stored.tally, sketch=grown))])
         except Conflict:

@@ -114,7 +114,7 @@ class Repair:
         entity = await self.parts.table.read(self.partition, f"{key:032x}")
         if entity is None:
             return
-        path = from_entity(entity.row_key, entity.properties).path
+        path = from_entity(entity.row_key, entity.properties, self.parts.folders.locations).path
         if not path:
             self.report.unreadable += 1
             return

@@ -147,7 +147,7 @@ class Pass:
         if stored.etag != run.tally_etag:
             return
         async for page in self._parts.table.scan(stored.partition, COUNTED_BY, after=run.after_key):
-            for folder, paths in counted_paths(page).items():
+            for folder, paths in counted_paths(page, run.listed).items():
                 run.listed[folder] = fold(stored.tally.digest_key, paths, run.listed[folder])
             run.compared += len(page)
             run.after_key = page[-1].row_key if page else run.after_key

@@ -17,7 +17,7 @@ from shared.errors import Conflict
 from shared.model.ledger import folder_counted_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from shared.model.ports import Entity
     from shared.model.tally import Sum
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def counted_paths(page: Iterable[Entity]) -> dict[str, list[str]]:
+def counted_paths(page: Iterable[Entity], folders: Container[object]) -> dict[str, list[str]]:
     """Return folder → the paths that count in it: those of rows that make sense."""
     found: dict[str, list[str]] = {}
     for entity in page:
-        folder = folder_counted_in(entity.row_key, entity.properties)
+        folder = folder_counted_in(entity.row_key, entity.properties, folders)
         if folder:
             found.setdefault(folder, []).append(str(entity.properties["path"]))
     return found

@@ -49,7 +49,7 @@ async def collect(table: Table, partition: str, now: datetime, after_key: str = 
 def _is_expired(entity: Entity, oldest_kept: datetime) -> bool:
     if entity.properties.get("present") is not False:
         return False  # a present blob's row, the tally, or nothing that the app has written
-    row = from_properties(entity.properties)
+    row = from_properties(entity.properties, folders=())  # only its times are of interest
     times = [moment for moment in (row.event_time, row.observed_at) if moment is not None]
     return bool(times) and max(times) < oldest_kept
 

@@ -184,13 +184,15 @@ def _schemas() -> Json:
     text = {"type": "string"}
     moment = {"type": "string", "format": "date-time", "description": "When a count last changed, UTC."}
     version = {"type": "string", "minLength": 1, "description": "Opaque: compare by equality."}
+    extra: Json = {"additionalProperties": count | {"description": "A folder of EXTRA_FOLDERS, by its name."}}
     data = _object(queued_count=count, input_count=count, output_count=count, timestamp=moment, version=version)
+    frame = _object(queued=count, processing=count, completed=count, timestamp=moment, version=version)
     code = text | {"enum": sorted(problem.code for problem in PROBLEMS.values())}
     problem: Json = {"type": text, "title": text, "status": {"type": "integer"}, "detail": text, "code": code}
     said = {"oneOf": [_ref("schemas", "EventData"), _ref("schemas", "Problem")]}
     return {
         "Status": _object(success={"const": True}, data=_ref("schemas", "StatusData")),
-        "StatusData": data,
+        "StatusData": data | extra,
         "Event": {
             "type": "object",
             "description": "Of each event; comments (`: keep-alive`) come in between. A client that accepts no problem "
@@ -203,7 +205,7 @@ def _schemas() -> Json:
                 "retry": count,
             },
         },
-        "EventData": _object(queued=count, processing=count, completed=count, timestamp=moment, version=version),
+        "EventData": frame | extra,
         "Document": {"type": "object", "required": ["openapi", "info", "paths"]},
         "Problem": _object(**problem, success={"const": False}) | {"description": "RFC 9457, with `success`."},
         "Health": {

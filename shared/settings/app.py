@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import SettingsError
-from shared.model.folders import ANY_SUFFIX, FOLDERS, FolderMap, Location
+from shared.model.folders import ANY_SUFFIX, FOLDERS, RESERVED, FolderMap, Location
 from shared.model.schedule import Schedule
 from shared.settings import tokens
 from shared.settings.storage import Connection
@@ -37,6 +37,11 @@ MOST_RETENTION_DAYS: Final = 36_500
 #: A function that overruns functionTimeout takes its whole worker down.
 LONGEST_SLICE_SECONDS: Final = 540.0
 
+#: Event Grid takes 25 filter values in a subscription, and each folder is one.
+#: https://learn.microsoft.com/azure/event-grid/event-filtering#limitations
+MOST_EXTRA_FOLDERS: Final = 25 - len(FOLDERS)
+
+_FOLDER = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _CONTAINER = re.compile(r"(\$root|\$web|[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9])){2,62})")
 _TABLE = re.compile(r"[A-Za-z][A-Za-z0-9]{2,57}")
 _IN_AZURE: Final = "WEBSITE_SITE_NAME"
@@ -99,7 +104,7 @@ class Settings:
         for folder, location in folders.locations.items():
             if location.container == quarantine:
                 raise SettingsError(
-                    f"QUARANTINE_CONTAINER={quarantine} is the container of {folder.upper()}_FOLDER and would count "
+                    f"QUARANTINE_CONTAINER={quarantine} is the container of {_setting_of(folder)} and would count "
                     "its own blobs; choose a container of its own"
                 )
         auth_mode = _one_of(environ, "AUTH_MODE", AUTH_MODES)
@@ -173,23 +178,51 @@ def _flag(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
 
 
 def _folders(environ: Mapping[str, str]) -> FolderMap:
+    written = {folder: _text(environ, _setting_of(folder), folder) for folder in FOLDERS}
     locations: dict[str, Location] = {}
-    for folder in FOLDERS:
-        name = f"{folder.upper()}_FOLDER"
-        value = _text(environ, name, folder)
+    for folder, value in (written | _extra_folders(environ)).items():
+        name = _setting_of(folder)
         container, _, prefix = value.partition("/")
         if not _CONTAINER.fullmatch(container):
-            raise SettingsError(f"{name}={value} does not begin with a container name; try {name}={folder}")
+            example = folder.replace("_", "-")
+            raise SettingsError(f"{name}={value} does not begin with a container name; try {name}={example}")
         prefix = prefix.strip("/")
         location = Location(container, f"{prefix}/" if prefix else "")
         for other, taken in locations.items():
             if location.overlaps(taken):
                 raise SettingsError(
-                    f"{name}={value} overlaps {other.upper()}_FOLDER={taken}: a blob would count twice; "
+                    f"{name}={value} overlaps {_setting_of(other)}={taken}: a blob would count twice; "
                     "use two containers, or two prefixes that do not contain each other"
                 )
         locations[folder] = location
     return FolderMap(locations, _suffixes(environ))
+
+
+def _setting_of(folder: str) -> str:
+    """Return what stands before a folder's location, as messages quote it."""
+    return f"{folder.upper()}_FOLDER" if folder in FOLDERS else f"EXTRA_FOLDERS: {folder}"
+
+
+def _extra_folders(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return name → location as written. By name: the order in the setting does not matter."""
+    found: dict[str, str] = {}
+    for each in filter(str.strip, _text(environ, "EXTRA_FOLDERS").split(",")):
+        name, equals, value = (part.strip() for part in each.partition("="))
+        if not equals or not _FOLDER.fullmatch(name):
+            raise SettingsError(
+                f"EXTRA_FOLDERS={each.strip()}: write name=container or name=container/prefix, separated by commas; "
+                "a name has up to 32 lower-case letters, digits and underscores, a letter first"
+            )
+        if name in RESERVED or name in found:
+            why = "is there twice" if name in found else "is taken: the status says something else by it"
+            raise SettingsError(f"EXTRA_FOLDERS: the name {name} {why}; choose another")
+        found[name] = value
+    if len(found) > MOST_EXTRA_FOLDERS:
+        raise SettingsError(
+            f"EXTRA_FOLDERS has {len(found)} folders, more than {MOST_EXTRA_FOLDERS}; "
+            "Event Grid could not filter by all of them in one subscription"
+        )
+    return dict(sorted(found.items()))
 
 
 def _suffixes(environ: Mapping[str, str]) -> tuple[str, ...]:

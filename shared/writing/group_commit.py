@@ -217,7 +217,7 @@ class GroupCommit:
         entity = await self._table.read(partition, row_key(path))
         if entity is None:
             return self._rows.remember(path, Remembered(None, None, asked_at, partition, doubt))
-        row = ledger.from_entity(entity.row_key, entity.properties)
+        row = ledger.from_entity(entity.row_key, entity.properties, self._counts.folders)
         if row.path and row.path != path:
             raise Rejected(f"the paths {path!r} and {row.path!r} share a 128-bit row key")
         return self._rows.remember(path, Remembered(replace(row, path=path), entity.etag, asked_at, partition, doubt))

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Final
 
 from shared.errors import Conflict, Refused
 from shared.model import tally as tallies
+from shared.model.folders import FOLDERS, in_order
 from shared.model.ports import Write
 from shared.model.sketch import Sketch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from shared.clock import Clock
     from shared.model.ports import Table
@@ -73,12 +74,15 @@ class Counts:
         table: Where it is.
         fingerprint: What this process counts.
         clock: For the first ``changed_at``.
+        folders: The folders that this process counts.
     """
 
-    def __init__(self, table: Table, fingerprint: str, clock: Clock) -> None:
+    def __init__(self, table: Table, fingerprint: str, clock: Clock, folders: Iterable[str] = FOLDERS) -> None:
+        self.folders = frozenset(folders)
         self._table = table
         self._fingerprint = fingerprint
         self._clock = clock
+        self._without_sketch = tallies.without_sketch(in_order(self.folders))
         self._partition = PARTITION
         self._confirmed_at = float("-inf")
         self._confirming = asyncio.Lock()
@@ -109,10 +113,12 @@ class Counts:
             ForeignTally: As :meth:`read` does.
             StorageError: As the table raises it.
         """
-        return self._mine(await self._read_current(tallies.WITHOUT_SKETCH))
+        return self._mine(await self._read_current(self._without_sketch))
 
     def _mine(self, stored: StoredTally | None) -> StoredTally | None:
-        if stored is not None and stored.tally.fingerprint != self._fingerprint:
+        if stored is None:
+            return None
+        if stored.tally.fingerprint != self._fingerprint or stored.tally.sums.keys() != self.folders:
             raise ForeignTally(
                 "the table holds the counts of another storage account, folder map or suffix list; "
                 "put the old settings back, or start the counts anew with `python -m ops recount`"
@@ -230,6 +236,7 @@ class Counts:
             fingerprint=self._fingerprint,
             changed_at=now,
             known_since=_LONG_AGO,
+            sums=dict.fromkeys(in_order(self.folders), tallies.Sum()),
             sketch=Sketch(digest_key),
         )
 

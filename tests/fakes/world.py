@@ -21,6 +21,10 @@ FOLDER_MAP = FolderMap({folder: Location(folder) for folder in FOLDERS}, ("jpg",
 FINGERPRINT = FOLDER_MAP.fingerprint("memory")
 #: Another one: queued images are elsewhere, and GIF files count too.
 NEW_MAP = FolderMap({**FOLDER_MAP.locations, "queued": Location("inbox")}, ("jpg", "png", "gif"))
+#: With two folders beside the three.
+EXTRA_MAP = FolderMap(
+    FOLDER_MAP.locations | {"failed": Location("failed"), "review": Location("images", "review/")}, ("jpg", "png")
+)
 
 
 class MemoryQuarantine:
@@ -63,7 +67,7 @@ class Process:
         clock: Clock | None = None,
     ) -> None:
         clock = clock or blobs.clock
-        self.counts = Counts(table, folders.fingerprint("memory"), clock)
+        self.counts = Counts(table, folders.fingerprint("memory"), clock, folders.locations)
         self.watch = Watch(self.counts, clock, poll_interval_seconds=0.5)
         self.writer = Writer(table, self.counts, blobs, clock, random)
         self.quarantine = MemoryQuarantine()
@@ -84,9 +88,11 @@ class World:
 
     Args:
         seed: Of everything random.
+        folders: What is counted.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, folders: FolderMap = FOLDER_MAP) -> None:
+        self.folders = folders
         self.random = Random(seed)
         self.clock = FakeClock()
         self.blobs = MemoryBlobs(self.clock)
@@ -95,7 +101,7 @@ class World:
 
     def new_process(self, *, verify_deletes: bool = False) -> Process:
         """Start another process on the same table and account."""
-        return Process(self.table, self.blobs, self.random, verify_deletes=verify_deletes)
+        return Process(self.table, self.blobs, self.random, verify_deletes=verify_deletes, folders=self.folders)
 
     async def bootstrap(self) -> World:
         """Reconcile the account for the first time, and let a minute pass."""
@@ -110,18 +116,27 @@ class World:
     def stored_rows(self) -> list[ledger.Row]:
         """Return all rows as they stand in the table."""
         entities = self.table.entities(PARTITION)
-        return [ledger.from_properties(entity.properties) for key, entity in entities.items() if key != TALLY_KEY]
+        return [
+            ledger.from_properties(entity.properties, self.folders.locations)
+            for key, entity in entities.items()
+            if key != TALLY_KEY
+        ]
 
     def truth(self) -> dict[str, Sum]:
         """Return what the tally would be if the account were listed this instant."""
         key = self.stored_tally().digest_key
-        paths = [path for path in self.blobs.blobs if FOLDER_MAP.is_image(path)]
-        return {folder: tally.fold(key, [p for p in paths if p.startswith(f"{folder}/")]) for folder in FOLDERS}
+        found: dict[str, list[str]] = {folder: [] for folder in self.folders.locations}
+        for path in self.blobs.blobs:
+            container, _, name = path.partition("/")
+            folder = self.folders.folder_of(container, name)
+            if folder is not None:
+                found[folder].append(path)
+        return {folder: tally.fold(key, paths) for folder, paths in found.items()}
 
     def check_rows_and_tally_agree(self) -> None:
         """I3: the tally is exactly the fold of the rows that say "present", after every commit."""
         stored = self.stored_tally()
         rows = [row for row in self.stored_rows() if row.present]
-        for folder in FOLDERS:
+        for folder in self.folders.locations:
             folded = tally.fold(stored.digest_key, [row.path for row in rows if row.folder == folder])
             assert stored.sums[folder] == folded, f"I3: tally of {folder} is not the fold of its rows"

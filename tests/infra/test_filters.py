@@ -16,7 +16,7 @@ from shared.intake.event_grid import BLOB_CREATED, BLOB_DELETED
 from shared.settings.app import Settings
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("QUEUED_FOLDER", "INPUT_FOLDER", "OUTPUT_FOLDER")
+NAMES = ("QUEUED_FOLDER", "INPUT_FOLDER", "OUTPUT_FOLDER", "EXTRA_FOLDERS")
 
 folders = st.builds(
     lambda container, parts, before, after: f"{before}{container}{''.join(f'/{part}' for part in parts)}{after}",
@@ -27,6 +27,18 @@ folders = st.builds(
 )
 
 
+#: An empty setting, or folders of these names, with spaces and empty entries around them.
+extra = st.lists(
+    st.builds(
+        "{}{}={}".format,
+        st.sampled_from(["", " "]),
+        st.sampled_from(["failed", "review"]),
+        folders | st.just("x-1/a=b"),
+    ),
+    max_size=2,
+).map(",".join) | st.just(" , ")
+
+
 def subscriptions(bicep, values):
     """Return the event subscriptions of a folder map."""
     outputs = snapshots.committed(ROOT, "new-account")[0]["outputs"] | dict(zip(NAMES, values, strict=True))
@@ -34,7 +46,7 @@ def subscriptions(bicep, values):
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.tuples(folders, folders, folders))
+@given(st.tuples(folders, folders, folders, extra))
 def test_nothing_is_missed(bicep, values):
     """For any folder map that the app takes, each event that the app would count is delivered."""
     try:
@@ -48,8 +60,13 @@ def test_nothing_is_missed(bicep, values):
 
 def test_what_is_beside_stays_out(bicep):
     """A name that only begins like a folder, or another container, is not delivered."""
-    made = subscriptions(bicep, ("images/queued", "images/input", "archive"))
-    for container, name in (("images", "queued2/a.jpg"), ("images", "a.jpg"), ("archive2", "a.jpg")):
+    made = subscriptions(bicep, ("images/queued", "images/input", "archive", "failed=bad/x"))
+    for container, name in (
+        ("images", "queued2/a.jpg"),
+        ("images", "a.jpg"),
+        ("archive2", "a.jpg"),
+        ("bad", "x2/a.jpg"),
+    ):
         for kind in (BLOB_CREATED, BLOB_DELETED):
             assert not any(passes(each, Event(kind, container, name)) for each in made)
 

@@ -204,8 +204,14 @@ MISTAKES = {
     # Filters
     "filter-misses-folder": (
         EVENTS,
-        "map([queuedFolder, inputFolder, outputFolder]",
-        "map(take([queuedFolder, inputFolder, outputFolder], 2)",
+        "concat([queuedFolder, inputFolder, outputFolder], extraLocations)",
+        "concat(take([queuedFolder, inputFolder, outputFolder], 2), extraLocations)",
+        "concerns the counts",
+    ),
+    "filter-misses-extra-folder": (
+        EVENTS,
+        "concat([queuedFolder, inputFolder, outputFolder], extraLocations)",
+        "[queuedFolder, inputFolder, outputFolder]",
         "concerns the counts",
     ),
     "filter-ignores-prefix": (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import signal
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 from azure.storage.blob import BlobServiceClient
@@ -87,6 +89,27 @@ def test_requests_of_test_http_are_accepted(up: Up) -> None:
         answer = httpx.post(url, content=body, headers=dict(line.split(": ") for line in head.splitlines()))
         assert answer.status_code in {200, 202}, answer.text
     eventually(lambda: counts(up) == before)
+
+
+def test_further_folders_are_counted(tmp_path: Path) -> None:
+    """With EXTRA_FOLDERS their containers are there, uploads into them are counted, and the demo compares them."""
+    extra = "failed=failed,review=pictures/review"
+    with Up("--free-ports", "--data", str(tmp_path), "--no-reconcile-timer", EXTRA_FOLDERS=extra) as up:
+        up.until_ready()
+        with BlobServiceClient.from_connection_string(up.connection_string) as service:
+            for container, name in (("failed", "a.jpg"), ("pictures", "review/b.jpg"), ("pictures", "c.jpg")):
+                service.get_blob_client(container, name).upload_blob(b"x")
+
+        def counted() -> tuple[int, int]:
+            data = httpx.get(up.functions_url + STATUS).json()["data"]
+            return data["failed_count"], data["review_count"]
+
+        eventually(lambda: counted() == (1, 1))
+        given = ["--base-url", up.functions_url, "--connection-string", up.connection_string]
+        done = run("localdev.demo", "--images", "3", "--rate", "30", *given, EXTRA_FOLDERS=extra)
+        assert "counts equal the listing: queued 0, input 0, output 3, failed 1, review 1\n" in done.stdout, done.stderr
+        assert "Failed 1" in done.stdout
+        assert up.end(signal.SIGTERM) == 0
 
 
 def test_demo_ends_with_equal_counts(up: Up) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.model.folders import FOLDERS, INPUT, OUTPUT, QUEUED, Location
+from shared.model.folders import FOLDERS, INPUT, OUTPUT, QUEUED, Location, in_order
 from tests.builders import folder_map
 
 SHARED = {QUEUED: "images/queued/", INPUT: "images/input/", OUTPUT: "archive"}
@@ -94,6 +94,7 @@ def test_fingerprint_changes_with_every_input():
     maps = [folder_map("png"), folder_map("jpg", "png"), folder_map("*")]
     maps += [folder_map("jpg", **{folder: place}) for folder in FOLDERS for place in ("other", f"{folder}/sub/")]
     maps += [folder_map("jpg", queued="input", input="queued")]
+    maps += [folder_map("jpg", **extra) for extra in ({"failed": "failed"}, {"failed": "other"}, {"review": "failed"})]
     found = {base.fingerprint("account"), base.fingerprint("account2"), *(each.fingerprint("account") for each in maps)}
     assert len(found) == len(maps) + 2
 
@@ -101,3 +102,21 @@ def test_fingerprint_changes_with_every_input():
 def test_fingerprint_stays_with_the_same_meaning():
     """The order in which suffixes are written means nothing."""
     assert folder_map("png", "jpg").fingerprint("account") == folder_map("jpg", "png").fingerprint("account")
+
+
+def test_fingerprint_of_the_three_alone():
+    """It is what releases without further folders made: their counts go on."""
+    assert folder_map("jpg").fingerprint("account") == "a3c241080bb5bbe25a233cdd"
+
+
+@pytest.mark.parametrize(
+    ("folders", "served"),
+    [
+        ([OUTPUT, QUEUED, INPUT], [QUEUED, INPUT, OUTPUT]),
+        (["review", OUTPUT, "failed", "a", QUEUED, INPUT], [QUEUED, INPUT, OUTPUT, "a", "failed", "review"]),
+        ([OUTPUT, "failed", OUTPUT], [OUTPUT, "failed"]),
+    ],
+)
+def test_the_order_of_folders(folders, served):
+    """The three as the pipeline has them, then further ones by name, each once."""
+    assert in_order(folders) == served

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shared.intake.event_grid import BLOB_RENAMED, parse
 from shared.model import ledger
 from shared.model.changes import BlobChange
+from shared.model.folders import FOLDERS
 from shared.model.ledger import LATE_AFTER, SKEW_MARGIN, TOMBSTONE_HORIZON, Observation, Outcome, Row, Transition
 from tests.builders import PATH, START, at, change, event_grid, row, sequencer, to_text
 
@@ -150,7 +151,7 @@ ODD = st.one_of(st.none(), st.text(max_size=5), st.integers(-9, 9), st.booleans(
 def test_a_row_that_was_touched_can_be_read_and_only_the_blob_decides(changes, removed):
     """Whatever somebody has written into a row: it says present only where it says so, and no event is trusted."""
     properties = {name: value for name, value in {**SOUND, **changes}.items() if name not in removed}
-    found = ledger.from_entity(ledger.row_key(PATH), properties)
+    found = ledger.from_entity(ledger.row_key(PATH), properties, FOLDERS)
     assert found.present == (
         properties.get("present") is True
         and properties.get("folder") in {"queued", "input", "output"}
@@ -243,7 +244,7 @@ def test_rows_survive_storage(known):
     """A row is read back as it was written, in types that a table takes."""
     properties = ledger.to_properties(known)
     assert all(isinstance(value, str | int | bool) for value in properties.values())
-    assert ledger.from_properties(properties) == known
+    assert ledger.from_properties(properties, FOLDERS) == known
 
 
 # --- every order of every history -----------------------------------------------------------------------------------

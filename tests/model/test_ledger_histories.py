@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from shared.model import ledger, tally
 from shared.model.changes import BlobChange
+from shared.model.folders import FOLDERS
 from shared.model.ledger import TOMBSTONE_HORIZON, Observation, Outcome, Row
 from tests.builders import PATH, at, sequencer
 
@@ -128,7 +129,7 @@ class Histories(RuleBasedStateMachine):
         before = int(self.row is not None and self.row.present)
         assert found.delta == int(found.row.present) - before
         assert (found.outcome is Outcome.APPLIED) == bool(found.delta)
-        self.row = ledger.from_properties(ledger.to_properties(found.row))
+        self.row = ledger.from_properties(ledger.to_properties(found.row), FOLDERS)
         self.counted += found.delta
         self.digest += found.delta * tally.path_hash(b"k", PATH)
 

@@ -7,9 +7,11 @@ from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.model.folders import RESERVED
 from shared.model.snapshot import LAST_MODIFIED_MARGIN, StatusSnapshot
 from shared.model.tally import Sum
 from tests.builders import START, at, snapshot, tally
@@ -33,6 +35,33 @@ def test_frame_bytes():
         b'data: {"queued":12,"processing":3,"completed":85,'
         b'"timestamp":"2026-11-22T18:20:31.123456+00:00","version":"c0ffee-7"}\n\n'
     )
+
+
+EXTRA = {"review": Sum(2), "output": Sum(85), "input": Sum(3), "failed": Sum(1), "queued": Sum(12)}
+
+
+def test_body_bytes_with_further_folders():
+    """Their counts come after the three, by name, in whichever order the tally has them."""
+    assert snapshot(sums=EXTRA).body == (
+        b'{"success":true,"data":{"queued_count":12,"input_count":3,"output_count":85,'
+        b'"failed_count":1,"review_count":2,'
+        b'"timestamp":"2026-11-22T18:20:31.123456+00:00","version":"c0ffee-7"}}'
+    )
+
+
+def test_frame_bytes_with_further_folders():
+    """The frame calls them by their names."""
+    assert snapshot(sums=EXTRA).frame == (
+        b"id: c0ffee-7\nevent: status_update\n"
+        b'data: {"queued":12,"processing":3,"completed":85,"failed":1,"review":2,'
+        b'"timestamp":"2026-11-22T18:20:31.123456+00:00","version":"c0ffee-7"}\n\n'
+    )
+
+
+@pytest.mark.parametrize("served", [snapshot().data, json.loads(snapshot().frame.partition(b"data: ")[2])])
+def test_no_further_folder_is_called_as_something_else(served):
+    """Whatever body and frame say of the three and besides is reserved."""
+    assert served.keys() <= RESERVED
 
 
 def test_the_tag_quotes_the_version():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.model.folders import FOLDERS, INPUT, OUTPUT, QUEUED
-from shared.model.tally import Change, Sum, Tally, fold, from_properties, path_hash, to_properties
+from shared.model.tally import (
+    Change,
+    NamedWriter,
+    Sum,
+    Tally,
+    fold,
+    from_properties,
+    path_hash,
+    to_properties,
+    without_sketch,
+)
 from tests.builders import START, at, tally
 
 KEY = b"0123456789abcdef"
@@ -122,7 +133,7 @@ TALLIES = st.builds(
     known_since=st.timedeltas(timedelta(0), timedelta(days=9999)).map(lambda each: START + each),
     revision=st.integers(0, 2**63 - 1),
     ready=st.booleans(),
-    sums=st.fixed_dictionaries(dict.fromkeys(FOLDERS, SUMS)),
+    sums=st.fixed_dictionaries(dict.fromkeys(FOLDERS, SUMS), optional=dict.fromkeys(("failed", "a", "x_digest"), SUMS)),
 )
 
 
@@ -133,6 +144,29 @@ def test_tallies_survive_storage(known):
     assert all(isinstance(value, str | int | bool) for value in properties.values())
     assert all(-(2**63) <= value < 2**63 for value in properties.values() if isinstance(value, int))
     assert from_properties(properties) == known
+
+
+def test_a_tally_of_the_three_is_stored_as_ever():
+    """Releases without further folders read and write the same properties."""
+    assert to_properties(tally(1, 2, 3)) == {
+        "epoch": "c0ffee",
+        "digest_key": KEY.hex(),
+        "fingerprint": "f",
+        "changed_at": "2026-11-22T18:20:31.123456+00:00",
+        "known_since": "2026-11-22T18:20:31.123456+00:00",
+        "revision": 7,
+        "ready": True,
+        **{f"{folder}_count": number for number, folder in enumerate(FOLDERS, 1)},
+        **{f"{folder}_digest": "0" * 32 for folder in FOLDERS},
+    }
+
+
+@given(TALLIES)
+def test_all_but_the_sketch_is_named(known):
+    """What is read of a tally that is shown: every property but its sketch, further folders included."""
+    properties = to_properties(replace(known, doubt="d", moved_to="g2", writer=NamedWriter("p", 1, START)))
+    assert set(without_sketch(known.sums)) == properties.keys()
+    assert "sketch" not in without_sketch(known.sums)
 
 
 @pytest.mark.parametrize("missing", ["epoch", "revision", "queued_count", "output_digest", "ready"])

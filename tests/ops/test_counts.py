@@ -74,6 +74,24 @@ def test_i4_verify_and_reconcile_with_real_drift(account: Account) -> None:
     assert (exact.code, "the counts are exact" in exact.out) == (0, True)
 
 
+def test_further_folders(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are refused until a recount, and then are in status, verify and reconcile as the three are."""
+    container = account.container("failed")
+    account.upload_before_now("a.jpg", folder=container)
+    monkeypatch.setenv("EXTRA_FOLDERS", f"failed={container}")
+    refused = account.run("status")
+    assert (refused.code != 0, "ops recount" in refused.err) == (True, True)
+    assert f"failed in {container}/" in account.run("recount").err
+    assert account.run("recount", "--yes").code == 0
+    assert account.run("status", "--json").data["counts"] == {"queued": 0, "input": 0, "output": 0, "failed": 1}
+    assert re.search(rf"failed +1 +{container}", account.run("status").out)
+    account.upload_before_now("b.jpg", folder=container)
+    differs = account.run("verify")
+    assert (differs.code, bool(re.search(r"failed +1 +0\n", differs.out))) == (1, True)
+    assert account.run("reconcile", "--prefix", f"{container}/").code == 0
+    assert account.counts() == (0, 0, 0, 2)
+
+
 def test_i4_a_tally_that_somebody_has_edited(account: Account) -> None:
     """Verify tells, and changes nothing; reconcile corrects it, without an event or a blob having changed."""
     account.upload_before_now("a.jpg", "b.jpg")

@@ -29,6 +29,7 @@ LOCAL = {
     "MAX_STREAM_SECONDS": "7",
     "MAX_WAIT_SECONDS": "20",
     "CORS_ORIGINS": "https://app.example.com",
+    "EXTRA_FOLDERS": "failed=failed,review=images/review",
     "TELEMETRY": "console",  # into the host's log, which is searched for secrets as everything is (tests/leaks)
 }
 

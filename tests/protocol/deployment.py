@@ -24,6 +24,7 @@ DEFAULTS = {
     "MAX_WAIT_SECONDS": "60",
     "POLL_INTERVAL_SECONDS": "0.5",
     "CORS_ORIGINS": "",
+    "EXTRA_FOLDERS": "",
 }
 #: The way there and back, and a busy machine.
 SLACK_SECONDS = 5
@@ -64,6 +65,12 @@ class Deployment:
     def seconds(self, name: str) -> float:
         """Return a setting that is a number of seconds."""
         return float(self.setting(name))
+
+    @property
+    def extra_folders(self) -> list[str]:
+        """The names of the folders beside the three."""
+        places = filter(str.strip, self.setting("EXTRA_FOLDERS").split(","))
+        return [place.partition("=")[0].strip() for place in places]
 
     @property
     def credentials(self) -> dict[str, str]:

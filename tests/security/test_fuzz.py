@@ -32,7 +32,7 @@ MOST_GROWTH_KB = 5 * 1024
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     """Run a host that asks for tokens."""
-    with running_issuer() as settings, Stack(tmp_path, **settings) as stack:
+    with running_issuer() as settings, Stack(tmp_path, EXTRA_FOLDERS="failed=failed", **settings) as stack:
         stack.azurite.start()
         stack.start_host()
         yield stack

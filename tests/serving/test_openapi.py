@@ -8,12 +8,13 @@ import re
 import tomllib
 
 import pytest
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from shared import errors
 from shared.serving import endpoints, openapi, problems, protocol
 from shared.serving.problems import PROBLEMS, BadRequest
-from tests.builders import ROOT
+from tests.builders import ROOT, snapshot
 
 DOCUMENT = openapi.document()
 PATHS = DOCUMENT["paths"]
@@ -124,6 +125,18 @@ def test_a_problem_has_the_members_that_are_written():
     """What shared/serving/problems.py writes is what is documented."""
     written = json.loads(problems.document(BadRequest("why")))
     assert list(written) == DOCUMENT["components"]["schemas"]["Problem"]["required"]
+
+
+@pytest.mark.parametrize(
+    ("name", "served"),
+    [("StatusData", snapshot().data), ("EventData", json.loads(snapshot().frame.partition(b"data: ")[2]))],
+)
+def test_further_folders_are_counts(name, served):
+    """A member that is not described is the count of a further folder."""
+    schema = Draft202012Validator(DOCUMENT["components"]["schemas"][name])
+    assert schema.is_valid(served)
+    assert schema.is_valid(served | {"failed": 2})
+    assert not any(schema.is_valid(served | {"failed": odd}) for odd in (-1, "2", 0.5, None))
 
 
 def test_everything_described_is_referred_to():

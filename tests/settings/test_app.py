@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import SettingsError
-from shared.model.folders import FOLDERS, INPUT, OUTPUT, QUEUED, Location
+from shared.model.folders import FOLDERS, INPUT, OUTPUT, QUEUED, RESERVED, Location
 from shared.settings.app import Settings
 from shared.settings.storage import Connection
 from shared.settings.tokens import JwtSettings
@@ -214,6 +214,89 @@ def test_overlapping_folders(places):
     found = refusal(**places)
     assert "overlaps" in found
     assert found.count("_FOLDER=") == 2
+
+
+def test_no_extra_folders():
+    """Without the setting, or with an empty one, there are the three."""
+    assert list(read().folders.locations) == list(read(EXTRA_FOLDERS=" , ").folders.locations) == list(FOLDERS)
+
+
+def test_extra_folders():
+    """They come after the three, by name: the order in the setting says nothing."""
+    found = read(EXTRA_FOLDERS=" review = images/review/ , failed=failed,,step_2=x-2 ").folders
+    assert dict(list(found.locations.items())[3:]) == {
+        "failed": Location("failed"),
+        "review": Location("images", "review/"),
+        "step_2": Location("x-2"),
+    }
+    assert list(found.locations) == [*FOLDERS, "failed", "review", "step_2"]
+    assert found == read(EXTRA_FOLDERS="step_2=x-2,failed=failed,review=images/review").folders
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "failed",
+        "=failed",
+        "Failed=failed",
+        "2=failed",
+        "_a=failed",
+        "a-b=failed",
+        f"{'a' * 33}=failed",
+        "\u00e4=failed",
+    ],
+)
+def test_bad_extra_folders(value):
+    """What is not name=location is refused: it is quoted, with the right form."""
+    found = refusal(EXTRA_FOLDERS=f"ok=okay,{value}")
+    assert found.startswith(f"EXTRA_FOLDERS={value}: write name=container")
+
+
+@pytest.mark.parametrize("value", ["", "ab", "Failed", "a_b"])
+def test_bad_locations_of_extra_folders(value):
+    """What is no container name is refused as for the three; the proposal is one."""
+    found = refusal(EXTRA_FOLDERS=f"not_good={value}")
+    assert found.startswith(f"EXTRA_FOLDERS: not_good={value} does not begin with a container name")
+    assert "try EXTRA_FOLDERS: not_good=not-good" in found
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_reserved_names(name):
+    """A name by which the status says something else is refused."""
+    assert refusal(EXTRA_FOLDERS=f"{name}=failed").startswith(f"EXTRA_FOLDERS: the name {name} is taken")
+
+
+def test_a_name_twice():
+    """Two places with one name are refused."""
+    assert refusal(EXTRA_FOLDERS="failed=a-1,failed=a-2").startswith("EXTRA_FOLDERS: the name failed is there twice")
+
+
+@pytest.mark.parametrize(
+    ("extra", "quoted"),
+    [
+        ("failed=queued", ["EXTRA_FOLDERS: failed=queued", "QUEUED_FOLDER=queued"]),
+        ("failed=output/failed", ["EXTRA_FOLDERS: failed=output/failed", "OUTPUT_FOLDER=output"]),
+        ("b=same/x,a=same", ["EXTRA_FOLDERS: b=same/x", "EXTRA_FOLDERS: a=same"]),
+    ],
+)
+def test_extra_folders_that_overlap(extra, quoted):
+    """No place lies in another, whichever setting says it; both are quoted."""
+    found = refusal(EXTRA_FOLDERS=extra)
+    assert "overlaps" in found
+    assert all(each in found for each in quoted)
+
+
+def test_the_most_extra_folders():
+    """As many as Event Grid can filter by; one more is refused."""
+    places = [f"f{number}=folder-{number}" for number in range(23)]
+    assert len(read(EXTRA_FOLDERS=",".join(places[:22])).folders.locations) == 25
+    assert "more than 22" in refusal(EXTRA_FOLDERS=",".join(places))
+
+
+def test_the_quarantine_lies_in_no_extra_folder():
+    """Its blobs would be counted."""
+    found = refusal(EXTRA_FOLDERS="failed=kept/x", QUARANTINE_CONTAINER="kept")
+    assert "is the container of EXTRA_FOLDERS: failed" in found
 
 
 @pytest.mark.parametrize(

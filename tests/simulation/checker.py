@@ -15,7 +15,7 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-from shared.model.folders import FOLDERS, FolderMap
+from shared.model.folders import FolderMap
 from shared.model.ports import Entity
 from shared.model.sketch import Sketch
 from shared.reconciling.lease import CONTROL_PARTITION
@@ -43,7 +43,7 @@ class Ledger:
     """
 
     tally: dict[str, Any] | None = None
-    sums: dict[str, tuple[int, int]] = field(default_factory=lambda: dict.fromkeys(FOLDERS, (0, 0)))
+    sums: dict[str, tuple[int, int]] = field(default_factory=dict)
     rows: dict[str, bool] = field(default_factory=dict)
 
 
@@ -185,8 +185,10 @@ class Checker:
 
     def _folder_of(self, path: str, tally: Mapping[str, Any] | None) -> str | None:
         container, _, name = path.partition("/")
-        folders = self._maps[tally["fingerprint"]] if tally is not None else next(iter(self._maps.values()))
-        return folders.folder_of(container, name)
+        return self._folders_of(tally).folder_of(container, name)
+
+    def _folders_of(self, tally: Mapping[str, Any] | None) -> FolderMap:
+        return self._maps[tally["fingerprint"]] if tally is not None else next(iter(self._maps.values()))
 
     def committed(self, partition: str, changes: list[tuple[str, Entity | None, Mapping[str, Any] | None]]) -> None:
         """Check everything that one transaction may have broken."""
@@ -324,7 +326,7 @@ class Checker:
             ledger.rows[path] = present
         if was != present:
             delta = int(present) - int(was)
-            count, digest = ledger.sums[folder]
+            count, digest = ledger.sums.get(folder, (0, 0))
             digest_key = bytes.fromhex(tally["digest_key"])
             hashed = int.from_bytes(hashlib.blake2b(path.encode(), key=digest_key, digest_size=16).digest())
             ledger.sums[folder] = count + delta, (digest + delta * hashed) % MODULUS
@@ -349,8 +351,8 @@ class Checker:
     def _check_sums(self, ledger: Ledger, tally: Mapping[str, Any]) -> None:
         if "moved_to" in tally:
             return  # its rows are dropped by now
-        for folder in FOLDERS:
-            count, digest = ledger.sums[folder]
+        for folder in self._folders_of(tally).locations:
+            count, digest = ledger.sums.get(folder, (0, 0))
             if tally[f"{folder}_count"] != count:
                 self.fail("I3", f"{tally[f'{folder}_count']} in {folder} are counted, and {count} rows say present")
             if tally[f"{folder}_digest"] != f"{digest:032x}":
@@ -377,7 +379,8 @@ class Checker:
             self.fail("I3", "the sketch is not that of the rows that say present")
 
     def _check_tally(self, before: Mapping[str, Any] | None, tally: Mapping[str, Any]) -> None:
-        visible = tuple(tally[f"{folder}_count"] for folder in FOLDERS)
+        folders = self._folders_of(tally).locations
+        visible = tuple(tally[f"{folder}_count"] for folder in folders)
         version = f"{tally['epoch']}-{tally['revision']}"
         shown = (*visible, tally["changed_at"])
         if self.versions.setdefault(version, shown) != shown:
@@ -385,7 +388,7 @@ class Checker:
         if before is None or before["epoch"] != tally["epoch"]:
             self._changed(version)
             return
-        has_changed = visible != tuple(before[f"{folder}_count"] for folder in FOLDERS)
+        has_changed = visible != tuple(before[f"{folder}_count"] for folder in folders)
         if has_changed != (tally["revision"] != before["revision"]):
             self.fail("I7", f"counts changed: {has_changed}; revision {before['revision']} → {tally['revision']}")
         if tally["revision"] < before["revision"]:

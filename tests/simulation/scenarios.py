@@ -19,13 +19,12 @@ from shared.reconciling.lease import AlreadyRunning
 from shared.reconciling.recount import recount
 from shared.reconciling.report import Report
 from shared.writing.tally_row import TALLY_KEY, StoredTally
-from tests.fakes.world import FOLDER_MAP, NEW_MAP
 from tests.simulation.app import App
 from tests.simulation.clients import Clients
 from tests.simulation.eventgrid import Habits
 from tests.simulation.network import Faults
 from tests.simulation.traffic import Traffic
-from tests.simulation.world import FOLDERS, World, seeded_secrets
+from tests.simulation.world import World, seeded_secrets
 
 DAY = 86_400.0
 
@@ -294,7 +293,7 @@ def bootstrap(seed: int) -> World:
     """(e) The first reconciliation of an account that is in use, by processes that die."""
     world = World(seed)
     random = world.random
-    for folder in FOLDERS:
+    for folder in world.containers:
         for number in range(random.choice([0, 5, 40])):
             path = f"{folder}/{number}.jpg"
             world.account.appear(path)
@@ -475,7 +474,7 @@ def tampering(seed: int) -> World:
 def _heal_by_events(world: World) -> None:
     """A row that makes no sense decides nothing: whatever event meets it, it says what the account holds afterwards."""
     rows = world.state.partitions[world.checker.current]
-    touched = {path for path in sorted(world.checker.present) if not _makes_sense(rows.get(row_key(path)), path)}
+    touched = {path for path in sorted(world.checker.present) if not _makes_sense(world, rows.get(row_key(path)), path)}
     known = [event for event in world.grid.events if event.deliveries and touched & {*event.paths}]
     met = world.random.sample(known, min(len(known), 20))
     for event in met:
@@ -487,11 +486,11 @@ def _heal_by_events(world: World) -> None:
             world.checker.fail("I4", f"the row of {path} made no sense, met an event, and is {row}")
 
 
-def _makes_sense(row: Entity | None, path: str) -> bool:
+def _makes_sense(world: World, row: Entity | None, path: str) -> bool:
     properties = row.properties if row is not None else {"path": path, "folder": "queued", "present": True}
     return (
         properties.get("path") == path
-        and properties.get("folder") in FOLDERS
+        and properties.get("folder") in world.folders.locations
         and isinstance(properties.get("present"), bool)
     )
 
@@ -504,13 +503,13 @@ def generations(seed: int) -> World:
     """
     world = _begin(seed)
     random = world.random
-    world.containers = (*world.containers, "inbox")
+    world.use_all_containers()
     if random.random() < 0.6:
         _let_go(world)
         world.crashes /= 4
     Traffic(world, changes=20, poison=False).run()
     for _ in range(random.choice([1, 1, 2])):
-        other = NEW_MAP if world.folders is FOLDER_MAP else FOLDER_MAP
+        other = world.other_folders
         _start_anew(world, random.choice([other, other, world.folders]))
         if world.scheduler.stopped:
             return world
@@ -548,7 +547,7 @@ def writers(seed: int) -> World:
         pace = random.choice([0.01, 0.05, 0.2])
         Traffic(world, 40, poison=not is_counted_anew, pace=pace, names=40, **kind).run()  # type: ignore[arg-type]
         if is_counted_anew and not world.scheduler.stopped:
-            _start_anew(world, NEW_MAP if world.folders is FOLDER_MAP else FOLDER_MAP)
+            _start_anew(world, world.other_folders)
     meddling.is_over = True
     world.grid.choose = random.choice
     if reconciling is not None:

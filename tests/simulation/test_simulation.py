@@ -38,6 +38,7 @@ FAULTS = [
     "directory events",
     "duplicates",
     "events lost",
+    "extra folders",
     "head",
     "kept in quarantine",
     "late landings",

@@ -13,7 +13,7 @@ from random import Random
 
 from shared.errors import StorageError
 from shared.intake.quarantine_rows import PARTITIONS as PARTITIONS_OF_QUARANTINE
-from shared.model.folders import FolderMap
+from shared.model.folders import FOLDERS, FolderMap, Location
 from shared.model.ports import Entity, Write
 from shared.reconciling import comparison
 from shared.reconciling.lease import AlreadyRunning
@@ -32,7 +32,8 @@ from tests.simulation.network import Faults, Network
 CLOCK_SKEW_SECONDS = 5.0
 #: After so long with nothing going wrong, nothing of what went wrong before is on its way any more.
 AFTERMATH_SECONDS = 120.0
-FOLDERS = ("queued", "input", "output")
+#: Folders beside the three. Most worlds have none.
+EXTRA = [(), (), (), (), ("failed",), ("failed", "review")]
 #: Ledgers are larger than this many rows, so that ranges below it are some of them.
 FEW_ROWS = 100
 
@@ -49,15 +50,19 @@ class World:
         self.random = Random(seed)
         self.stats: Counter[str] = Counter()
         self.scheduler = Scheduler(seed)
-        maps = {each.fingerprint("memory"): each for each in (FOLDER_MAP, NEW_MAP)}
+        draw = Random(f"folders of {seed}").choice  # so that what else happens does not depend on it
+        #: What the processes count that are started first, and what they may count after a recount.
+        self.maps = _with(FOLDER_MAP, draw(EXTRA)), _with(NEW_MAP, draw(EXTRA))
+        maps = {each.fingerprint("memory"): each for each in self.maps}
         self.checker = Checker(maps, lambda: self.scheduler.now, self._stop, self.random, self.stats)
         self.network = Network(self.scheduler, self.random, self.stats)
         self.state = TableState()
         self.inbox = TableState(self.network.date)
         self.apps: list[App] = []
         #: What the processes that are started count.
-        self.folders = FOLDER_MAP
-        self.containers = FOLDERS
+        self.folders = self.maps[0]
+        self.containers = tuple(self.folders.locations)
+        self.stats["extra folders"] += len(self.containers) - len(FOLDERS)
         self.grid = EventGrid(self.network, self.checker, self.apps)
         self.account = Account(self.network.date, self.checker, self.random, self.grid.take)
         self.crashes = 0.0
@@ -65,6 +70,16 @@ class World:
         self.checker.max_operations = self.random.choice([100, 100, 100, 6])
         self.checker.misleads = self.random.choice([0.0, 0.3, 1.0])
         self.checker.splits_evenly = self.random.random() < 0.5
+
+    @property
+    def other_folders(self) -> FolderMap:
+        """What the processes that are started do not count."""
+        return self.maps[self.folders is self.maps[0]]
+
+    def use_all_containers(self) -> None:
+        """Let the traffic be in the containers of both maps."""
+        places = (place.container for folders in self.maps for place in folders.locations.values())
+        self.containers = tuple(dict.fromkeys(places))
 
     def _stop(self) -> None:
         self.scheduler.stopped = True
@@ -121,14 +136,15 @@ class World:
             key = random.choice([TALLY_KEY, *sorted(rows)])
             properties = dict(rows[key].properties)
             if key == TALLY_KEY:
-                folder = random.choice(FOLDERS)
+                folder = random.choice(tuple(self.folders.locations))
                 properties[f"{folder}_count"] = int(str(properties[f"{folder}_count"])) + random.choice([-2, 1, 5])
             elif random.random() < 0.3:
                 del rows[key]
                 continue
             else:
                 name = random.choice([*properties, "observed_at"])
-                value = random.choice([None, "", "odd", 7, True, False, "9999-12-31T23:59:59Z", *FOLDERS])
+                odd = [None, "", "odd", 7, True, False, "9999-12-31T23:59:59Z"]
+                value = random.choice([*odd, *self.folders.locations])
                 properties[name] = value  # type: ignore[assignment]
             kept = {name: value for name, value in properties.items() if value is not None}
             self.state.apply(self.checker.current, [Write(key, kept, rows[key].etag)])
@@ -253,6 +269,11 @@ class World:
                 if self.grid.unexpected is None:
                     self.grid.unexpected = error
         self.scheduler.close()
+
+
+def _with(folders: FolderMap, extra: tuple[str, ...]) -> FolderMap:
+    """Return a folder map with further folders, in containers of their names."""
+    return FolderMap(folders.locations | {name: Location(name) for name in extra}, folders.suffixes)
 
 
 @contextmanager

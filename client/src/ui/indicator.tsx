@@ -1,7 +1,8 @@
 import type { ReactNode } from 'react';
 import { Platform, Pressable, Text, View } from 'react-native';
-import { duration, fill, type Labels } from './labels.js';
+import { duration, fill, type Labels, labelOf } from './labels.js';
 import type { Shown } from './observation.js';
+import type { ExtraStages } from './stages.js';
 import { extras, styles } from './styles.js';
 import { indicatorColors, type Theme } from './theme.js';
 import { useUnhurried } from './use-unhurried.js';
@@ -12,21 +13,27 @@ function detailOf(labels: Labels, { asOf, stuckMinutes }: Shown): string | null 
   return asOf === null ? null : fill(labels.asOf, { time: asOf });
 }
 
-function summaryOf(labels: Labels, { status }: Shown, formatCount: (count: number) => string): string {
+function summaryOf({ shown: { status }, labels, extra, formatCount }: IndicatorLineProps): string {
   if (!status) return '';
   const [queued, processing, completed] = [status.queued, status.processing, status.completed].map(formatCount);
-  return fill(labels.summary, { queued: queued ?? '', processing: processing ?? '', completed: completed ?? '' });
+  const three = { queued: queued ?? '', processing: processing ?? '', completed: completed ?? '' };
+  const further = Object.entries(status.extra ?? {}).map(
+    ([item, count]) => `${labelOf(labels, extra, item)}: ${formatCount(count)}.`,
+  );
+  return [fill(labels.summary, three), ...further].join(' ');
 }
 
 interface IndicatorLineProps {
   readonly shown: Shown;
   readonly labels: Labels;
+  readonly extra: ExtraStages;
   readonly formatCount: (count: number) => string;
   readonly theme: Theme;
 }
 
 /** Whether the numbers are live, to see; and with the numbers, in a sentence, to hear. */
-export function IndicatorLine({ shown, labels, formatCount, theme }: IndicatorLineProps): ReactNode {
+export function IndicatorLine(props: IndicatorLineProps): ReactNode {
+  const { shown, labels, theme } = props;
   const color = indicatorColors(theme, shown);
   const words = labels[shown.indicator];
   const detail = detailOf(labels, shown);
@@ -37,7 +44,7 @@ export function IndicatorLine({ shown, labels, formatCount, theme }: IndicatorLi
     : shown.indicator === 'live'
       ? ''
       : labels.notLive;
-  const spoken = useUnhurried(`${state} ${summaryOf(labels, shown, formatCount)}`.trim());
+  const spoken = useUnhurried(`${state} ${summaryOf(props)}`.trim());
   const textStyle = [styles.liveText, { color: color.text }];
   return (
     <>

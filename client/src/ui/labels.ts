@@ -1,3 +1,5 @@
+import { type ExtraStages, isKnown } from './stages.js';
+
 /** Every word on the legend. `{…}` stands for a number or a time. */
 export interface Labels {
   /** While live. */
@@ -7,6 +9,8 @@ export interface Labels {
   readonly queued: string;
   readonly processing: string;
   readonly completed: string;
+  /** A further folder of this name. Others are called what the legend's `extra` says, or what the server does. */
+  readonly failed: string;
   /** In place of a count that is not known, for screen readers. */
   readonly unknown: string;
   readonly live: string;
@@ -38,6 +42,7 @@ export const english: Labels = {
   queued: 'Queued',
   processing: 'Processing',
   completed: 'Completed',
+  failed: 'Failed',
   unknown: 'not known yet',
   live: 'Live Updates',
   connecting: 'Connecting…',
@@ -63,6 +68,7 @@ export const indonesian: Labels = {
   queued: 'Antrean',
   processing: 'Diproses',
   completed: 'Selesai',
+  failed: 'Gagal',
   unknown: 'belum diketahui',
   live: 'Pembaruan Langsung',
   connecting: 'Menghubungkan…',
@@ -86,6 +92,14 @@ export const indonesian: Labels = {
 export function withOwnWords(labels: Labels, own: Partial<Labels> | null | undefined): Labels {
   const words = Object.fromEntries(Object.entries(own ?? {}).filter(([, word]) => typeof word === 'string'));
   return { ...labels, ...('title' in words && { titleNotLive: words.title }), ...words };
+}
+
+/** What an item is called. A further folder without a word of its own: `manual_review` is "Manual review". */
+export function labelOf(labels: Labels, extra: ExtraStages, item: string): string {
+  const own = extra?.[item]?.label;
+  if (typeof own === 'string') return own;
+  if (isKnown(item)) return labels[item];
+  return item.charAt(0).toUpperCase() + item.slice(1).replaceAll('_', ' ');
 }
 
 /** Puts values in the place of `{name}`. */

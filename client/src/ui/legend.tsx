@@ -5,13 +5,14 @@ import { clientOf } from '../react/source.js';
 import type { StatusClient } from '../types.js';
 import { IndicatorLine, WayOut } from './indicator.js';
 import { Item } from './item.js';
-import { type Labels, withOwnWords } from './labels.js';
+import { type Labels, labelOf, withOwnWords } from './labels.js';
 import { wordingOf } from './locale.js';
 import type { Indicator } from './observation.js';
 import type { LegendProps } from './props.js';
+import { countsOf } from './stages.js';
 import { stacked, styles } from './styles.js';
-import type { Theme } from './theme.js';
-import { COUNTS, usePulse } from './use-pulse.js';
+import { dotOf, type Theme } from './theme.js';
+import { usePulse } from './use-pulse.js';
 import { useReducedMotion } from './use-reduced-motion.js';
 import { useShown } from './use-shown.js';
 import { useStacking } from './use-stacking.js';
@@ -48,14 +49,15 @@ function wayOutOf(
 export function createLegend(Surface: ComponentType<SurfaceProps>) {
   return function RealtimeStorageStatus(props: LegendProps<StyleProp<ViewStyle>>): ReactNode {
     const { source, locale, pulse = 'changed', onSignIn, stuckAfterMs = STUCK_AFTER_MS } = props;
-    const { headingLevel = 1, style, testID } = props;
+    const { extra, headingLevel = 1, style, testID } = props;
     const { labels: words, formatCount } = useMemo(() => wordingOf(locale), [locale]);
     const labels = withOwnWords(words, props.labels);
     const theme = useTheme(props.theme);
     const shown = useShown(source, stuckAfterMs);
     const { status, indicator } = shown;
-    const scales = usePulse(status, pulse, useReducedMotion());
-    const { isStacked, onRowLayout, fit } = useStacking(COUNTS.length);
+    const scaleOf = usePulse(status, pulse, useReducedMotion());
+    const counts = countsOf(status);
+    const { isStacked, onRowLayout, fit } = useStacking(counts.size);
 
     const wayOut = wayOutOf(indicator, labels, clientOf(source), onSignIn);
 
@@ -65,28 +67,28 @@ export function createLegend(Surface: ComponentType<SurfaceProps>) {
           {indicator === 'live' ? labels.title : labels.titleNotLive}
         </Text>
         <View onLayout={onRowLayout} style={[styles.statusRow, isStacked && stacked.statusRow]}>
-          {COUNTS.map((count, index) => (
-            <Fragment key={count}>
+          {[...counts].map(([item, count], index) => (
+            <Fragment key={item}>
               {index > 0 && (
                 <View style={[styles.divider, isStacked && stacked.divider, { backgroundColor: theme.divider }]} />
               )}
               <Item
-                label={labels[count]}
-                count={status?.[count]}
+                label={labelOf(labels, extra, item)}
+                count={count}
                 formatCount={formatCount}
                 unknown={labels.unknown}
-                dot={theme.dots[count]}
+                dot={dotOf(theme, extra, item)}
                 theme={theme}
-                scale={scales[count]}
+                scale={scaleOf(item)}
                 isConfirmed={indicator === 'live'}
                 isStacked={isStacked}
-                labelFit={fit(`${count} label`)}
-                valueFit={fit(`${count} value`)}
+                labelFit={fit(`${item} label`)}
+                valueFit={fit(`${item} value`)}
               />
             </Fragment>
           ))}
         </View>
-        <IndicatorLine shown={shown} labels={labels} formatCount={formatCount} theme={theme} />
+        <IndicatorLine shown={shown} labels={labels} extra={extra} formatCount={formatCount} theme={theme} />
         {wayOut && <WayOut {...wayOut} theme={theme} />}
       </Surface>
     );

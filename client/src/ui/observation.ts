@@ -3,6 +3,7 @@
  * because it passes. Pure: every moment is given.
  */
 import type { StatusSnapshot, StorageStatus } from '../types.js';
+import { countsOf } from './stages.js';
 
 /** What the indicator can say. */
 export type Indicator =
@@ -74,8 +75,10 @@ function indicatorOf({ state, reason, error }: StatusSnapshot): Indicator {
   return isNotReady ? 'notReady' : state;
 }
 
-const sameCounts = (a: StorageStatus | null, b: StorageStatus | null): boolean =>
-  a?.queued === b?.queued && a?.processing === b?.processing && a?.completed === b?.completed;
+function sameCounts(a: StorageStatus | null, b: StorageStatus | null): boolean {
+  const [ours, theirs] = [countsOf(a), countsOf(b)];
+  return ours.size === theirs.size && [...ours].every(([item, count]) => theirs.get(item) === count);
+}
 
 /** Remembers a snapshot. `answerAgeMs`: how long ago the client had its last answer, where it says so. */
 export function observe(

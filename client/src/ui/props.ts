@@ -1,6 +1,7 @@
 /** What the component takes. Free of react-native's types, which a web app need not have. */
 import type { StatusSource } from '../react/source.js';
 import type { Labels } from './labels.js';
+import type { ExtraStages } from './stages.js';
 import type { ThemeChoice } from './theme.js';
 
 /** Which items pulse on an update: those whose number changed, or all of them. */
@@ -16,6 +17,8 @@ export interface LegendProps<Style> {
   readonly labels?: Partial<Labels> | null | undefined;
   /** Default `light`. `auto` follows the system; colours of your own go over the light ones. */
   readonly theme?: ThemeChoice;
+  /** Labels and colours of the folders that the server counts beside the three, by their names. */
+  readonly extra?: ExtraStages;
   /** Default `changed`: only the items whose number changed. */
   readonly pulse?: PulseMode | undefined;
   /** Called by the button of "Sign in to continue". Without it that button tries again. */

@@ -1,4 +1,5 @@
 import type { Shown } from './observation.js';
+import { type ExtraStages, isKnown, type Known } from './stages.js';
 
 /** Every colour of the legend, and what the surface behind it is made of. */
 export interface Theme {
@@ -11,7 +12,8 @@ export interface Theme {
   /** Numbers that nobody confirms at the moment. */
   readonly unconfirmed: string;
   readonly divider: string;
-  readonly dots: { readonly queued: string; readonly processing: string; readonly completed: string };
+  /** `other`: of further folders but `failed`. */
+  readonly dots: Readonly<Record<Known | 'other', string>>;
   /** The indicator's dot while live, the only green one. */
   readonly live: string;
   /** The words beside it: the dot's green on white cannot be read at their size. */
@@ -22,7 +24,13 @@ export interface Theme {
   readonly quiet: string;
 }
 
-const dots = { queued: '#FFB74D', processing: '#1E90FF', completed: '#4CAF50' } as const;
+const dots = {
+  queued: '#FFB74D',
+  processing: '#1E90FF',
+  completed: '#4CAF50',
+  failed: '#E53935',
+  other: '#AB47BC',
+} as const;
 
 export const lightTheme: Theme = {
   tint: 'light',
@@ -57,18 +65,27 @@ export const darkTheme: Theme = {
 };
 
 /** A name, colours of one's own over the light ones, or whatever React Native's `useColorScheme` gives. */
-export type ThemeChoice = 'light' | 'dark' | 'auto' | 'unspecified' | Partial<Theme> | null | undefined;
+export type ThemeChoice = 'light' | 'dark' | 'auto' | 'unspecified' | OwnTheme | null | undefined;
+
+/** What is left out is the light theme's. */
+export type OwnTheme = Partial<Omit<Theme, 'dots'>> & { readonly dots?: Partial<Theme['dots']> };
 
 /** Light for all that is neither `dark` nor colours. */
 export function themeOf(choice: unknown): Theme {
   if (choice === 'dark') return darkTheme;
   if (typeof choice !== 'object' || choice === null) return lightTheme;
-  const own = known(choice as Partial<Theme>);
+  const own = known(choice as OwnTheme);
   return { ...lightTheme, ...own, dots: { ...dots, ...known(own.dots ?? {}) } };
 }
 
 const known = <T extends object>(values: T): T =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value !== null)) as T;
+
+/** The colour of an item's dot. */
+export function dotOf({ dots }: Theme, extra: ExtraStages, item: string): string {
+  const own = extra?.[item]?.color;
+  return typeof own === 'string' ? own : dots[isKnown(item) ? item : 'other'];
+}
 
 /** The indicator's colours. */
 export function indicatorColors(theme: Theme, { indicator, isTrouble }: Shown): { dot: string; text: string } {

@@ -2,10 +2,7 @@ import { useEffect, useRef, useState } from 'react';
 import { Animated, Platform } from 'react-native';
 import type { StorageStatus } from '../types.js';
 import type { PulseMode } from './props.js';
-
-export const COUNTS = ['queued', 'processing', 'completed'] as const;
-export type Count = (typeof COUNTS)[number];
-export type Scales = Readonly<Record<Count, Animated.Value>>;
+import { countsOf } from './stages.js';
 
 const HALF_MS = 150;
 const PEAK = 1.1;
@@ -17,30 +14,39 @@ function pulse(scale: Animated.Value): Animated.CompositeAnimation {
   return Animated.sequence([to(PEAK), to(1)]);
 }
 
-/** Which items the step from one status to the next moves. The first status is no change, only news. */
+/** Which items the step from one status to the next moves. What is there for the first time is no change, only news. */
 export function itemsToPulse(
   before: StorageStatus | null,
   now: StorageStatus | null,
   mode: PulseMode,
-): readonly Count[] {
+): readonly string[] {
   if (!now || now === before) return [];
-  if (mode === 'all') return COUNTS;
-  return before ? COUNTS.filter((count) => before[count] !== now[count]) : [];
+  const counts = countsOf(now);
+  if (mode === 'all') return [...counts.keys()];
+  const known = countsOf(before);
+  return before ? [...counts.keys()].filter((item) => known.has(item) && known.get(item) !== counts.get(item)) : [];
 }
 
 /** A scale for each item: 1 → 1.1 → 1 on an update. Still when `still` is true. */
-export function usePulse(status: StorageStatus | null, mode: PulseMode, still: boolean): Scales {
-  const [scales] = useState<Scales>(() => ({
-    queued: new Animated.Value(1),
-    processing: new Animated.Value(1),
-    completed: new Animated.Value(1),
-  }));
+export function usePulse(
+  status: StorageStatus | null,
+  mode: PulseMode,
+  still: boolean,
+): (item: string) => Animated.Value {
+  const [scaleOf] = useState(() => {
+    const scales = new Map<string, Animated.Value>();
+    return (item: string): Animated.Value => {
+      const scale = scales.get(item) ?? new Animated.Value(1);
+      scales.set(item, scale);
+      return scale;
+    };
+  });
   const before = useRef<StorageStatus | null>(null);
   useEffect(() => {
     const items = itemsToPulse(before.current, status, mode);
     before.current = status;
     if (still) return;
-    for (const item of items) pulse(scales[item]).start();
-  }, [status, mode, still, scales]);
-  return scales;
+    for (const item of items) pulse(scaleOf(item)).start();
+  }, [status, mode, still, scaleOf]);
+  return scaleOf;
 }

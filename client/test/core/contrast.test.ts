@@ -6,6 +6,8 @@ import { darkTheme, lightTheme, type Theme, themeOf } from '../../src/ui/theme.j
 /** WCAG 2.2, 1.4.3: for text, and for text of 18.66 px and more in bold. */
 const TEXT = 4.5;
 const LARGE_TEXT = 3;
+/** 1.4.11: for what is no text. */
+const GRAPHIC = 3;
 
 const surfaces = (theme: Theme, page: string): number[][] =>
   theme.gradient.map((color) => over(parseColor(color), parseColor(page)));
@@ -20,6 +22,10 @@ describe.each([
     for (const surface of surfaces(theme, page)) {
       for (const name of texts)
         expect(contrast(parseColor(theme[name]), surface), `${name} on ${surface}`).toBeGreaterThanOrEqual(TEXT);
+      for (const name of ['failed', 'other'] as const)
+        expect(contrast(parseColor(theme.dots[name]), surface), `${name} on ${surface}`).toBeGreaterThanOrEqual(
+          GRAPHIC,
+        );
       // The existing component's blue, at 24 px and weight 900.
       expect(contrast(parseColor(theme.value), surface), `value on ${surface}`).toBeGreaterThanOrEqual(LARGE_TEXT);
     }

@@ -146,6 +146,19 @@ describe('lastETag', () => {
     second.stop();
   });
 
+  it("a server's further folders are in the update as in its body", async () => {
+    rig.wire.fault = () => async (request) => {
+      const { body } = await rig.service.handle({ ...request, headers: { authorization: 'Bearer secret' } });
+      const more = (body as string).replace(',"timestamp"', ',"failed_count":4,"timestamp"');
+      return { status: 200, headers: {}, body: more };
+    };
+    start();
+    await rig.clock.advance(1000);
+    const data = { queued_count: 0, input_count: 0, output_count: 0, failed_count: 4, version: 'g1.1' };
+    expect(heard).toMatchObject([{ queued: 0, extra: { failed: 4 }, data }]);
+    expect(Object.keys(heard[0]?.data ?? {})).toHaveLength(6);
+  });
+
   it('a server without versions is told of at each answer, as without an ETag', async () => {
     rig.wire.fault = () => async (request) => {
       const { body } = await rig.service.handle({ ...request, headers: { authorization: 'Bearer secret' } });

@@ -161,6 +161,17 @@ describe('stuck', () => {
     expect(device.pass(14 * MINUTE).look()).toMatchObject({ stuckMinutes: null });
   });
 
+  it('a further count that moves, comes or goes is progress', () => {
+    const device = new Device();
+    const withExtra = (extra?: Record<string, number>) =>
+      device.show({ state: 'live', status: { ...counts(12), ...(extra && { extra }) } });
+    for (const extra of [{ failed: 1 }, { failed: 2 }, { failed: 2, review: 0 }, { review: 0, failed: 2 }, undefined]) {
+      device.pass(4 * MINUTE);
+      withExtra(extra);
+      expect(device.changesInMs()).toBe(extra && Object.keys(extra)[0] === 'review' ? 6 * MINUTE : 10 * MINUTE);
+    }
+  });
+
   it('a time that is told anew, a lost connection or a pause is no progress', () => {
     const device = new Device();
     device.show(live());

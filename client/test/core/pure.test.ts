@@ -51,6 +51,28 @@ describe('protocol', () => {
     expect(parseStreamData(JSON.stringify(frame), 'v')).toEqual(expected);
   });
 
+  it('reads the counts of further folders by their names, and nothing else that may be there one day', () => {
+    const other = { note: 'x', odd: { a: 1 }, Mixed_count: 1, __proto___count: 1, bad_count: -1, none_count: null };
+    const data = { queued_count: 1, input_count: 2, output_count: 3, failed_count: 4, x_count_count: 5, total: 6 };
+    const body = { success: true, data: { ...data, ...other, timestamp: 't', version: 'v' } };
+    expect(parseStatus(JSON.stringify(body), null).status.extra).toEqual({ failed: 4, x_count: 5 });
+    const frame = { queued: 1, processing: 2, completed: 3, failed: 4, x_count: 5, Mixed: 1, bad: -1, note: 'x' };
+    const { status } = parseStreamData(JSON.stringify({ ...frame, timestamp: 7, version: 8 }), 'v');
+    expect(status.extra).toEqual({ failed: 4, x_count: 5 });
+  });
+
+  it('without further folders a status has the members that it ever had', () => {
+    const frame = { queued: 1, processing: 2, completed: 3, timestamp: 't' };
+    const { status, version } = parseStreamData(JSON.stringify(frame), undefined);
+    expect([Object.keys(status), version]).toEqual([['queued', 'processing', 'completed', 'timestamp'], '1/2/3/t']);
+  });
+
+  it('a further count makes another version where the server names none', () => {
+    const of = (failed: number) =>
+      parseStreamData(JSON.stringify({ queued: 1, processing: 2, completed: 3, failed }), undefined).version;
+    expect(of(1)).not.toBe(of(2));
+  });
+
   const PROBLEM = 'application/problem+json';
   const ours = (code?: string): string => JSON.stringify({ title: 'No', success: false, code });
   /** What ASP.NET, Spring and others send. */

@@ -14,6 +14,7 @@ from infra.checks.rules.settings import as_environment
 from infra.checks.sample_events import Event, beside, concerns, passes, samples
 from shared.errors import SettingsError
 from shared.intake.event_grid import BLOB_CREATED, BLOB_DELETED
+from shared.model.folders import FOLDERS
 from shared.settings.app import Settings
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _MOST_VALUES: Final = 25
 _LONGEST_VALUE: Final = 512
+#: The settings that say where folders are.
+_WRITTEN: Final = {*(f"{folder.upper()}_FOLDER" for folder in FOLDERS), "EXTRA_FOLDERS"}
 
 
 def check(project: Project) -> Iterator[Finding]:
@@ -37,7 +40,7 @@ def check(project: Project) -> Iterator[Finding]:
             continue  # rules/settings.py says so
         quarantine = str(case.settings["QUARANTINE_CONTAINER"])
         outside = [quarantine, *(each.name for each in _dead_letter_containers(case))]
-        written = "".join(str(case.settings[f"{folder.upper()}_FOLDER"]) for folder in folders.locations)
+        written = "".join(str(value) for name, value in case.settings.items() if name in _WRITTEN)
         yield from _check_map(list(case.made(SUBSCRIPTION_TYPE)), folders, outside, is_exact="//" not in written)
         for folder, location in folders.locations.items():
             if location.container in outside:
