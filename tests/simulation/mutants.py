@@ -513,6 +513,7 @@ MUTANTS: dict[str, Mutant] = {
         "writing.group_commit",
         "self._learn(StoredTally(plan.tally, etag, partition=stored.partition), asked_at)",
         "self._learn(StoredTally(plan.tally, etag, partition=stored.partition), self._clock.monotonic())",
+        test="tests/reconciling/test_recount.py::test_what_a_paused_process_knows_is_as_old_as_its_question",
     ),
     "tally dated when its read is answered": _edit(
         "writing.group_commit",
