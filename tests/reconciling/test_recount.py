@@ -190,6 +190,29 @@ async def test_what_a_paused_process_knows_is_as_old_as_its_question(world: Worl
         await old.delivery.take(world.blobs.put("queued/new.jpg"))  # an overwrite: no condition would stop it
 
 
+async def test_what_a_paused_process_reads_is_as_old_as_its_question(world: World) -> None:
+    """It slept for a minute while the tally's answer was on its way: what it has read then is a minute old."""
+    await fill(world)
+    old = world.process
+    await old.delivery.take(world.blobs.put("queued/new.jpg"))
+    world.clock.advance(31)  # it asks for the tally before it writes a row alone
+    slept = 0
+
+    async def sleep_a_minute() -> None:
+        nonlocal slept
+        await asyncio.sleep(0)
+        slept += 1
+        if slept == 2:
+            await new_process(world).counts.start_anew()
+            world.clock.advance(60)
+
+    world.table.pause = sleep_a_minute
+    await old.delivery.take(world.blobs.put("queued/new.jpg"))  # it happened before the new generation is listed
+    assert slept > 2
+    with pytest.raises(ForeignTally):
+        await old.delivery.take(world.blobs.put("queued/new.jpg"))
+
+
 @pytest.mark.parametrize("skew", [-3600, -60, 0, 60, 3600])
 async def test_the_wait_for_old_writers_leans_on_nobody_s_clock(world: World, skew: float) -> None:
     """An operator's laptop may be an hour slow: it waits 45 s from when the old tally was closed."""

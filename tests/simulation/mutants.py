@@ -519,6 +519,7 @@ MUTANTS: dict[str, Mutant] = {
         "writing.group_commit",
         "        stored = await self._counts.open()\n        self._learn(stored, asked_at)\n",
         "        stored = await self._counts.open()\n        self._learn(stored, self._clock.monotonic())\n",
+        test="tests/reconciling/test_recount.py::test_what_a_paused_process_reads_is_as_old_as_its_question",
     ),
     "confirmation dated when it is answered": _edit(
         "writing.tally_row",
