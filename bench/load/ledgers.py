@@ -24,6 +24,7 @@ from shared.model import ledger
 from shared.model.changes import BlobChange
 from shared.model.ledger import Row, row_key
 from shared.model.ports import Head, Write
+from shared.model.sketch import Sketch
 from shared.model.tally import fold
 from shared.writing.tally_row import PARTITION, Counts
 
@@ -96,7 +97,10 @@ async def open_ledger(table: Table, names: Iterable[str] = (), fingerprint: str 
     paths = [f"{FOLDER}/{name}" for name in names]
     await _fill(table, paths, long_ago)
     filled = fold(stored.tally.digest_key, paths, stored.tally.sums[FOLDER])
-    aged = replace(stored.tally, ready=True, known_since=long_ago, sums={**stored.tally.sums, FOLDER: filled})
+    sketch = Sketch(stored.tally.digest_key)
+    sketch.add(int(row_key(path), 16) for path in paths)
+    sums = {**stored.tally.sums, FOLDER: filled}
+    aged = replace(stored.tally, ready=True, known_since=long_ago, sums=sums, sketch=sketch)
     await table.commit(PARTITION, [stored.write(aged)])
     return counts
 

@@ -16,6 +16,7 @@ from azure.storage.blob import BlobServiceClient
 from bench.load.ledgers import FOLDER, connected, new_table, open_ledger
 from shared.model.folders import FOLDERS
 from shared.model.ledger import row_key
+from shared.model.sketch import Sketch
 from shared.model.tally import fold
 from shared.writing.tally_row import TALLY_KEY
 
@@ -65,8 +66,11 @@ def _multiply_rows(path: Path, names: Sequence[str]) -> None:
     (tally,) = (each for each in rows["data"] if each["RowKey"] == TALLY_KEY)
     (row,) = (each for each in rows["data"] if each["RowKey"] != TALLY_KEY)
     paths = [f"{FOLDER}/{name}" for name in names]
-    total = fold(bytes.fromhex(tally["properties"]["digest_key"]), paths)
+    digest_key = bytes.fromhex(tally["properties"]["digest_key"])
+    total, sketch = fold(digest_key, paths), Sketch(digest_key)
+    sketch.add(int(row_key(path), 16) for path in paths)
     tally["properties"] |= {f"{FOLDER}_count": str(total.count), f"{FOLDER}_digest": f"{total.digest:032x}"}
+    tally["properties"] |= {"sketch": sketch.to_text()}
     _put(rows, [tally, *(_row(row, path) for path in paths)])
     path.write_text(json.dumps(stored))
 

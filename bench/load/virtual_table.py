@@ -103,13 +103,17 @@ class VirtualTable:
         within: PropertyRange | None = None,
     ) -> AsyncIterator[list[Entity]]:
         """Iterate over a partition in RowKey order, a page at a time."""
-        assert within is None
         del select
         rows = self._partitions[partition]
         keys = sorted(key for key in rows if key > after)
         for some in itertools.batched(keys, PAGE_ENTITIES, strict=False):
             await asyncio.sleep(SCANNED_PAGE_SECONDS)
-            yield [rows[key] for key in some if key in rows]
+            found = [rows[key] for key in some if key in rows]
+            yield [
+                row
+                for row in found
+                if within is None or within.low <= str(row.properties.get(within.name, "")) < within.high
+            ]
 
     async def page(self, token: str = "") -> EntityPage:
         """Read a page of everything."""
@@ -151,3 +155,7 @@ class VirtualTable:
 
     def _date(self) -> datetime:
         return self._clock.now().replace(microsecond=0)
+
+
+def _lies(row: Entity, within: PropertyRange | None) -> bool:
+    return within is None or within.low <= str(row.properties.get(within.name, "")) < within.high
