@@ -288,7 +288,7 @@ class Pass:
 
 
 async def _ahead(pages: AsyncIterator[Page]) -> AsyncGenerator[Page]:
-    """Iterate over pages, each of which is asked for while the one before is dealt with."""
+    """Iterate over pages, each of which is asked for as soon as dealing with the one before waits for something."""
     asked = asyncio.ensure_future(anext(pages, None))
     try:
         while (page := await asked) is not None:

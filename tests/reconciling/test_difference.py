@@ -89,6 +89,26 @@ async def test_traffic_during_a_pass_is_live_and_costs_a_read_a_name(filled: Wor
     assert filled.stored_tally().sums == filled.truth()
 
 
+async def test_the_next_page_is_asked_for_while_the_last_one_is_checkpointed(filled: World) -> None:
+    """Neither waits for the other's answer: a checkpoint takes a good part of the time of a page."""
+    pages, commit, steps = filled.blobs.pages, filled.table.commit, list[str]()
+
+    async def noted(container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
+        async for page in pages(container, prefix, token):
+            steps.append("page")
+            yield page
+
+    async def noted_commit(partition: str, writes: list[Write]) -> list[str]:
+        etags = await commit(partition, writes)
+        steps.append("checkpoint" if partition == "control" else "commit")
+        return etags
+
+    filled.blobs.pages = noted  # type: ignore[method-assign]
+    filled.table.commit = noted_commit  # type: ignore[method-assign, assignment]
+    assert (await filled.process.reconciler.run()).clean
+    assert steps[steps.index("page") :][:3] == ["page", "page", "checkpoint"]
+
+
 async def test_an_event_that_comes_a_moment_later_is_waited_for(filled: World) -> None:
     """What was listed before its event was delivered, and what was gone before: nobody looks at a blob."""
     sleep = filled.clock.sleep
