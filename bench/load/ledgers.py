@@ -22,7 +22,7 @@ from shared.azure.table import AzureTable
 from shared.clock import SystemClock
 from shared.model import ledger
 from shared.model.changes import BlobChange
-from shared.model.ledger import Row, row_key
+from shared.model.ledger import Row, path_hashes, row_key
 from shared.model.ports import Head, Write
 from shared.model.sketch import Sketch
 from shared.model.tally import fold
@@ -98,7 +98,7 @@ async def open_ledger(table: Table, names: Iterable[str] = (), fingerprint: str 
     await _fill(table, paths, long_ago)
     filled = fold(stored.tally.digest_key, paths, stored.tally.sums[FOLDER])
     sketch = Sketch(stored.tally.digest_key)
-    sketch.add(int(row_key(path), 16) for path in paths)
+    sketch.add(path_hashes(paths))
     sums = {**stored.tally.sums, FOLDER: filled}
     aged = replace(stored.tally, ready=True, known_since=long_ago, sums=sums, sketch=sketch)
     await table.commit(PARTITION, [stored.write(aged)])

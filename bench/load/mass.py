@@ -15,7 +15,7 @@ from azure.storage.blob import BlobServiceClient
 
 from bench.load.ledgers import FOLDER, connected, new_table, open_ledger
 from shared.model.folders import FOLDERS
-from shared.model.ledger import row_key
+from shared.model.ledger import path_hashes, row_key
 from shared.model.sketch import Sketch
 from shared.model.tally import fold
 from shared.writing.tally_row import TALLY_KEY
@@ -68,7 +68,7 @@ def _multiply_rows(path: Path, names: Sequence[str]) -> None:
     paths = [f"{FOLDER}/{name}" for name in names]
     digest_key = bytes.fromhex(tally["properties"]["digest_key"])
     total, sketch = fold(digest_key, paths), Sketch(digest_key)
-    sketch.add(int(row_key(path), 16) for path in paths)
+    sketch.add(path_hashes(paths))
     tally["properties"] |= {f"{FOLDER}_count": str(total.count), f"{FOLDER}_digest": f"{total.digest:032x}"}
     tally["properties"] |= {"sketch": sketch.to_text()}
     _put(rows, [tally, *(_row(row, path) for path in paths)])

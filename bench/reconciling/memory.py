@@ -20,7 +20,7 @@ from bench.load.generated import FOLDER_MAP, GeneratedBlobs, SqliteTable, name_o
 from bench.load.ledgers import FINGERPRINT, FOLDER, open_ledger
 from bench.load.proc import memory_kb
 from shared.clock import SystemClock
-from shared.model.ledger import row_key
+from shared.model.ledger import path_hashes
 from shared.model.sketch import Sketch
 from shared.model.tally import fold
 from shared.reconciling.parts import Parts
@@ -48,7 +48,7 @@ async def _prepare(file: Path, count: int) -> None:
     stored = await (await open_ledger(table)).open()
     paths = [f"{FOLDER}/{name_of(number)}" for number in range(count - 1)]
     held, sketch = fold(stored.tally.digest_key, paths), Sketch(stored.tally.digest_key)
-    sketch.add(int(row_key(path), 16) for path in paths)
+    sketch.add(path_hashes(paths))
     tally = stored.tally.holding({**stored.tally.sums, FOLDER: held}, sketch, SystemClock().now())
     await table.commit(PARTITION, [stored.write(tally)])
 

@@ -17,7 +17,7 @@ from localdev.virtual_time import VirtualClock
 from shared.azure.listing import PAGE_SIZE
 from shared.model import ledger
 from shared.model.folders import FOLDERS
-from shared.model.ledger import Row, row_key
+from shared.model.ledger import Row, path_hashes, row_key
 from shared.model.ports import Head, Page
 from shared.model.sketch import Sketch
 from shared.model.tally import fold
@@ -93,7 +93,7 @@ class VirtualAccount(Account):
         rows = (Row(path, FOLDER, present=True, sequencer=CREATED, etag=ETAG, event_time=LONG_AGO) for path in paths)
         self._storage.fill(PARTITION, ((row_key(row.path), ledger.to_properties(row)) for row in rows))
         sketch = Sketch(stored.tally.digest_key)
-        sketch.add(int(row_key(path), 16) for path in paths)
+        sketch.add(path_hashes(paths))
         held = {**stored.tally.sums, FOLDER: fold(stored.tally.digest_key, paths)}
         await self.counts.change(
             lambda tally: replace(tally.holding(held, sketch, LONG_AGO), ready=True, known_since=LONG_AGO)

@@ -86,6 +86,6 @@ def _name(blob: Element) -> str:
 
 
 def _is_directory(blob: Element) -> bool:
-    metadata = blob.find("Metadata")
-    marks = {each.tag: each.text or "" for each in metadata} if metadata is not None else None
-    return is_directory(marks, blob.findtext("Properties/ResourceType"))
+    metadata, properties = blob.find("Metadata"), blob.find("Properties")  # a path of both takes eight times as long
+    marks = {each.tag: each.text or "" for each in metadata} if metadata is not None and len(metadata) else None
+    return is_directory(marks, properties.findtext("ResourceType") if properties is not None else None)

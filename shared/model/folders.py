@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -56,15 +56,15 @@ class FolderMap:
 
     locations: Mapping[str, Location]
     suffixes: tuple[str, ...]
+    _endings: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        endings = ("" if suffix == ANY_SUFFIX else f".{suffix}" for suffix in self.suffixes)
+        object.__setattr__(self, "_endings", tuple(endings))
 
     def is_image(self, name: str) -> bool:
         """Tell whether this name counts. Directory markers (names that end in "/") never do."""
-        if name.endswith("/"):
-            return False
-        if ANY_SUFFIX in self.suffixes:
-            return True
-        _, dot, suffix = name.rpartition(".")
-        return bool(dot) and suffix.lower() in self.suffixes
+        return name.lower().endswith(self._endings) and not name.endswith("/")
 
     def folder_of(self, container: str, name: str) -> str | None:
         """Return the folder that this blob counts in, or None when it counts in none."""

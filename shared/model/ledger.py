@@ -27,7 +27,7 @@ from shared.clock import from_iso, to_iso
 from shared.model.changes import normalise_sequencer
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from shared.model.changes import BlobChange
@@ -128,6 +128,16 @@ def row_key(path: str) -> str:
     The path is kept in the row and compared on every hit.
     """
     return hashlib.blake2b(path.encode(), digest_size=16).hexdigest()
+
+
+def path_hashes(paths: Iterable[str], key: bytes = b"") -> Iterator[int]:
+    """Iterate over hashes of paths, 128 bits of BLAKE2b each: without a key their RowKeys, as numbers."""
+    copy = hashlib.blake2b(key=key, digest_size=16).copy  # of a hash is cheaper than to make one
+    from_bytes = int.from_bytes
+    for path in paths:
+        each = copy()
+        each.update(path.encode())
+        yield from_bytes(each.digest())
 
 
 def is_credible(moment: datetime, now: datetime) -> bool:

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import struct
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, MutableSequence
 
 #: A cell takes 20 bytes, so this is a property of 14 KB in every commit of the tally.
 CELLS: int = 512
@@ -36,8 +38,8 @@ def capacity() -> int:
     return int(CAPACITY_SHARE * CELLS)
 
 
-#: Row key → what is added to its cells, and these cells.
-type _Place = Callable[[int], tuple[int, tuple[int, ...]]]
+#: Adds row keys to cells, so many times.
+type _Adding = Callable[[MutableSequence[int] | dict[int, int], Iterable[int], int], None]
 
 
 class Sketch:
@@ -48,10 +50,10 @@ class Sketch:
         upto: Row keys up to this one are in the sketch; those after it are passed over.
     """
 
-    __slots__ = ("_cells", "_place", "upto")
+    __slots__ = ("_add", "_cells", "upto")
 
     def __init__(self, key: bytes, upto: int = LAST_KEY) -> None:
-        self._place = _placing(key)
+        self._add = _adding(key)
         self._cells = [0] * CELLS
         self.upto = upto
 
@@ -68,21 +70,14 @@ class Sketch:
     def copy(self) -> Sketch:
         """Return a sketch of the same set that is changed apart from this one."""
         made = object.__new__(Sketch)
-        made._place, made._cells, made.upto = self._place, self._cells.copy(), self.upto
+        made._add, made._cells, made.upto = self._add, self._cells.copy(), self.upto
         return made
 
     def add(self, row_keys: Iterable[int], times: int = 1) -> None:
         """Add row keys; ``times`` -1 takes them out."""
-        place, cells, upto = self._place, self._cells, self.upto
-        for row_key in row_keys:
-            if row_key > upto:
-                continue
-            value, (a, b, c, d) = place(row_key)
-            value *= times
-            cells[a] += value
-            cells[b] += value
-            cells[c] += value
-            cells[d] += value
+        if not self.is_complete:
+            row_keys = [row_key for row_key in row_keys if row_key <= self.upto]
+        self._add(self._cells, row_keys, times)
 
     def minus(self, other: Sketch) -> dict[int, int] | None:
         """Return what the sets differ by: row key → 1 where only this one has it, -1 where only the other one has.
@@ -97,12 +92,13 @@ class Sketch:
             for sign in (1, -1):
                 value = sign * cells[index] & _CELL_MASK
                 row_key = value & LAST_KEY
-                expected, places = self._place(row_key)
-                if value and value == expected and index in places:
+                alone: defaultdict[int, int] = defaultdict(int)
+                self._add(alone, [row_key], 1)
+                if value and alone.get(index) == value:
                     if row_key in found or len(found) > CELLS:
                         return None  # no set is like that
                     found[row_key] = sign
-                    for each in places:
+                    for each in alone:
                         cells[each] = (cells[each] - sign * value) & _CELL_MASK
                         left.append(each)
                     break
@@ -131,20 +127,24 @@ class Sketch:
         return made
 
 
-def _placing(key: bytes) -> _Place:
-    """Return how row keys are placed under this key: copying a keyed hash is cheaper than making one."""
+def _adding(key: bytes) -> _Adding:
+    """Return how row keys are added under this key: copying a keyed hash is cheaper than making one."""
     part = CELLS // _PARTS
+    second, third, fourth = part, 2 * part, 3 * part
     copy = hashlib.blake2b(key=key, digest_size=_KEY_BYTES, person=b"sketch").copy
+    fields = struct.Struct(">4xIHHHH").unpack
 
-    def place(row_key: int) -> tuple[int, tuple[int, ...]]:
-        each = copy()
-        each.update(row_key.to_bytes(_KEY_BYTES))
-        hashed = int.from_bytes(each.digest())
-        a, hashed = hashed % part, hashed >> 16
-        b, hashed = part + hashed % part, hashed >> 16
-        c, hashed = 2 * part + hashed % part, hashed >> 16
-        d, hashed = 3 * part + hashed % part, hashed >> 16
-        check = hashed & 0xFFFFFFFF
-        return check << 128 | row_key, (a, b, c, d)
+    def add(cells: MutableSequence[int] | dict[int, int], row_keys: Iterable[int], times: int) -> None:
+        for row_key in row_keys:
+            each = copy()
+            each.update(row_key.to_bytes(_KEY_BYTES))
+            check, d, c, b, a = fields(each.digest())
+            value = check << 128 | row_key
+            if times < 0:
+                value = -value
+            cells[a % part] += value
+            cells[second + b % part] += value
+            cells[third + c % part] += value
+            cells[fourth + d % part] += value
 
-    return place
+    return add

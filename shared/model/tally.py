@@ -10,17 +10,16 @@ the same; the sketch says by which names they differ, and is believed as far as 
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.clock import from_iso, to_iso
 from shared.model.folders import FOLDERS, in_order
-from shared.model.ledger import row_key
+from shared.model.ledger import path_hashes
 from shared.model.sketch import Sketch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from shared.model.ledger import Properties
@@ -114,10 +113,10 @@ class Tally:
         sketch = self.sketch.copy() if self.sketch is not None else None
         for folder, path, delta in changes:
             total = sums[folder]
-            hashed = path_hash(self.digest_key, path)
+            (hashed,), (row_key,) = path_hashes([path], self.digest_key), path_hashes([path])
             sums[folder] = Sum(total.count + delta, (total.digest + delta * hashed) % _MODULUS)
             if sketch is not None:
-                sketch.add([int(row_key(path), 16)], delta)
+                sketch.add([row_key], delta)
         return self.holding(sums, sketch, now)
 
     def holding(self, sums: Mapping[str, Sum], sketch: Sketch | None, now: datetime) -> Tally:
@@ -128,31 +127,10 @@ class Tally:
         return replace(moved, revision=self.revision + 1, changed_at=max(self.changed_at, now))
 
 
-def path_hash(key: bytes, path: str) -> int:
-    """Return the keyed 128-bit hash of a path."""
-    return int.from_bytes(hashlib.blake2b(path.encode(), key=key, digest_size=16).digest())
-
-
-def _hasher(key: bytes) -> Callable[[str], int]:
-    """Return :func:`path_hash` for one key and many paths: copying a keyed hash is cheaper than making one."""
-    copy = hashlib.blake2b(key=key, digest_size=16).copy
-
-    def hashed(path: str) -> int:
-        each = copy()
-        each.update(path.encode())
-        return int.from_bytes(each.digest())
-
-    return hashed
-
-
 def fold(key: bytes, paths: Iterable[str], start: Sum = Sum()) -> Sum:
     """Fold paths (each named once) into a sum that begins with ``start``."""
-    count, digest = start.count, start.digest
-    hashed = _hasher(key)
-    for path in paths:
-        count += 1
-        digest += hashed(path)
-    return Sum(count, digest % _MODULUS)
+    hashes = list(path_hashes(paths, key))
+    return Sum(start.count + len(hashes), (start.digest + sum(hashes)) % _MODULUS)
 
 
 def without_sketch(folders: Iterable[str]) -> tuple[str, ...]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from shared.model.ledger import folder_counted_in, row_key
+from shared.model.ledger import folder_counted_in, path_hashes
 from shared.reconciling.row_key_sets import Buckets, KeySet
 from shared.writing.tally_row import TALLY_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 
     from shared.model.ports import Entity
 
@@ -99,14 +99,13 @@ class Comparison:
         """Return how many rows say "present"."""
         return sum(map(len, self._counted.values()))
 
-    def take(self, folder: str, paths: Iterable[str]) -> Listed:
+    def take(self, folder: str, paths: Sequence[str]) -> Listed:
         """Take note of a page of the listing."""
         counted, missing = self._counted[folder], self._missing
         after = int(self.keys.after, 16) if self.keys.after else -1
         upto = int(self.keys.upto, 16) if self.keys.upto else _ALL_KEYS
         listed = Listed({}, [])
-        for path in paths:
-            key = int(row_key(path), 16)
+        for key, path in zip(path_hashes(paths), paths, strict=True):
             if not after < key <= upto:
                 continue
             listed.paths[key] = path

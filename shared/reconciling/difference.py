@@ -15,7 +15,7 @@ from itertools import batched
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import Conflict
-from shared.model.ledger import COUNTED_BY, folder_counted_in, from_entity, row_key
+from shared.model.ledger import COUNTED_BY, folder_counted_in, from_entity, path_hashes
 from shared.model.sketch import LAST_KEY, Sketch, capacity
 from shared.model.tally import fold
 
@@ -142,8 +142,7 @@ class Difference:
         if not wanted:
             return
         async for folder, paths in self._pages():
-            for path in paths:
-                key = int(row_key(path), 16)
+            for key, path in zip(path_hashes(paths), paths, strict=True):
                 if key in wanted:
                     self._names[key] = folder, path
 

@@ -9,6 +9,7 @@ requests and nothing else.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
@@ -84,7 +85,11 @@ class Lease:
             self.unfinished = _read_run(found.get("run", ""))
             self.collected_at = from_iso(found["collected_at"]) if found.get("collected_at") else None
             self.last_report = found.get("report", "")
-        await self._write(self.unfinished, self._lease_seconds)
+        try:
+            await self._write(self.unfinished, self._lease_seconds)
+        except asyncio.CancelledError:
+            await self.release(self.unfinished)
+            raise
 
     def _is_over(self, etag: str) -> bool:
         """Tell whether this lease was seen for as long as one lasts, and was not renewed."""
@@ -113,7 +118,13 @@ class Lease:
         When that fails it ends by itself, and the next run goes on from what was saved last.
         """
         with suppress(StorageError, AlreadyRunning):
-            await self._write(unfinished, 0.0)
+            try:
+                await self._write(unfinished, 0.0)
+            except AlreadyRunning:  # or a write of our own has landed whose answer was lost, or not waited for
+                entity = await self._table.read(CONTROL_PARTITION, _KEY)
+                if entity is not None and entity.properties["owner"] == self._owner:
+                    self._etag = entity.etag
+                    await self._write(unfinished, 0.0)
 
     async def finish(self, report: Report) -> None:
         """Give the lease back, with the report of a run that is done."""

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import ContainerAbsent
-from shared.model.ledger import COUNTED_BY, row_key
+from shared.model.ledger import COUNTED_BY, path_hashes
 from shared.model.ports import PropertyRange
 from shared.model.tally import fold
 from shared.reconciling.comparison import Comparison, KeyRange
@@ -227,7 +227,7 @@ class Pass:
         async for folder, paths, _ in self._pages(self._parts.folders.locations):
             self._fold(folder, paths)
             if run.sketch is not None:
-                run.sketch.add(int(row_key(path), 16) for path in paths)
+                run.sketch.add(path_hashes(paths))
             run.report.listed = sum(total.count for total in run.listed.values())
         for folder, listed in run.listed.items():
             if not listed.count:
@@ -288,11 +288,12 @@ class Pass:
 
 
 async def _ahead(pages: AsyncIterator[Page]) -> AsyncGenerator[Page]:
-    """Iterate over pages, each of which is asked for as soon as dealing with the one before waits for something."""
+    """Iterate over pages, each of which is asked for before the one before it is dealt with."""
     asked = asyncio.ensure_future(anext(pages, None))
     try:
         while (page := await asked) is not None:
             asked = asyncio.ensure_future(anext(pages, None))
+            await asyncio.sleep(0)  # the request goes out now, not when dealing with this page first waits
             yield page
     finally:
         asked.cancel()

@@ -115,7 +115,7 @@ class GroupCommit:
             if not is_bound and self._naming.other(self._clock.monotonic()) is not None:
                 return batch
             try:
-                again = await self._attempt(batch, _owner_in(batch), is_bound=is_bound)
+                again = await self._attempt(batch, _owner_in(batch, self._naming.process), is_bound=is_bound)
             except Rejected as rejected:
                 return await self._isolate(batch, rejected)
             if again is None:
@@ -289,6 +289,7 @@ class GroupCommit:
                 await self._clock.sleep(pause)
 
 
-def _owner_in(batch: list[Group]) -> str:
+def _owner_in(batch: list[Group], process: str) -> str:
     """Return a process that has handed something of this over and waits for it; "" for none."""
-    return next((each.owner for group in batch for each in group.intents if each.owner), "")
+    owners = {each.owner for group in batch for each in group.intents if each.owner}
+    return min(owners, key=lambda owner: (owner <= process, owner), default="")

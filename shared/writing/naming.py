@@ -34,10 +34,10 @@ RENEWED_SECONDS: Final = 1.75
 WANTED_SECONDS: Final = 10.0
 #: … and within this time, where only the delivery that stays for it still runs.
 STAYS_FOR_SECONDS: Final = 1.0
-#: Longest time that a delivery stays for what others hand over …
+#: Longest time that a delivery stays for what others hand over.
 STAY_SECONDS: Final = 10.0
-#: … and when so much of it is left, it names one of those who wait in its place.
-HANDS_ON_SECONDS: Final = 1.0
+#: Whoever has been named for so long names one of those who wait: its own deliveries are quicker than theirs.
+TERM_SECONDS: Final = 0.5
 
 
 class Naming:
@@ -62,6 +62,7 @@ class Naming:
         self._named: NamedWriter | None = None
         self._partition = ""
         self._over_at = float("-inf")
+        self._since = float("-inf")
         self._told_at = float("-inf")
         self._date: tuple[datetime, float] | None = None
         self._drained_at = float("-inf")
@@ -74,16 +75,25 @@ class Naming:
             self._date = (stored.read_at, asked_at)
         named, self._partition = stored.tally.writer, stored.partition
         if named != self._named:
-            self._named, self._over_at = named, asked_at + self._left(named, asked_at)
-        self._heard(asked_at)
+            self._believe(named, asked_at)
+        if self.other(asked_at) is not None:
+            self.claims = False
 
     def told(self, named: NamedWriter, date: datetime, asked_at: float) -> None:
         """Note who is named by now, as told with an outcome; the tally says the same, or will."""
         self._date = (date, asked_at)
-        if self._named is None or named.until > self._named.until:
-            if self._named is None or named.process != self._named.process:
-                self._told_at = asked_at
-            self._named, self._over_at = named, asked_at + self._left(named, asked_at)
+        if self._named is not None and named.until <= self._named.until:
+            return
+        if self._believe(named, asked_at):
+            self._told_at = asked_at
+
+    def _believe(self, named: NamedWriter | None, asked_at: float) -> bool:
+        """Take this for the name. Returns whether it is another process than before."""
+        is_other = self._named is None or named is None or named.process != self._named.process
+        if is_other:
+            self._since = asked_at
+        self._named, self._over_at = named, asked_at + self._left(named, asked_at)
+        return is_other
 
     def _left(self, named: NamedWriter | None, asked_at: float) -> float:
         """Return how long a name holds: never longer than a name lives, whatever the clocks say."""
@@ -91,10 +101,6 @@ class Naming:
         if named is None or now is None:
             return 0.0
         return min(max((named.until - now).total_seconds(), 0.0), LIFE_SECONDS)
-
-    def _heard(self, now: float) -> None:
-        if self.other(now) is not None:
-            self.claims = False
 
     def _table_time(self, now: float) -> datetime | None:
         if self._date is None:
@@ -144,8 +150,10 @@ class Naming:
         if (named is not None and not is_mine) or time is None:
             return named, False
         left = min(LIFE_SECONDS, self.leaves_at - now) if self._is_alone else LIFE_SECONDS
-        if is_mine and successor and (self.is_leaving or left < HANDS_ON_SECONDS):
-            return NamedWriter(successor, FORMAT, time + timedelta(seconds=LIFE_SECONDS)), True
+        if named is not None and successor and (self.is_leaving or now - self._since >= TERM_SECONDS):
+            # Whoever is told of two names believes the later one, and the two may have been dated by different clocks.
+            until = max(time + timedelta(seconds=LIFE_SECONDS), named.until + timedelta(milliseconds=1))
+            return NamedWriter(successor, FORMAT, until), True
         may_be_named = self.deliveries > 0 and left > 0 and not self.is_leaving
         if not may_be_named or not (self.claims or (is_mine and self._is_wanted(now))):
             return named, False

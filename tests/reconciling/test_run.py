@@ -202,6 +202,19 @@ async def test_a_cancelled_run_gives_its_lease_back(world: World) -> None:
     assert (report.clean, report.slices) == (True, 2)
 
 
+@pytest.mark.parametrize("turns", range(1, 60))
+async def test_a_run_that_is_cancelled_anywhere_gives_its_lease_back(world: World, turns: int) -> None:
+    """Also when that comes while a checkpoint is written, whose answer then nobody reads."""
+    for number in range(25):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number:02}.jpg"))
+    running = asyncio.create_task(world.process.reconciler.run())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert (await world.new_process().reconciler.run()).clean
+
+
 @pytest.fixture
 def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a ledger of a hundred rows compared in several ranges (a page of the fake's scan is 100 rows)."""

@@ -289,6 +289,12 @@ MUTANTS: dict[str, Mutant] = {
         "False",
         test="tests/writing/test_handover.py::test_a_name_is_given_where_nothing_else_is_written",
     ),
+    "the name is kept": _edit(
+        "writing.naming",
+        "now - self._since >= TERM_SECONDS",
+        "False",
+        test="tests/writing/test_handover.py::test_the_name_goes_round",
+    ),
     "named at rest": _edit(
         "writing.naming",
         "not (self.claims or (is_mine and self._is_wanted(now)))",
@@ -308,16 +314,14 @@ MUTANTS: dict[str, Mutant] = {
         test="tests/writing/test_handover.py::test_what_is_left_over_in_the_inbox_is_not_live",
     ),
     # The sketch
-    "sketch left as it was": _edit("model.tally", "sketch.add([int(row_key(path), 16)], delta)", "pass"),
-    "what goes is added to the sketch": _edit(
-        "model.tally", "sketch.add([int(row_key(path), 16)], delta)", "sketch.add([int(row_key(path), 16)])"
-    ),
+    "sketch left as it was": _edit("model.tally", "sketch.add([row_key], delta)", "pass"),
+    "what goes is added to the sketch": _edit("model.tally", "sketch.add([row_key], delta)", "sketch.add([row_key])"),
     "an absent sketch taken for an empty one": _edit(
         "model.tally",
         'sketch=Sketch.from_text(digest_key, str(properties.get("sketch", ""))),',
         'sketch=Sketch.from_text(digest_key, str(properties.get("sketch", ""))) or Sketch(digest_key),',
     ),
-    "what lies beyond a sketch that grows is added": _edit("model.sketch", "if row_key > upto:", "if False:"),
+    "what lies beyond a sketch that grows is added": _edit("model.sketch", "if row_key <= self.upto]", "]"),
     "page read before the tally that it is added to": _edit(
         "reconciling.difference",
         "        page, upto = await _next_page(parts, stored, sketch)\n",

@@ -20,7 +20,7 @@ from shared.model.ledger import Observation, Outcome, Transition, row_key
 from shared.model.ports import Entity, Head, Write
 from shared.model.tally import NamedWriter, Tally
 from shared.writing.inbox import LEFT_OVER_AFTER, Inbox
-from shared.writing.naming import FORMAT, LIFE_SECONDS, STAY_SECONDS, Naming
+from shared.writing.naming import FORMAT, LIFE_SECONDS, STAY_SECONDS, TERM_SECONDS, Naming
 from shared.writing.plan import BUDGET_SECONDS, MAX_BLOBS, Intent, RowChanged
 from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts, StoredTally
 from shared.writing.writer import Writer
@@ -351,7 +351,7 @@ async def test_who_is_succeeded_leaves_what_it_has_not_begun_to_its_successor(le
     naming.deliveries, naming.claims = 1, True
     await writer._commits.read_tally()
     await writer._commits.claim()
-    naming.leaves_at = ledger.clock.monotonic() + 0.5  # about to leave: the first batch names who waits for it
+    await asyncio.sleep(TERM_SECONDS)  # its time is over: the first batch names who waits for it
     await writer._handover._look()  # type: ignore[union-attr]
     await asyncio.gather(*writer._handover._in_hand.values())  # type: ignore[union-attr]
     await asyncio.sleep(1)
@@ -360,6 +360,50 @@ async def test_who_is_succeeded_leaves_what_it_has_not_begun_to_its_successor(le
     assert named.process == "owner"
     assert (await ledger.tally()).tally.counts()["queued"] == MAX_BLOBS
     assert [await owner.answers(each, MAX_BLOBS) is not None for each in handed] == [True, False, False]
+
+
+@virtual
+async def test_what_was_being_read_when_somebody_else_was_named_is_left_to_them(ledger: Ledger) -> None:
+    """Rule 6: a look into the inbox that ends after that begins nothing."""
+    owner, writer = Inbox(ledger.inbox, "owner"), ledger.writer()
+    await owner.append((PARTITION, FINGERPRINT), [Intent("queued/1.jpg", "queued", created(1))])
+    ledger.inbox.pause = lambda: asyncio.sleep(1)
+    looking = asyncio.create_task(writer._handover._look())  # type: ignore[union-attr]
+    await asyncio.sleep(0)
+    await ledger.name("owner", LIFE_SECONDS)
+    await writer._commits.read_tally()
+    assert await looking is False
+    await asyncio.sleep(1)
+    assert (await ledger.tally()).tally.counts()["queued"] == 0
+
+
+@virtual
+async def test_the_name_goes_round(ledger: Ledger) -> None:
+    """Rule 6: four processes that are always busy are named in turn, and each commits as much as the others."""
+    writers = [ledger.writer() for _ in range(4)]
+    done = dict.fromkeys(writers, 0)
+
+    async def work(writer: Writer, first: int) -> None:
+        while ledger.clock.monotonic() < 60:
+            await writer.apply(created(first + done[writer]), "queued")
+            done[writer] += 1
+
+    busy = [work(writer, 100_000 * n) for n, writer in enumerate(writers) for _ in range(3)]
+    await asyncio.gather(*busy)
+    assert min(done.values()) > 0.6 * max(done.values()), done
+
+
+@pytest.mark.parametrize("clock_is_ahead_seconds", [-1.0, 0.0, 1.0])
+def test_a_later_name_ends_later_whatever_the_clocks_say(clock_is_ahead_seconds: float) -> None:
+    """The table tells whole seconds: the one who was named may have read a later one than whoever named it."""
+    naming, read_at = Naming("me"), START - timedelta(seconds=clock_is_ahead_seconds)
+    mine = NamedWriter("me", FORMAT, START + timedelta(seconds=LIFE_SECONDS))
+    naming.read(StoredTally(Tally("e", bytes(16), "f", START, START, writer=mine), "1", read_at=read_at), 100.0)
+    named, must_be_written = naming.next(100.0 + TERM_SECONDS, "another")
+    assert named is not None
+    assert (named.process, must_be_written) == ("another", True)
+    assert named.until > mine.until
+    assert naming.next(100.0 + TERM_SECONDS - 0.01, "another")[0] in {None, mine}
 
 
 @virtual
