@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import logging
 import multiprocessing
 import os
@@ -19,6 +20,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +29,8 @@ from tests.simulation.patching import patched
 from tests.simulation.scenarios import simulate
 
 SEEDS = 1000
+#: Mutant → the seed in which it was noticed last; most changes of the code leave it there.
+FOUND = Path(__file__).with_name("mutants.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -717,7 +721,6 @@ class Verdict:
         seed: The seed that noticed.
         scenario: Its history.
         seconds: How long it took, of processor time: the machine may have other things to do.
-        seeds: How many were tried.
     """
 
     name: str
@@ -725,22 +728,28 @@ class Verdict:
     seed: int
     scenario: str
     seconds: float
-    seeds: int
 
 
 def hunt(name: str, seeds: int = SEEDS) -> Verdict:
-    """Look for a seed in which an invariant notices the mutant."""
+    """Look for a seed in which an invariant notices the mutant, first where it was noticed last."""
     logging.disable(logging.CRITICAL)
     began = time.process_time()
     with mutated(name):
         if test := MUTANTS[name].test:
-            return Verdict(name, f"fails {test}" if _fails(test) else "", 0, "a test", 0.0, 0)
-        for seed in range(seeds):
+            return Verdict(name, f"fails {test}" if _fails(test) else "", 0, "a test", 0.0)
+        last = found_at().get(name)
+        for seed in (*([last] if last is not None and last < seeds else []), *range(seeds)):
             outcome = simulate(seed, MUTANTS[name].only_in or None)
             if outcome.violation is not None and outcome.unexpected is None:
                 break
     killer = outcome.violation or ""
-    return Verdict(name, killer, seed, outcome.scenario, time.process_time() - began, seed + 1)
+    return Verdict(name, killer, seed, outcome.scenario, time.process_time() - began)
+
+
+def found_at() -> dict[str, int]:
+    """Return the seed in which each mutant was noticed last."""
+    seeds: dict[str, int] = json.loads(FOUND.read_text())
+    return seeds
 
 
 def _fails(test: str) -> bool:
@@ -752,19 +761,24 @@ def main() -> None:
     """Hunt all of them."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.mutants", description=__doc__)
     parser.add_argument("--only", choices=list(MUTANTS), help="only this one")
+    parser.add_argument("--note", action="store_true", help="note the seeds in which mutants were noticed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     arguments = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of a set is part of what a seed replays
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-m", "tests.simulation.mutants", *sys.argv[1:]])  # noqa: S606
     names = [arguments.only] if arguments.only else list(MUTANTS)
-    survivors = []
+    survivors, seeds = [], found_at()
     with multiprocessing.get_context("fork").Pool(arguments.jobs) as pool:
         for verdict in pool.imap(hunt, names, chunksize=1):
             if not verdict.killer:
                 survivors.append(verdict.name)
+            elif not MUTANTS[verdict.name].test:
+                seeds[verdict.name] = verdict.seed
             found = f"seed {verdict.seed} ({verdict.scenario}), {verdict.seconds:.1f} s: {verdict.killer}"
             print(f"{verdict.name}: {found if verdict.killer else 'SURVIVED'}", flush=True)
+    if arguments.note:
+        FOUND.write_text(json.dumps({name: seeds[name] for name in MUTANTS if name in seeds}, indent=1) + "\n")
     if survivors:
         print(f"{len(names)} mutants, survivors: {', '.join(survivors)}")
         sys.exit(1)
