@@ -23,7 +23,8 @@ from shared.model import ledger
 from shared.model.ledger import row_key
 from shared.process import telemetry
 from shared.writing.cache import Guesses, Remembered, RowMemory, TallyMemory
-from shared.writing.plan import Group, Plan, fail, origins, plan_batch
+from shared.writing.naming import TERM_COMMITS, TERM_COMMITS_IF_FULL
+from shared.writing.plan import MAX_BLOBS, Group, Plan, fail, origins, plan_batch
 from shared.writing.tally_row import PARTITION, TALLY_KEY, StoredTally
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from shared.clock import Clock
     from shared.model.ports import Table
-    from shared.model.tally import Tally
+    from shared.model.tally import NamedWriter, Tally
     from shared.writing.contention import Pauses
     from shared.writing.naming import Naming
     from shared.writing.tally_row import Counts
@@ -115,7 +116,7 @@ class GroupCommit:
             if not is_bound and self._naming.other(self._clock.monotonic()) is not None:
                 return batch
             try:
-                again = await self._attempt(batch, _owner_in(batch, self._naming.process), is_bound=is_bound)
+                again = await self._attempt(batch, is_bound=is_bound)
             except Rejected as rejected:
                 return await self._isolate(batch, rejected)
             if again is None:
@@ -125,7 +126,7 @@ class GroupCommit:
     async def claim(self) -> None:
         """Write the tally, to name this process in it, unless somebody is named by then."""
         while self._naming.claims:
-            again = await self._attempt([], "", is_bound=True)
+            again = await self._attempt([], is_bound=True)
             if again is None or not isinstance(again.error, Conflict):
                 self._naming.claims = False
             elif again.pause_seconds:
@@ -138,7 +139,7 @@ class GroupCommit:
         fail([late for group in batch if (late := group.split_late(at)).intents], error)
         return [group for group in batch if group.intents]
 
-    async def _attempt(self, batch: list[Group], successor: str, *, is_bound: bool) -> Again | None:
+    async def _attempt(self, batch: list[Group], *, is_bound: bool) -> Again | None:
         """Try once. Returns None when the batch was committed, and everybody in it was told."""
         plan: Plan | None = None
         try:
@@ -149,7 +150,7 @@ class GroupCommit:
             if plan.writes_rows_only and not self._tally.is_fresh(self._clock.monotonic()):
                 stored = await self.read_tally()  # no condition on it would stop a writer of an old generation
                 plan = await self._plan(batch, stored)
-            plan.name(stored, *self._naming.next(self._clock.monotonic(), successor))
+            plan.name(stored, *self._next_name(batch))
             if plan.writes:
                 asked_at = self._clock.monotonic()
                 self._remember(plan, stored, await self._transact(plan, stored.partition, batch), asked_at)
@@ -163,6 +164,11 @@ class GroupCommit:
         self._guesses.note_batch(len(batch), plan.new_rows)
         plan.resolve()
         return None
+
+    def _next_name(self, batch: list[Group]) -> tuple[NamedWriter | None, bool]:
+        waiting = {intent.owner for group in batch for intent in group.intents if intent.owner}
+        commits = TERM_COMMITS if len(batch) < MAX_BLOBS else TERM_COMMITS_IF_FULL
+        return self._naming.next(self._clock.monotonic(), waiting, commits * self._pauses.commit_seconds)
 
     async def _tally_to_build_on(self, batch: list[Group]) -> StoredTally:
         if self._naming.is_newer(self._tally.asked_at, self._clock.monotonic()):
@@ -287,9 +293,3 @@ class GroupCommit:
                 if not is_mine:
                     self._tally.forget()
                 await self._clock.sleep(pause)
-
-
-def _owner_in(batch: list[Group], process: str) -> str:
-    """Return a process that has handed something of this over and waits for it; "" for none."""
-    owners = {each.owner for group in batch for each in group.intents if each.owner}
-    return min(owners, key=lambda owner: (owner <= process, owner), default="")

@@ -36,8 +36,10 @@ WANTED_SECONDS: Final = 10.0
 STAYS_FOR_SECONDS: Final = 1.0
 #: Longest time that a delivery stays for what others hand over.
 STAY_SECONDS: Final = 10.0
-#: Whoever has been named for so long names one of those who wait: its own deliveries are quicker than theirs.
-TERM_SECONDS: Final = 0.5
+#: Whoever has been named for as long as so many commits take names one of those who wait, because its own deliveries
+#: are quicker than theirs; three times as long while batches are full, because following takes some commits' time.
+TERM_COMMITS: Final = 20
+TERM_COMMITS_IF_FULL: Final = 60
 
 
 class Naming:
@@ -63,6 +65,7 @@ class Naming:
         self._partition = ""
         self._over_at = float("-inf")
         self._since = float("-inf")
+        self._have_waited: set[str] = set()
         self._told_at = float("-inf")
         self._date: tuple[datetime, float] | None = None
         self._drained_at = float("-inf")
@@ -91,7 +94,7 @@ class Naming:
         """Take this for the name. Returns whether it is another process than before."""
         is_other = self._named is None or named is None or named.process != self._named.process
         if is_other:
-            self._since = asked_at
+            self._since, self._have_waited = asked_at, set()
         self._named, self._over_at = named, asked_at + self._left(named, asked_at)
         return is_other
 
@@ -138,19 +141,21 @@ class Naming:
 
     # Whom the next commit names
 
-    def next(self, now: float, successor: str) -> tuple[NamedWriter | None, bool]:
+    def next(self, now: float, waiting: set[str], term_seconds: float) -> tuple[NamedWriter | None, bool]:
         """Return whom the tally is to name after the next commit, and whether it is written for that alone.
 
         Args:
             now: The time.
-            successor: A process that waits for this commit, to follow when this one is about to leave; "" for none.
+            waiting: The processes that wait for this commit: one of them follows when this one is about to leave, or
+                has been named for long enough.
+            term_seconds: How long that is.
         """
         named, time = self.living(now), self._table_time(now)
         is_mine = named is not None and named.process == self.process
         if (named is not None and not is_mine) or time is None:
             return named, False
         left = min(LIFE_SECONDS, self.leaves_at - now) if self._is_alone else LIFE_SECONDS
-        if named is not None and successor and (self.is_leaving or now - self._since >= TERM_SECONDS):
+        if named is not None and (successor := self._successor(waiting, now, term_seconds)):
             # Whoever is told of two names believes the later one, and the two may have been dated by different clocks.
             until = max(time + timedelta(seconds=LIFE_SECONDS), named.until + timedelta(milliseconds=1))
             return NamedWriter(successor, FORMAT, until), True
@@ -161,6 +166,18 @@ class Naming:
         if named is not None and until <= named.until:
             return named, False
         return NamedWriter(self.process, FORMAT, until), not is_mine or self._over_at - now < RENEWED_SECONDS
+
+    def _successor(self, waiting: set[str], now: float, term_seconds: float) -> str:
+        """Return which of those who wait for a commit follows, each in its turn; "" for none yet."""
+
+        def turn(process: str) -> tuple[bool, str]:
+            return process <= self.process, process
+
+        self._have_waited |= waiting
+        first, over_seconds = min(waiting, key=turn, default=""), now - self._since - term_seconds
+        if self.is_leaving or over_seconds > term_seconds:
+            return first
+        return first if over_seconds >= 0 and first == min(self._have_waited, key=turn, default="") else ""
 
     @property
     def _is_alone(self) -> bool:

@@ -295,7 +295,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "the name is kept": _edit(
         "writing.naming",
-        "now - self._since >= TERM_SECONDS",
+        "now - self._since >= term_seconds",
         "False",
         test="tests/writing/test_handover.py::test_the_name_goes_round",
     ),

@@ -20,7 +20,7 @@ from shared.model.ledger import Observation, Outcome, Transition, row_key
 from shared.model.ports import Entity, Head, Write
 from shared.model.tally import NamedWriter, Tally
 from shared.writing.inbox import LEFT_OVER_AFTER, Inbox
-from shared.writing.naming import FORMAT, LIFE_SECONDS, STAY_SECONDS, TERM_SECONDS, Naming
+from shared.writing.naming import FORMAT, LIFE_SECONDS, STAY_SECONDS, Naming
 from shared.writing.plan import BUDGET_SECONDS, MAX_BLOBS, Intent, RowChanged
 from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts, StoredTally
 from shared.writing.writer import Writer
@@ -351,7 +351,7 @@ async def test_who_is_succeeded_leaves_what_it_has_not_begun_to_its_successor(le
     naming.deliveries, naming.claims = 1, True
     await writer._commits.read_tally()
     await writer._commits.claim()
-    await asyncio.sleep(TERM_SECONDS)  # its time is over: the first batch names who waits for it
+    naming._since -= 60  # named for long enough: the first batch names who waits for it
     await writer._handover._look()  # type: ignore[union-attr]
     await asyncio.gather(*writer._handover._in_hand.values())  # type: ignore[union-attr]
     await asyncio.sleep(1)
@@ -399,11 +399,29 @@ def test_a_later_name_ends_later_whatever_the_clocks_say(clock_is_ahead_seconds:
     naming, read_at = Naming("me"), START - timedelta(seconds=clock_is_ahead_seconds)
     mine = NamedWriter("me", FORMAT, START + timedelta(seconds=LIFE_SECONDS))
     naming.read(StoredTally(Tally("e", bytes(16), "f", START, START, writer=mine), "1", read_at=read_at), 100.0)
-    named, must_be_written = naming.next(100.0 + TERM_SECONDS, "another")
+    named, must_be_written = naming.next(100.5, {"another"}, 0.5)
     assert named is not None
     assert (named.process, must_be_written) == ("another", True)
     assert named.until > mine.until
-    assert naming.next(100.0 + TERM_SECONDS - 0.01, "another")[0] in {None, mine}
+    assert naming.next(100.49, {"another"}, 0.5)[0] in {None, mine}
+
+
+def test_those_who_wait_follow_each_in_its_turn() -> None:
+    """One that does not wait for this commit would not hear of it: its turn is waited for, for another term."""
+    naming = Naming("b")
+    mine = NamedWriter("b", FORMAT, START + timedelta(seconds=LIFE_SECONDS))
+    naming.read(StoredTally(Tally("e", bytes(16), "f", START, START, writer=mine), "1", read_at=START), 100.0)
+
+    def next_at(seconds: float, *waiting: str) -> str:
+        named, _ = naming.next(100.0 + seconds, set(waiting), 1.0)
+        return named.process if named is not None else ""
+
+    assert next_at(0.9, "c", "d") == "b", "not yet"
+    assert next_at(1.1, "a", "d") == "b", "c is next, and waits for another commit"
+    assert next_at(1.2) == "b", "nobody waits for this one"
+    assert next_at(1.3, "a", "c", "d") == "c"
+    assert next_at(2.1, "a", "d") == "d", "c has not come again"
+    assert next_at(2.2, "a") == "a", "the first one again after the last"
 
 
 @virtual
