@@ -295,8 +295,8 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "the name is kept": _edit(
         "writing.naming",
-        "now - self._since >= term_seconds",
-        "False",
+        "now - self._since - term_seconds\n",
+        "-1.0\n",
         test="tests/writing/test_handover.py::test_the_name_goes_round",
     ),
     "named at rest": _edit(
