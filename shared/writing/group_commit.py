@@ -168,7 +168,7 @@ class GroupCommit:
     def _next_name(self, batch: list[Group]) -> tuple[NamedWriter | None, bool]:
         waiting = {intent.owner for group in batch for intent in group.intents if intent.owner}
         commits = TERM_COMMITS if len(batch) < MAX_BLOBS else TERM_COMMITS_IF_FULL
-        return self._naming.next(self._clock.monotonic(), waiting, commits * self._pauses.commit_seconds)
+        return self._naming.next(self._clock.monotonic(), waiting, self._pauses.commit_seconds, commits)
 
     async def _tally_to_build_on(self, batch: list[Group]) -> StoredTally:
         if self._naming.is_newer(self._tally.asked_at, self._clock.monotonic()):

@@ -37,9 +37,13 @@ STAYS_FOR_SECONDS: Final = 1.0
 #: Longest time that a delivery stays for what others hand over.
 STAY_SECONDS: Final = 10.0
 #: Whoever has been named for as long as so many commits take names one of those who wait, because its own deliveries
-#: are quicker than theirs; three times as long while batches are full, because following takes some commits' time.
+#: are quicker than theirs; later while batches are full, because following takes some commits' time, and sooner where
+#: only the delivery that stays still runs.
 TERM_COMMITS: Final = 20
 TERM_COMMITS_IF_FULL: Final = 60
+TERM_COMMITS_IF_ALONE: Final = 8
+#: The turn of one that waits for another commit than this is waited for until so many terms are over.
+MAX_TERMS: Final = 2
 
 
 class Naming:
@@ -141,21 +145,24 @@ class Naming:
 
     # Whom the next commit names
 
-    def next(self, now: float, waiting: set[str], term_seconds: float) -> tuple[NamedWriter | None, bool]:
+    def next(
+        self, now: float, waiting: set[str], commit_seconds: float, term_commits: int = TERM_COMMITS
+    ) -> tuple[NamedWriter | None, bool]:
         """Return whom the tally is to name after the next commit, and whether it is written for that alone.
 
         Args:
             now: The time.
             waiting: The processes that wait for this commit: one of them follows when this one is about to leave, or
                 has been named for long enough.
-            term_seconds: How long that is.
+            commit_seconds: How long a commit takes …
+            term_commits: … and how many of them that is.
         """
         named, time = self.living(now), self._table_time(now)
         is_mine = named is not None and named.process == self.process
         if (named is not None and not is_mine) or time is None:
             return named, False
         left = min(LIFE_SECONDS, self.leaves_at - now) if self._is_alone else LIFE_SECONDS
-        if named is not None and (successor := self._successor(waiting, now, term_seconds)):
+        if named is not None and (successor := self._successor(waiting, now, commit_seconds, term_commits)):
             # Whoever is told of two names believes the later one, and the two may have been dated by different clocks.
             until = max(time + timedelta(seconds=LIFE_SECONDS), named.until + timedelta(milliseconds=1))
             return NamedWriter(successor, FORMAT, until), True
@@ -167,17 +174,19 @@ class Naming:
             return named, False
         return NamedWriter(self.process, FORMAT, until), not is_mine or self._over_at - now < RENEWED_SECONDS
 
-    def _successor(self, waiting: set[str], now: float, term_seconds: float) -> str:
+    def _successor(self, waiting: set[str], now: float, commit_seconds: float, term_commits: int) -> str:
         """Return which of those who wait for a commit follows, each in its turn; "" for none yet."""
 
         def turn(process: str) -> tuple[bool, str]:
             return process <= self.process, process
 
         self._have_waited |= waiting
-        first, over_seconds = min(waiting, key=turn, default=""), now - self._since - term_seconds
-        if self.is_leaving or over_seconds > term_seconds:
+        first = min(waiting, key=turn, default="")
+        if self.is_leaving:
             return first
-        return first if over_seconds >= 0 and first == min(self._have_waited, key=turn, default="") else ""
+        terms = (now - self._since) / (commit_seconds * (TERM_COMMITS_IF_ALONE if self._is_alone else term_commits))
+        is_in_turn = terms > MAX_TERMS or self._is_alone or first == min(self._have_waited, key=turn, default="")
+        return first if terms >= 1 and is_in_turn else ""
 
     @property
     def _is_alone(self) -> bool:

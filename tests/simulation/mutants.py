@@ -295,8 +295,8 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "the name is kept": _edit(
         "writing.naming",
-        "now - self._since - term_seconds\n",
-        "-1.0\n",
+        "terms >= 1 and is_in_turn",
+        "False",
         test="tests/writing/test_handover.py::test_the_name_goes_round",
     ),
     "named at rest": _edit(

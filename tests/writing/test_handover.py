@@ -20,7 +20,7 @@ from shared.model.ledger import Observation, Outcome, Transition, row_key
 from shared.model.ports import Entity, Head, Write
 from shared.model.tally import NamedWriter, Tally
 from shared.writing.inbox import LEFT_OVER_AFTER, Inbox
-from shared.writing.naming import FORMAT, LIFE_SECONDS, STAY_SECONDS, Naming
+from shared.writing.naming import FORMAT, LIFE_SECONDS, STAY_SECONDS, TERM_COMMITS, Naming
 from shared.writing.plan import BUDGET_SECONDS, MAX_BLOBS, Intent, RowChanged
 from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts, StoredTally
 from shared.writing.writer import Writer
@@ -399,11 +399,12 @@ def test_a_later_name_ends_later_whatever_the_clocks_say(clock_is_ahead_seconds:
     naming, read_at = Naming("me"), START - timedelta(seconds=clock_is_ahead_seconds)
     mine = NamedWriter("me", FORMAT, START + timedelta(seconds=LIFE_SECONDS))
     naming.read(StoredTally(Tally("e", bytes(16), "f", START, START, writer=mine), "1", read_at=read_at), 100.0)
-    named, must_be_written = naming.next(100.5, {"another"}, 0.5)
+    naming.deliveries = 2
+    named, must_be_written = naming.next(100.5, {"another"}, 0.5 / TERM_COMMITS)
     assert named is not None
     assert (named.process, must_be_written) == ("another", True)
     assert named.until > mine.until
-    assert naming.next(100.49, {"another"}, 0.5)[0] in {None, mine}
+    assert naming.next(100.49, {"another"}, 0.5 / TERM_COMMITS)[0] in {None, mine}
 
 
 def test_those_who_wait_follow_each_in_its_turn() -> None:
@@ -412,8 +413,10 @@ def test_those_who_wait_follow_each_in_its_turn() -> None:
     mine = NamedWriter("b", FORMAT, START + timedelta(seconds=LIFE_SECONDS))
     naming.read(StoredTally(Tally("e", bytes(16), "f", START, START, writer=mine), "1", read_at=START), 100.0)
 
+    naming.deliveries = 2
+
     def next_at(seconds: float, *waiting: str) -> str:
-        named, _ = naming.next(100.0 + seconds, set(waiting), 1.0)
+        named, _ = naming.next(100.0 + seconds, set(waiting), 1 / TERM_COMMITS)
         return named.process if named is not None else ""
 
     assert next_at(0.9, "c", "d") == "b", "not yet"
@@ -422,6 +425,8 @@ def test_those_who_wait_follow_each_in_its_turn() -> None:
     assert next_at(1.3, "a", "c", "d") == "c"
     assert next_at(2.1, "a", "d") == "d", "c has not come again"
     assert next_at(2.2, "a") == "a", "the first one again after the last"
+    naming.deliveries, naming.leaves_at = 1, 110.0
+    assert next_at(0.5, "a") == "a", "alone it has none of its own to be quick with"
 
 
 @virtual
