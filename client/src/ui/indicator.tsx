@@ -13,20 +13,23 @@ function detailOf(labels: Labels, { asOf, stuckMinutes }: Shown): string | null 
   return asOf === null ? null : fill(labels.asOf, { time: asOf });
 }
 
-function summaryOf({ shown: { status }, labels, extra, formatCount }: IndicatorLineProps): string {
+function summaryOf({ shown: { status }, labels, extra, progress, formatCount }: IndicatorLineProps): string {
   if (!status) return '';
   const [queued, processing, completed] = [status.queued, status.processing, status.completed].map(formatCount);
   const three = { queued: queued ?? '', processing: processing ?? '', completed: completed ?? '' };
   const further = Object.entries(status.extra ?? {}).map(
     ([item, count]) => `${labelOf(labels, extra, item)}: ${formatCount(count)}.`,
   );
-  return [fill(labels.summary, three), ...further].join(' ');
+  const words = progress.filter((each) => each !== null).join(', ');
+  return [fill(labels.summary, three), ...further, ...(words ? [`${words}.`] : [])].join(' ');
 }
 
 interface IndicatorLineProps {
   readonly shown: Shown;
   readonly labels: Labels;
   readonly extra: ExtraStages;
+  /** How many of those that are expected are done, and how long the others may take. */
+  readonly progress: readonly (string | null)[];
   readonly formatCount: (count: number) => string;
   readonly theme: Theme;
 }

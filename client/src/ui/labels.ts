@@ -28,6 +28,13 @@ export interface Labels {
   readonly stuck: string;
   readonly minutes: string;
   readonly hours: string;
+  /** Beside the bar, where the app says how many are expected. */
+  readonly progress: string;
+  /** How long the rest may take: `{time}` is `minutes` or `hours`, of which {@link between} puts two together. */
+  readonly timeLeft: string;
+  readonly upToTimeLeft: string;
+  readonly almostDone: string;
+  readonly between: string;
   /** Buttons. */
   readonly signIn: string;
   readonly retry: string;
@@ -56,6 +63,11 @@ export const english: Labels = {
   stuck: 'no progress for {time}',
   minutes: '{n} min',
   hours: '{n} h',
+  progress: '{done} of {expected} done',
+  timeLeft: 'about {time} left',
+  upToTimeLeft: 'up to {time} left',
+  almostDone: 'less than a minute left',
+  between: '{from}–{to}',
   signIn: 'Sign in',
   retry: 'Try again',
   summary: '{queued} queued, {processing} processing, {completed} completed.',
@@ -82,6 +94,11 @@ export const indonesian: Labels = {
   stuck: 'tidak ada kemajuan selama {time}',
   minutes: '{n} menit',
   hours: '{n} jam',
+  progress: '{done} dari {expected} selesai',
+  timeLeft: 'sekitar {time} lagi',
+  upToTimeLeft: 'paling lama {time} lagi',
+  almostDone: 'kurang dari satu menit lagi',
+  between: '{from}–{to}',
   signIn: 'Masuk',
   retry: 'Coba lagi',
   summary: '{queued} dalam antrean, {processing} diproses, {completed} selesai.',
@@ -108,6 +125,16 @@ export function fill(label: string, values: Readonly<Record<string, string | num
 }
 
 /** `10 min`, `3 h`. */
-export function duration(labels: Labels, minutes: number): string {
-  return minutes < 120 ? fill(labels.minutes, { n: minutes }) : fill(labels.hours, { n: Math.floor(minutes / 60) });
+export function duration(labels: Labels, minutes: number, round = Math.floor): string {
+  return minutes < 120 ? fill(labels.minutes, { n: minutes }) : fill(labels.hours, { n: round(minutes / 60) });
+}
+
+/** `about 2–4 min left`; `null` while that cannot be told. */
+export function timeLeft(labels: Labels, from: number | null, to: number | null): string | null {
+  if (from === null || to === null) return null;
+  if (to <= 1) return labels.almostDone;
+  const [least, most] = to < 120 ? [from, to] : [Math.floor(from / 60), Math.ceil(to / 60)];
+  if (least === 0) return fill(labels.upToTimeLeft, { time: duration(labels, to, Math.ceil) });
+  const n = least === most ? most : fill(labels.between, { from: least, to: most });
+  return fill(labels.timeLeft, { time: fill(to < 120 ? labels.minutes : labels.hours, { n }) });
 }

@@ -5,10 +5,12 @@ import { clientOf } from '../react/source.js';
 import type { StatusClient } from '../types.js';
 import { IndicatorLine, WayOut } from './indicator.js';
 import { Item } from './item.js';
-import { type Labels, labelOf, withOwnWords } from './labels.js';
+import { fill, type Labels, labelOf, timeLeft, withOwnWords } from './labels.js';
 import { wordingOf } from './locale.js';
 import type { Indicator } from './observation.js';
+import { ProgressLine } from './progress-line.js';
 import type { LegendProps } from './props.js';
+import { isExpected } from './progress.js';
 import { countsOf } from './stages.js';
 import { stacked, styles } from './styles.js';
 import { dotOf, type Theme } from './theme.js';
@@ -49,16 +51,24 @@ function wayOutOf(
 export function createLegend(Surface: ComponentType<SurfaceProps>) {
   return function RealtimeStorageStatus(props: LegendProps<StyleProp<ViewStyle>>): ReactNode {
     const { source, locale, pulse = 'changed', onSignIn, stuckAfterMs = STUCK_AFTER_MS } = props;
-    const { extra, headingLevel = 1, style, testID } = props;
+    const { extra, expected, headingLevel = 1, style, testID } = props;
     const { labels: words, formatCount } = useMemo(() => wordingOf(locale), [locale]);
     const labels = withOwnWords(words, props.labels);
     const theme = useTheme(props.theme);
-    const shown = useShown(source, stuckAfterMs);
+    const shown = useShown(source, stuckAfterMs, expected);
     const { status, indicator } = shown;
     const scaleOf = usePulse(status, pulse, useReducedMotion());
     const counts = countsOf(status);
     const { isStacked, onRowLayout, fit } = useStacking(counts.size);
 
+    const { done } = shown;
+    const progress = done !== null &&
+      isExpected(expected) && {
+        done,
+        expected,
+        words: fill(labels.progress, { done: formatCount(done), expected: formatCount(expected) }),
+        left: timeLeft(labels, shown.fromMinutes, shown.toMinutes),
+      };
     const wayOut = wayOutOf(indicator, labels, clientOf(source), onSignIn);
 
     return (
@@ -88,7 +98,15 @@ export function createLegend(Surface: ComponentType<SurfaceProps>) {
             </Fragment>
           ))}
         </View>
-        <IndicatorLine shown={shown} labels={labels} extra={extra} formatCount={formatCount} theme={theme} />
+        {progress && <ProgressLine {...progress} isConfirmed={indicator === 'live'} theme={theme} />}
+        <IndicatorLine
+          shown={shown}
+          labels={labels}
+          extra={extra}
+          progress={progress ? [progress.words, progress.left] : []}
+          formatCount={formatCount}
+          theme={theme}
+        />
         {wayOut && <WayOut {...wayOut} theme={theme} />}
       </Surface>
     );

@@ -3,6 +3,7 @@
  * because it passes. Pure: every moment is given.
  */
 import type { StatusSnapshot, StorageStatus } from '../types.js';
+import { isExpected, minutesLeft, remember, type Step } from './progress.js';
 import { countsOf } from './stages.js';
 
 /** What the indicator can say. */
@@ -35,6 +36,8 @@ export interface Observation {
   readonly answeredAt: Moment | null;
   /** Nothing has failed since the last answer. */
   readonly isCalm: boolean;
+  /** What was completed lately, and when. */
+  readonly steps: readonly Step[];
 }
 
 /** What the legend shows. */
@@ -47,6 +50,11 @@ export interface Shown {
   readonly asOf: string | null;
   /** For how long nothing has moved though images are in process; `null` while that is no reason to say so. */
   readonly stuckMinutes: number | null;
+  /** Of those that are expected; `null` where no number is, or none is known. */
+  readonly done: number | null;
+  /** In how many minutes the rest may be done; `null` while that cannot be told. */
+  readonly fromMinutes: number | null;
+  readonly toMinutes: number | null;
 }
 
 /** On a server, and before the first look. */
@@ -56,6 +64,9 @@ export const NOTHING_SHOWN: Shown = {
   isTrouble: false,
   asOf: null,
   stuckMinutes: null,
+  done: null,
+  fromMinutes: null,
+  toMinutes: null,
 };
 
 /** Who comes back is answered within this, as a rule; until then what was shown stays, so that nothing blinks. */
@@ -63,6 +74,8 @@ const SETTLE_MS = 1_000;
 /** A dead connection is noticed after about so long; an answer younger than that is as good as live. */
 const FRESH_MS = 30_000;
 const MINUTE_MS = 60_000;
+/** An estimate grows while nothing is completed. */
+const ESTIMATED_EVERY_MS = 5_000;
 
 /** What is true of a snapshot. `idle` is a legend's own first frame: it is about to connect. */
 function indicatorOf({ state, reason, error }: StatusSnapshot): Indicator {
@@ -97,6 +110,7 @@ export function observe(
     since: now,
     changedAt: before && sameCounts(before.snapshot.status, snapshot.status) ? before.changedAt : now,
     answeredAt: indicator === 'live' ? now : answeredAt,
+    steps: remember(before?.steps ?? [], snapshot.status?.completed, now.steadyMs),
     isCalm: indicator === 'live' || (before?.isCalm === true && (indicator === 'connecting' || indicator === 'paused')),
   };
   return { ...observation, standIn: indicator === 'connecting' ? standIn(before, observation, now) : null };
@@ -131,11 +145,13 @@ const elapsedMs = (from: Moment, now: Moment): number =>
  * What to show now, and in how many milliseconds that changes by itself (`null`: not).
  *
  * @param stuckAfterMs After this without a change, with images in process, the legend says so; `null`: never.
+ * @param expected How many are to be completed in all, where that is known.
  */
 export function present(
   seen: Observation,
   now: Moment,
   stuckAfterMs: number | null,
+  expected?: number | null,
 ): { readonly shown: Shown; readonly changesInMs: number | null } {
   const { status, state, error } = seen.snapshot;
   const settlesInMs = seen.standIn ? SETTLE_MS - (now.steadyMs - seen.since.steadyMs) : 0;
@@ -145,13 +161,23 @@ export function present(
   // The steady clock alone: setting the other must not make things look stuck.
   const stillMs = now.steadyMs - seen.changedAt.steadyMs;
   const isStuck = stuck && stillMs >= stuckAfterMs;
+  const done = status && isExpected(expected) ? Math.min(status.completed, expected) : null;
+  const isUnderWay = done !== null && isExpected(expected) && done < expected && isLive && !isStuck;
+  const left = isUnderWay ? minutesLeft(seen.steps, expected, now.steadyMs) : null;
   const shown = {
     status,
     indicator,
     isTrouble: state === 'stale' || error !== null || Boolean(isStuck),
     asOf: status && !isLive && seen.answeredAt ? clockTime(elapsedMs(seen.answeredAt, now), now.wallMs) : null,
     stuckMinutes: isStuck ? Math.max(Math.floor(stillMs / MINUTE_MS), 1) : null,
+    done,
+    fromMinutes: left ? Math.floor(left[0]) : null,
+    toMinutes: left ? Math.ceil(left[1]) : null,
   };
-  const stuckChangesInMs = stuck ? (isStuck ? MINUTE_MS - (stillMs % MINUTE_MS) : stuckAfterMs - stillMs) : null;
-  return { shown, changesInMs: settlesInMs > 0 ? settlesInMs : stuckChangesInMs };
+  const changesInMs = [
+    settlesInMs > 0 ? settlesInMs : null,
+    stuck ? (isStuck ? MINUTE_MS - (stillMs % MINUTE_MS) : stuckAfterMs - stillMs) : null,
+    isUnderWay ? ESTIMATED_EVERY_MS : null,
+  ].filter((ms) => ms !== null);
+  return { shown, changesInMs: changesInMs.length ? Math.min(...changesInMs) : null };
 }

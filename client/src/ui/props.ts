@@ -21,6 +21,11 @@ export interface LegendProps<Style> {
   readonly extra?: ExtraStages;
   /** Default `changed`: only the items whose number changed. */
   readonly pulse?: PulseMode | undefined;
+  /**
+   * How many images are to be completed in all, when the app knows: the legend adds "12 of 40 done", a bar, and how
+   * long the rest may take once the pace is known. Without it nothing is added.
+   */
+  readonly expected?: number | null | undefined;
   /** Called by the button of "Sign in to continue". Without it that button tries again. */
   readonly onSignIn?: (() => unknown) | undefined;
   /**

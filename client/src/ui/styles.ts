@@ -37,6 +37,11 @@ export const stacked = StyleSheet.create({
 export const extras = StyleSheet.create({
   /** "as of 15:56" and "no progress for 10 min", beside the indicator's words. */
   detail: { fontWeight: '500' },
+  progress: { marginTop: 16, gap: 6 },
+  progressTexts: { flexDirection: 'row', flexWrap: 'wrap', justifyContent: 'space-between', columnGap: 12 },
+  progressText: { fontSize: 12, fontWeight: '600' },
+  track: { height: 6, borderRadius: 3, overflow: 'hidden' },
+  bar: { height: 6, borderRadius: 3 },
   button: {
     alignSelf: 'center',
     justifyContent: 'center',

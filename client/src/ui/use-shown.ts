@@ -13,7 +13,7 @@ const same = (a: Shown, b: Shown): boolean =>
   (Object.keys(a) as (keyof Shown)[]).every((key) => Object.is(a[key], b[key]));
 
 /** A store of what one legend shows: the client's snapshots, and what becomes of them while time passes. */
-export function createView(client: StatusClient, stuckAfterMs: number | null) {
+export function createView(client: StatusClient, stuckAfterMs: number | null, expected?: number | null) {
   let seen: StatusSnapshot | null = null;
   let shown = NOTHING_SHOWN;
   let changesInMs: number | null = null;
@@ -23,7 +23,7 @@ export function createView(client: StatusClient, stuckAfterMs: number | null) {
     const observation = observe(observations.get(client) ?? null, client.getSnapshot(), now, client.answerAgeMs);
     observations.set(client, observation);
     seen = observation.snapshot;
-    const next = present(observation, now, stuckAfterMs);
+    const next = present(observation, now, stuckAfterMs, expected);
     if (!same(next.shown, shown)) shown = next.shown;
     ({ changesInMs } = next);
   }
@@ -53,10 +53,10 @@ export function createView(client: StatusClient, stuckAfterMs: number | null) {
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** What the legend of a source shows. `stuckAfterMs`: see `LegendProps`. */
-export function useShown(source: StatusSource, stuckAfterMs: number | null): Shown {
+/** What the legend of a source shows. `stuckAfterMs` and `expected`: see `LegendProps`. */
+export function useShown(source: StatusSource, stuckAfterMs: number | null, expected?: number | null): Shown {
   const client = clientOf(source);
   const limitMs = stuckAfterMs !== null && stuckAfterMs > 0 && stuckAfterMs <= LONGEST_TIMER_MS ? stuckAfterMs : null;
-  const view = useMemo(() => createView(client, limitMs), [client, limitMs]);
+  const view = useMemo(() => createView(client, limitMs, expected), [client, limitMs, expected]);
   return useSyncExternalStore(view.watch, view.getSnapshot, () => NOTHING_SHOWN);
 }
