@@ -6,7 +6,7 @@
 import { createRoot } from 'react-dom/client';
 import { fakeSource } from '../support/fake-source.js';
 import { darkTheme, RealtimeStorageStatus } from '../../src/web/index.js';
-import { STUCK, states } from './states.js';
+import { PROGRESS, STUCK, states } from './states.js';
 
 const query = new URLSearchParams(location.search);
 const list = (name: string, all: readonly string[]): readonly string[] => query.get(name)?.split(',') ?? all;
@@ -53,6 +53,7 @@ function Legend({ name, width }: { name: string; width: string }) {
         onSignIn={() => undefined}
         headingLevel={2}
         stuckAfterMs={name === STUCK ? 1 : null}
+        expected={name === PROGRESS ? 120 : null}
         style={{ marginVertical: 0 }}
         testID="legend"
       />

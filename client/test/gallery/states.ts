@@ -30,7 +30,11 @@ export const states: Readonly<Record<string, Steps>> = {
   'signed out': [{ state: 'stopped', reason: 'unauthorized', error: refused }],
   unavailable: [live, { state: 'stale', error: rejected }],
   stuck: [live],
+  progress: [live],
 };
+
+/** The state whose legend is told how many are expected. */
+export const PROGRESS = 'progress';
 
 /** The state whose legend is told that nothing moves much sooner than others. */
 export const STUCK = 'stuck';
