@@ -42,7 +42,9 @@ describe.each(['light', 'dark'])('%s: axe finds nothing', (theme) => {
     expect(await audit(page, `figure[data-name="${name}"]`)).toEqual([]);
     expect(await figure.getByRole('heading').count()).toBe(1);
     expect(await figure.locator('[aria-live]').count()).toBe(1);
-    expect(await figure.getByRole('status').textContent()).toMatch(/\d queued, .+ completed\.$|^Not live\.$/);
+    expect(await figure.getByRole('status').textContent()).toMatch(
+      /\d queued, .+ completed\.( 85 of 120 done\.)?$|^Not live\.$/,
+    );
   });
 
   it('on the whole page', async () => {
@@ -103,5 +105,18 @@ it('columns are side by side where there is room, and one under the other where 
     })
     .toEqual([false, true]);
   expect(await tops('Queued: 12')).toEqual(await tops('Completed: 85'));
+  await page.close();
+});
+
+it('progress is a bar to see and a value to assistive technology', async () => {
+  const page = await open({ states: 'progress', widths: '390' });
+  const bar = page.getByRole('progressbar', { name: '85 of 120 done' });
+  const value = (name: string) => bar.getAttribute(`aria-value${name}`);
+  expect(await Promise.all(['min', 'now', 'max'].map(value))).toEqual(['0', '85', '120']);
+  const widths = bar.locator(':scope > :last-child').evaluate((track) => {
+    const filled = track.firstElementChild?.getBoundingClientRect().width ?? 0;
+    return filled / track.getBoundingClientRect().width;
+  });
+  expect(await widths).toBeCloseTo(85 / 120, 2);
   await page.close();
 });
