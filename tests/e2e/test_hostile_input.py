@@ -108,13 +108,13 @@ async def test_2000_bad_requests_are_answered_without_a_5xx(stack: Stack, app: A
     assert (await app.http.get(f"{STREAM}?last_event_id=a&last_event_id=b")).status_code == 400
 
 
-def valid_event(name: str, sequence: int) -> dict[str, object]:
+def valid_event(name: str, sequence: int, folder: str = "input") -> dict[str, object]:
     """Make a deliverable event of one upload."""
     return {
         "id": str(sequence),
         "topic": "/subscriptions/x",
         "eventType": "Microsoft.Storage.BlobCreated",
-        "subject": f"/blobServices/default/containers/input/blobs/{name}",
+        "subject": f"/blobServices/default/containers/{folder}/blobs/{name}",
         "eventTime": to_iso(datetime.now(UTC)),  # ahead of every clock it would decide nothing
         "data": {"api": "PutBlob", "eTag": "0x1", "sequencer": f"{sequence:048x}", "url": "ignored"},
         "dataVersion": "",

@@ -100,7 +100,8 @@ async def test_fuzzed_requests_and_events_with_tokens(stack: Stack) -> None:
 
         async def deliver(number: int) -> int:
             batch = [malformed(random, number * BATCH + each) for each in range(BATCH - 1)]
-            batch.append(valid_event(f"good-{number % 50}.jpg", number + 1))
+            folder = random.choice(["input", "failed"])  # one of the three, and one beside them
+            batch.append(valid_event(f"good-{number % 50}.jpg", number + 1, folder))
             # Escaped: a lone surrogate cannot be written otherwise.
             return (await http.post(stack.webhook, content=json.dumps(batch), headers=headers)).status_code
 

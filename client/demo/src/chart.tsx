@@ -8,18 +8,24 @@ const WIDTH = 600;
 const HEIGHT = 52;
 const PAD = 5;
 
-type Count = 'queued' | 'processing' | 'completed';
-const STRIPS: readonly Count[] = ['queued', 'processing', 'completed'];
+const THREE = ['queued', 'processing', 'completed'] as const;
+
+/** By its name: one of the three, or a further folder, which a sample of before may not have. */
+const valueOf = (status: StorageStatus, count: string): number =>
+  THREE.some((each) => each === count) ? status[count as (typeof THREE)[number]] : (status.extra?.[count] ?? 0);
+
+const labelOf = (words: Words, count: string): string =>
+  words.counts[count] ?? count.charAt(0).toUpperCase() + count.slice(1).replaceAll('_', ' ');
 
 const xOf = (at: number, now: number): number => WIDTH * (1 - (now - at) / WINDOW_MS);
 
 /** Counts hold until they change, so the line has steps. */
-function stepPath(samples: readonly Sample[], count: Count, now: number, top: number): string {
+function stepPath(samples: readonly Sample[], count: string, now: number, top: number): string {
   const yOf = (value: number): number => HEIGHT - PAD - (value / top) * (HEIGHT - 2 * PAD);
   let path = '';
   for (const { at, status } of samples) {
     const x = Math.max(xOf(at, now), 0).toFixed(1);
-    const y = yOf(status[count]).toFixed(1);
+    const y = yOf(valueOf(status, count)).toFixed(1);
     path += path ? `H${x}V${y}` : `M${x} ${y}`;
   }
   return path && `${path}H${WIDTH}`;
@@ -40,7 +46,7 @@ interface Hover {
 
 interface StripProps {
   readonly samples: readonly Sample[];
-  readonly count: Count;
+  readonly count: string;
   /** The height of the scale. */
   readonly top: number;
   readonly now: number;
@@ -50,15 +56,15 @@ interface StripProps {
 function Strip({ samples, count, top, now, hover }: StripProps) {
   const words = useWords();
   const line = stepPath(samples, count, now, top);
-  const shown = hover ? hover.status[count] : samples.at(-1)?.status[count];
+  const status = hover?.status ?? samples.at(-1)?.status;
   return (
-    <div className={`strip ${count}`}>
+    <div className={`strip ${count in words.counts ? count : 'other'}`}>
       <div className="strip-head">
         <span className="strip-label">
           <i className="dot" />
-          {words.counts[count]}
+          {labelOf(words, count)}
         </span>
-        <span className="strip-value">{shown ?? '–'}</span>
+        <span className="strip-value">{status ? valueOf(status, count) : '–'}</span>
       </div>
       <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
         <line className="base" x1="0" x2={WIDTH} y1={HEIGHT - PAD} y2={HEIGHT - PAD} />
@@ -84,11 +90,16 @@ export function Chart({ samples, now }: { samples: readonly Sample[]; now: numbe
   const hover =
     under && at !== null && pointer !== null ? { x: pointer, status: under.status, ago: ago(now - at, words) } : null;
   const last = samples.at(-1)?.status;
-  const top = Math.max(1, ...samples.flatMap(({ status }) => STRIPS.map((count) => status[count])));
+  const strips = [...THREE, ...Object.keys(last?.extra ?? {})];
+  const top = Math.max(1, ...samples.flatMap(({ status }) => strips.map((count) => valueOf(status, count))));
   return (
     <figure className="chart">
       <figcaption className="visually-hidden">
-        {last ? words.chartNow(last.queued, last.processing, last.completed) : words.chartEmpty}
+        {last
+          ? [words.chartNow(last.queued, last.processing, last.completed)]
+              .concat(Object.entries(last.extra ?? {}).map(([count, value]) => `${labelOf(words, count)}: ${value}.`))
+              .join(' ')
+          : words.chartEmpty}
       </figcaption>
       <div
         className="strips"
@@ -98,7 +109,7 @@ export function Chart({ samples, now }: { samples: readonly Sample[]; now: numbe
         }}
         onPointerLeave={() => setPointer(null)}
       >
-        {STRIPS.map((count) => (
+        {strips.map((count) => (
           <Strip key={count} count={count} samples={samples} top={top} now={now} hover={hover} />
         ))}
       </div>

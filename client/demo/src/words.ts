@@ -2,6 +2,9 @@
 import type { StatusSnapshot, Transport } from 'blob-status-client/web';
 import { createContext, useContext, useEffect, useState } from 'react';
 
+/** By the names of the three, and of the further folder that has a word of its own. */
+type Counts = Readonly<Record<string, string>>;
+
 const english = {
   title: 'Live storage status',
   intro: 'Images move from queued to processing to completed. The numbers follow by themselves, without WebSocket.',
@@ -49,8 +52,8 @@ const english = {
       : `The pipeline moves your ${images === 1 ? 'image' : `${images} images`}: queued → processing → completed.`,
 
   minutes: 'The last minutes',
-  scale: (top: number) => `One scale for all three: 0 to ${top}.`,
-  counts: { queued: 'Queued', processing: 'Processing', completed: 'Completed' },
+  scale: (top: number) => `One scale for all: 0 to ${top}.`,
+  counts: { queued: 'Queued', processing: 'Processing', completed: 'Completed', failed: 'Failed' } as Counts,
   from: '3 min ago',
   now: 'now',
   ago: (time: string) => `${time} ago`,
@@ -110,8 +113,8 @@ const indonesian: Words = {
       : `Pipeline memindahkan ${images} gambar Anda: antrean → diproses → selesai.`,
 
   minutes: 'Menit-menit terakhir',
-  scale: (top) => `Satu skala untuk ketiganya: 0 sampai ${top}.`,
-  counts: { queued: 'Antrean', processing: 'Diproses', completed: 'Selesai' },
+  scale: (top) => `Satu skala untuk semuanya: 0 sampai ${top}.`,
+  counts: { queued: 'Antrean', processing: 'Diproses', completed: 'Selesai', failed: 'Gagal' },
   from: '3 mnt lalu',
   now: 'kini',
   ago: (time) => `${time} lalu`,

@@ -134,7 +134,7 @@ it('draws the three counts on one scale', async () => {
     page.locator('.strip .line').evaluateAll((lines) => lines.map((line) => (line as SVGPathElement).getBBox().height));
   const counts = await Promise.all(['Queued', 'Processing', 'Completed'].map(count));
   const top = Math.max(...counts, 1);
-  await page.getByText(`One scale for all three: 0 to ${top}.`).waitFor();
+  await page.getByText(`One scale for all: 0 to ${top}.`).waitFor();
   const [queued = 0, processing = 0] = await heights();
   expect(processing).toBe(0);
   expect(queued).toBeGreaterThan(0);
