@@ -112,11 +112,13 @@ async def test_i3_their_names_are_in_a_sketch_that_is_made_anew(wide: World) -> 
     assert made == expected
 
 
-async def test_i4_a_row_in_a_folder_that_is_not_counted_is_looked_at(wide: World) -> None:
-    """Somebody has written it: it counts nowhere, and the next full run puts it right."""
+@pytest.mark.parametrize("path", ["failed/b.jpg", "queued/a.jpg"])
+@pytest.mark.parametrize("folder", ["nowhere", "output", "failed"])
+async def test_i4_a_row_in_a_folder_that_is_not_its_paths_is_looked_at(wide: World, path: str, folder: str) -> None:
+    """Somebody has written it: it counts nowhere or elsewhere, and the next full run puts it right."""
     await fill(wide)
     wide.clock.advance(60)
-    await edit(wide, row_key("failed/b.jpg"), folder="nowhere")
+    await edit(wide, row_key(path), folder=folder)
     await wide.process.reconciler.run(full=True)
     assert wide.stored_tally().sums == wide.truth()
     wide.check_rows_and_tally_agree()
