@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
     from datetime import datetime
 
+    from shared.model.ledger import Transition
     from shared.model.ports import Head
     from shared.reconciling.parts import Parts
     from shared.reconciling.report import Report
@@ -146,15 +147,23 @@ class Repair:
 
     async def _commit(self, seen: Observation, base: Remembered) -> None:
         if not self.commits:
-            self.report.count(seen.folder, decide_observed(base.row, seen).delta)
+            self._count(seen, base, decide_observed(base.row, seen))
             return
         try:
-            self.report.count(seen.folder, (await self.parts.writer.observe(seen, base)).delta)
+            self._count(seen, base, await self.parts.writer.observe(seen, base))
         except RowChanged:
             # An event came first. It may be an older one, which leaves things as they were: look once more.
             self.report.count(seen.folder, (await self.parts.writer.look(*_names(seen.path), seen.folder)).delta)
         except Rejected as error:
             self._note_refused(error)
+
+    def _count(self, seen: Observation, base: Remembered, made: Transition) -> None:
+        self.report.count(seen.folder, made.delta)
+        row = base.row
+        if row is not None and row.present and seen.present and row.folder != seen.folder and not made.delta:
+            # Somebody has written it there. The tally has followed the row, and has to be held against all of them.
+            self.report.count(row.folder, -1)
+            self.report.count(seen.folder, 1)
 
     def _note_refused(self, error: Rejected) -> None:
         """One row that storage will never take must not keep all others from being reconciled."""
