@@ -387,8 +387,8 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "correctness leaning on the lease": _edit(
         "reconciling.repair",
-        "self.report.count(seen.folder, (await self.parts.writer.observe(seen, base)).delta)",
-        "self.report.count(seen.folder, (await self.parts.writer.observe(seen, await self.parts.writer.read_row(seen.path))).delta)",
+        "self._count(seen, base, await self.parts.writer.observe(seen, base))",
+        "self._count(seen, base, await self.parts.writer.observe(seen, await self.parts.writer.read_row(seen.path)))",
         only_in="late events",  # an event has to come between a look and its commit
     ),
     "ready set before bootstrap ends": _edit(
