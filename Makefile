@@ -7,8 +7,7 @@ PYTHON := .venv/bin/python
 QUICK := $(patsubst shared/%/__init__.py,tests/%,$(wildcard shared/*/__init__.py)) $(wildcard tests/test_*.py) tests/project
 TESTS := $(QUICK) $(filter-out $(QUICK) %/__pycache__,$(patsubst %/,%,$(sort $(wildcard tests/*/))))
 
-# CI runs these parts side by side (`make test PART=client`), `make test` what needs a whole stack beside what is in
-# `rest`, because no other part has it.
+# CI runs these parts side by side (`make test PART=client`); what no other part has is in `rest`.
 PART_consumers := tests/client/test_consumers.py
 PART_client := $(filter-out $(PART_consumers),$(wildcard tests/client/test_*.py))
 PART_stack := tests/e2e tests/intermediaries tests/protocol
@@ -43,17 +42,7 @@ ops: setup ## operator's command line, docs/operations.md (ARGS="status")
 	@$(PYTHON) -m ops $(ARGS)
 
 test: setup client ## run all tests, the client's and the page's in Chromium too (ARGS="-k name")
-ifeq ($(PART)$(ARGS),)
-	@mkdir -p .local; \
-	$(PYTHON) -m pytest -q $(PART_stack) $(PART_client) $(PART_consumers) >.local/test.log 2>&1 & beside=$$!; \
-	trap 'kill $$beside' INT TERM; \
-	$(PYTHON) -m pytest -q $(PART_rest); rest=$$?; \
-	wait $$beside; stack=$$?; \
-	cat .local/test.log; \
-	exit $$((rest | stack))
-else
 	@$(PYTHON) -m pytest -q $(if $(PART),$(PART_$(PART)),$(TESTS)) $(ARGS)
-endif
 
 quick: setup-python ## run what needs Python only, in a minute: tests of the rooms and the project, 50 simulator seeds (ARGS="-k name")
 	@$(PYTHON) -m tests.simulation --seeds 50 --jobs 1 & simulated=$$!; \
