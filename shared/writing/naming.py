@@ -184,9 +184,11 @@ class Naming:
         first = min(waiting, key=turn, default="")
         if self.is_leaving:
             return first
-        terms = (now - self._since) / (commit_seconds * (TERM_COMMITS_IF_ALONE if self._is_alone else term_commits))
-        is_in_turn = terms > MAX_TERMS or self._is_alone or first == min(self._have_waited, key=turn, default="")
-        return first if terms >= 1 and is_in_turn else ""
+        served_seconds = now - self._since
+        term_seconds = commit_seconds * (TERM_COMMITS_IF_ALONE if self._is_alone else term_commits)
+        may_overtake = self._is_alone or served_seconds > MAX_TERMS * term_seconds
+        is_in_turn = may_overtake or first == min(self._have_waited, key=turn, default="")
+        return first if served_seconds >= term_seconds and is_in_turn else ""
 
     @property
     def _is_alone(self) -> bool:
