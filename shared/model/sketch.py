@@ -109,7 +109,7 @@ class Sketch:
 
     def to_text(self) -> str:
         """Write it as text."""
-        cells = b"".join((cell & _CELL_MASK).to_bytes(_CELL_BYTES) for cell in self._cells)
+        cells = b"".join([(cell & _CELL_MASK).to_bytes(_CELL_BYTES) for cell in self._cells])
         return base64.b64encode(self.upto.to_bytes(_KEY_BYTES) + cells).decode()
 
     @classmethod

@@ -141,13 +141,15 @@ class Plan:
 
         Whatever writes the tally drops a name whose time is over.
         """
-        if not is_due and (not self.paths or self.writes_rows_only):
+        writes_tally = bool(self.paths) and not self.writes_rows_only
+        if not is_due and (not writes_tally or named == self.tally.writer):
             return
-        if not self.paths or self.writes_rows_only:
+        self.tally = replace(self.tally, writer=named)
+        if not writes_tally:
             self.paths.insert(0, "")
             self.writes.insert(0, stored.write(self.tally))
-        self.tally = replace(self.tally, writer=named)
-        self.writes[0] = stored.write(self.tally)
+        else:
+            self.writes[0] = stored.write(self.tally)
 
     def resolve(self) -> None:
         """Answer every caller; one that was cancelled meanwhile is passed over."""
