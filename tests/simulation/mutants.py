@@ -423,7 +423,10 @@ MUTANTS: dict[str, Mutant] = {
         "        certain_since.append(event_time - 2 * SKEW_MARGIN)",
     ),
     "time ahead of every clock believed": _edit(
-        "model.ledger", "    if not is_credible(change.event_time, now):\n", "    if False:\n"
+        "model.ledger",
+        "    if not is_credible(change.event_time, now):\n",
+        "    if False:\n",
+        test="tests/model/test_ledger.py::test_a_time_ahead_of_every_clock_decides_nothing",
     ),
     "touched row decided by its sequencer": _edit(
         "model.ledger",
