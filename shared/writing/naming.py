@@ -37,7 +37,7 @@ STAYS_FOR_SECONDS: Final = 1.0
 #: Longest time that a delivery stays for what others hand over.
 STAY_SECONDS: Final = 10.0
 #: Whoever has been named for as long as so many commits take names one of those who wait, because its own deliveries
-#: are quicker than theirs; later while batches are full, because following takes some commits' time, and sooner where
+#: are quicker than theirs; later while batches are full, because following takes some commits' time, else sooner where
 #: only the delivery that stays still runs.
 TERM_COMMITS: Final = 20
 TERM_COMMITS_IF_FULL: Final = 60
@@ -185,8 +185,9 @@ class Naming:
         if self.is_leaving:
             return first
         served_seconds = now - self._since
-        term_seconds = commit_seconds * (TERM_COMMITS_IF_ALONE if self._is_alone else term_commits)
-        may_overtake = self._is_alone or served_seconds > MAX_TERMS * term_seconds
+        is_idle = self._is_alone and term_commits == TERM_COMMITS
+        term_seconds = commit_seconds * (TERM_COMMITS_IF_ALONE if is_idle else term_commits)
+        may_overtake = is_idle or served_seconds > MAX_TERMS * term_seconds
         is_in_turn = may_overtake or first == min(self._have_waited, key=turn, default="")
         return first if served_seconds >= term_seconds and is_in_turn else ""
 
