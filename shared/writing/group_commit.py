@@ -23,7 +23,6 @@ from shared.model import ledger
 from shared.model.ledger import row_key
 from shared.process import telemetry
 from shared.writing.cache import Guesses, Remembered, RowMemory, TallyMemory
-from shared.writing.naming import TERM_COMMITS, TERM_COMMITS_IF_FULL
 from shared.writing.plan import MAX_BLOBS, Group, Plan, fail, origins, plan_batch
 from shared.writing.tally_row import PARTITION, TALLY_KEY, StoredTally
 
@@ -167,8 +166,8 @@ class GroupCommit:
 
     def _next_name(self, batch: list[Group]) -> tuple[NamedWriter | None, bool]:
         waiting = {intent.owner for group in batch for intent in group.intents if intent.owner}
-        commits = TERM_COMMITS if len(batch) < MAX_BLOBS else TERM_COMMITS_IF_FULL
-        return self._naming.next(self._clock.monotonic(), waiting, self._pauses.commit_seconds, commits)
+        is_full = len(batch) >= MAX_BLOBS
+        return self._naming.next(self._clock.monotonic(), waiting, self._pauses.commit_seconds, is_full=is_full)
 
     async def _tally_to_build_on(self, batch: list[Group]) -> StoredTally:
         if self._naming.is_newer(self._tally.asked_at, self._clock.monotonic()):

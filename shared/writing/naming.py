@@ -34,13 +34,14 @@ RENEWED_SECONDS: Final = 1.75
 WANTED_SECONDS: Final = 10.0
 #: … and within this time, where only the delivery that stays for it still runs.
 STAYS_FOR_SECONDS: Final = 1.0
-#: Longest time that a delivery stays for what others hand over.
+#: Longest time that a delivery stays for what others hand over …
 STAY_SECONDS: Final = 10.0
+#: … and when so much of it is left, it names one of those who wait in its place.
+HANDS_ON_SECONDS: Final = 1.0
 #: Whoever has been named for as long as so many commits take names one of those who wait, because its own deliveries
-#: are quicker than theirs; later while batches are full, because following takes some commits' time, else sooner where
-#: only the delivery that stays still runs.
+#: are quicker than theirs; sooner where only the delivery that stays still runs, and not while batches are full,
+#: because following takes some commits' time.
 TERM_COMMITS: Final = 20
-TERM_COMMITS_IF_FULL: Final = 60
 TERM_COMMITS_IF_ALONE: Final = 8
 #: The turn of one that waits for another commit than this is waited for until so many terms are over.
 MAX_TERMS: Final = 2
@@ -146,7 +147,7 @@ class Naming:
     # Whom the next commit names
 
     def next(
-        self, now: float, waiting: set[str], commit_seconds: float, term_commits: int = TERM_COMMITS
+        self, now: float, waiting: set[str], commit_seconds: float, *, is_full: bool = False
     ) -> tuple[NamedWriter | None, bool]:
         """Return whom the tally is to name after the next commit, and whether it is written for that alone.
 
@@ -154,15 +155,15 @@ class Naming:
             now: The time.
             waiting: The processes that wait for this commit: one of them follows when this one is about to leave, or
                 has been named for long enough.
-            commit_seconds: How long a commit takes …
-            term_commits: … and how many of them that is.
+            commit_seconds: How long a commit takes.
+            is_full: Whether the batch is as large as one can be: more waits than is committed.
         """
         named, time = self.living(now), self._table_time(now)
         is_mine = named is not None and named.process == self.process
         if (named is not None and not is_mine) or time is None:
             return named, False
         left = min(LIFE_SECONDS, self.leaves_at - now) if self._is_alone else LIFE_SECONDS
-        if named is not None and (successor := self._successor(waiting, now, commit_seconds, term_commits)):
+        if named is not None and (successor := self._successor(waiting, now, commit_seconds, is_full)):
             # Whoever is told of two names believes the later one, and the two may have been dated by different clocks.
             until = max(time + timedelta(seconds=LIFE_SECONDS), named.until + timedelta(milliseconds=1))
             return NamedWriter(successor, FORMAT, until), True
@@ -174,7 +175,7 @@ class Naming:
             return named, False
         return NamedWriter(self.process, FORMAT, until), not is_mine or self._over_at - now < RENEWED_SECONDS
 
-    def _successor(self, waiting: set[str], now: float, commit_seconds: float, term_commits: int) -> str:
+    def _successor(self, waiting: set[str], now: float, commit_seconds: float, is_full: bool) -> str:
         """Return which of those who wait for a commit follows, each in its turn; "" for none yet."""
 
         def turn(process: str) -> tuple[bool, str]:
@@ -182,14 +183,13 @@ class Naming:
 
         self._have_waited |= waiting
         first = min(waiting, key=turn, default="")
-        if self.is_leaving:
+        if self.is_leaving or self.leaves_at - now < HANDS_ON_SECONDS:
             return first
         served_seconds = now - self._since
-        is_idle = self._is_alone and term_commits == TERM_COMMITS
-        term_seconds = commit_seconds * (TERM_COMMITS_IF_ALONE if is_idle else term_commits)
-        may_overtake = is_idle or served_seconds > MAX_TERMS * term_seconds
+        term_seconds = commit_seconds * (TERM_COMMITS_IF_ALONE if self._is_alone else TERM_COMMITS)
+        may_overtake = self._is_alone or served_seconds > MAX_TERMS * term_seconds
         is_in_turn = may_overtake or first == min(self._have_waited, key=turn, default="")
-        return first if served_seconds >= term_seconds and is_in_turn else ""
+        return first if served_seconds >= term_seconds and is_in_turn and not is_full else ""
 
     @property
     def _is_alone(self) -> bool:

@@ -295,7 +295,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "the name is kept": _edit(
         "writing.naming",
-        "served_seconds >= term_seconds and is_in_turn",
+        "served_seconds >= term_seconds and is_in_turn and not is_full",
         "False",
         test="tests/writing/test_handover.py::test_the_name_goes_round",
     ),

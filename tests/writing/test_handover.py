@@ -351,7 +351,7 @@ async def test_who_is_succeeded_leaves_what_it_has_not_begun_to_its_successor(le
     naming.deliveries, naming.claims = 1, True
     await writer._commits.read_tally()
     await writer._commits.claim()
-    naming._since -= 60  # named for long enough: the first batch names who waits for it
+    naming.leaves_at = ledger.clock.monotonic() + 0.5  # about to leave: the first batch names who waits for it
     await writer._handover._look()  # type: ignore[union-attr]
     await asyncio.gather(*writer._handover._in_hand.values())  # type: ignore[union-attr]
     await asyncio.sleep(1)
@@ -425,6 +425,8 @@ def test_those_who_wait_follow_each_in_its_turn() -> None:
     assert next_at(1.3, "a", "c", "d") == "c"
     assert next_at(2.1, "a", "d") == "d", "c has not come again"
     assert next_at(2.2, "a") == "a", "the first one again after the last"
+    full, _ = naming.next(102.9, {"c"}, 1 / TERM_COMMITS, is_full=True)
+    assert full == mine, "not while more waits than is committed: following takes time"
     naming.deliveries, naming.leaves_at = 1, 110.0
     assert next_at(0.5, "a") == "a", "alone it has none of its own to be quick with"
 
