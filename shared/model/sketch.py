@@ -50,11 +50,13 @@ class Sketch:
         upto: Row keys up to this one are in the sketch; those after it are passed over.
     """
 
-    __slots__ = ("_add", "_cells", "upto")
+    __slots__ = ("_add", "_cells", "_written", "upto")
 
     def __init__(self, key: bytes, upto: int = LAST_KEY) -> None:
         self._add = _adding(key)
         self._cells = [0] * CELLS
+        #: The cells as they were last written or read, and their bytes: a commit changes a few of them.
+        self._written = [0] * CELLS, bytes(CELLS * _CELL_BYTES)
         self.upto = upto
 
     def __eq__(self, other: object) -> bool:
@@ -70,7 +72,7 @@ class Sketch:
     def copy(self) -> Sketch:
         """Return a sketch of the same set that is changed apart from this one."""
         made = object.__new__(Sketch)
-        made._add, made._cells, made.upto = self._add, self._cells.copy(), self.upto
+        made._add, made._cells, made._written, made.upto = self._add, self._cells.copy(), self._written, self.upto
         return made
 
     def add(self, row_keys: Iterable[int], times: int = 1) -> None:
@@ -108,9 +110,14 @@ class Sketch:
         return [(mine - its) & _CELL_MASK for mine, its in zip(self._cells, other._cells, strict=True)]
 
     def to_text(self) -> str:
-        """Write it as text."""
-        cells = b"".join([(cell & _CELL_MASK).to_bytes(_CELL_BYTES) for cell in self._cells])
-        return base64.b64encode(self.upto.to_bytes(_KEY_BYTES) + cells).decode()
+        """Write it as text, encoding the cells that have changed since it was last written or read."""
+        before, encoded = self._written
+        data = bytearray(encoded)
+        for index in [index for index, cell in enumerate(self._cells) if cell is not before[index]]:
+            start = index * _CELL_BYTES
+            data[start : start + _CELL_BYTES] = (self._cells[index] & _CELL_MASK).to_bytes(_CELL_BYTES)
+        self._written = self._cells.copy(), bytes(data)
+        return base64.b64encode(self.upto.to_bytes(_KEY_BYTES) + data).decode()
 
     @classmethod
     def from_text(cls, key: bytes, text: str) -> Sketch | None:
@@ -124,6 +131,7 @@ class Sketch:
         made = cls(key, int.from_bytes(data[:_KEY_BYTES]))
         starts = range(_KEY_BYTES, len(data), _CELL_BYTES)
         made._cells = [int.from_bytes(data[start : start + _CELL_BYTES]) for start in starts]
+        made._written = made._cells.copy(), data[_KEY_BYTES:]
         return made
 
 

@@ -42,6 +42,22 @@ def test_any_order_of_coming_and_going_ends_in_the_same_sketch(steps: list[tuple
     assert Sketch.from_text(KEY, there.to_text()) == there
 
 
+@given(steps=st.lists(st.tuples(keys, st.sampled_from([1, -1, 0])), max_size=60))
+def test_its_text_is_that_of_all_its_cells_however_often_it_is_written(steps: list[tuple[int, int]]) -> None:
+    """Only what has changed is encoded: a step of 0 writes it, or goes on with a copy or with what was read."""
+    one, at_once = Sketch(KEY), Sketch(KEY)
+    for number, (key, times) in enumerate(steps):
+        if times:
+            one.add([key], times)
+            at_once.add([key], times)
+            continue
+        text = one.to_text()
+        read = Sketch.from_text(KEY, text)
+        assert read is not None
+        one = [one, one.copy(), read][number % 3]
+    assert one.to_text() == at_once.to_text()
+
+
 @pytest.mark.parametrize("size", [1, 100, capacity()])
 def test_a_difference_within_the_capacity_is_told(size: int) -> None:
     """With a key of its own each time: which names meet in a cell is chance."""
