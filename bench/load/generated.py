@@ -91,10 +91,11 @@ class SqliteTable:
         self.commits.append(partition)
         etag = len(self.commits) + 1
         for write in writes:
-            if write.properties is None:
+            properties = write.over(await self.read(partition, write.row_key) if write.merges else None)
+            if properties is None:
                 self._db.execute("DELETE FROM rows WHERE partition=? AND key=?", (partition, write.row_key))
                 continue
-            values = (partition, write.row_key, etag, write.properties.get("path", ""), json.dumps(write.properties))
+            values = (partition, write.row_key, etag, properties.get("path", ""), json.dumps(properties))
             self._db.execute("INSERT OR REPLACE INTO rows VALUES (?,?,?,?,?)", values)
         return [str(etag)] * len(writes)
 

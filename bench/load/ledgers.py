@@ -98,7 +98,7 @@ async def open_ledger(table: Table, names: Iterable[str] = (), fingerprint: str 
     await _fill(table, paths, long_ago)
     filled = fold(stored.tally.digest_key, paths, stored.tally.sums[FOLDER])
     sketch = Sketch(stored.tally.digest_key)
-    sketch.add(path_hashes(paths))
+    sketch.add(list(path_hashes(paths)))
     sums = {**stored.tally.sums, FOLDER: filled}
     aged = replace(stored.tally, ready=True, known_since=long_ago, sums=sums, sketch=sketch)
     await table.commit(PARTITION, [stored.write(aged)])

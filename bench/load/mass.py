@@ -68,9 +68,9 @@ def _multiply_rows(path: Path, names: Sequence[str]) -> None:
     paths = [f"{FOLDER}/{name}" for name in names]
     digest_key = bytes.fromhex(tally["properties"]["digest_key"])
     total, sketch = fold(digest_key, paths), Sketch(digest_key)
-    sketch.add(path_hashes(paths))
+    sketch.add(list(path_hashes(paths)))
     tally["properties"] |= {f"{FOLDER}_count": str(total.count), f"{FOLDER}_digest": f"{total.digest:032x}"}
-    tally["properties"] |= {"sketch": sketch.to_text()}
+    tally["properties"] |= {f"sketch{number:03}": text for number, text in enumerate(sketch.to_texts())}
     _put(rows, [tally, *(_row(row, path) for path in paths)])
     path.write_text(json.dumps(stored))
 

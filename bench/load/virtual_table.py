@@ -147,11 +147,11 @@ class VirtualTable:
 
     def _put(self, partition: str, write: Write, etag: str) -> None:
         rows = self._partitions[partition]
-        if write.properties is None:
+        properties = write.over(rows.get(write.row_key))
+        if properties is None:
             del rows[write.row_key]
             return
-        now = self._clock.now()
-        rows[write.row_key] = Entity(write.row_key, dict(write.properties), etag, now, None, partition)
+        rows[write.row_key] = Entity(write.row_key, dict(properties), etag, self._clock.now(), None, partition)
 
     def _date(self) -> datetime:
         return self._clock.now().replace(microsecond=0)

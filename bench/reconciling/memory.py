@@ -48,7 +48,7 @@ async def _prepare(file: Path, count: int) -> None:
     stored = await (await open_ledger(table)).open()
     paths = [f"{FOLDER}/{name_of(number)}" for number in range(count - 1)]
     held, sketch = fold(stored.tally.digest_key, paths), Sketch(stored.tally.digest_key)
-    sketch.add(path_hashes(paths))
+    sketch.add(list(path_hashes(paths)))
     tally = stored.tally.holding({**stored.tally.sums, FOLDER: held}, sketch, SystemClock().now())
     await table.commit(PARTITION, [stored.write(tally)])
 

@@ -93,7 +93,7 @@ class VirtualAccount(Account):
         rows = (Row(path, FOLDER, present=True, sequencer=CREATED, etag=ETAG, event_time=LONG_AGO) for path in paths)
         self._storage.fill(PARTITION, ((row_key(row.path), ledger.to_properties(row)) for row in rows))
         sketch = Sketch(stored.tally.digest_key)
-        sketch.add(path_hashes(paths))
+        sketch.add(list(path_hashes(paths)))
         held = {**stored.tally.sums, FOLDER: fold(stored.tally.digest_key, paths)}
         await self.counts.change(
             lambda tally: replace(tally.holding(held, sketch, LONG_AGO), ready=True, known_since=LONG_AGO)

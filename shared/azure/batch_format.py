@@ -57,14 +57,15 @@ def encode(table_url: str, partition: str, writes: Iterable[Write], boundary: st
 
 
 def _message(table_url: str, partition: str, write: Write) -> bytes:
-    """Return one operation: create (POST), replace (PUT) or delete."""
+    """Return one operation: create (POST), replace (PUT), merge (PATCH) or delete."""
     is_deletion, etag = write.properties is None, write.etag
     keys: Properties = {"PartitionKey": partition, "RowKey": write.row_key}
     if etag is None and not is_deletion:
         start, condition = f"POST {table_url}", "Prefer: return-no-content\r\n"
     elif etag:
         url = f"{table_url}(PartitionKey='{_key(partition)}',RowKey='{_key(write.row_key)}')"
-        start, condition = f"{'DELETE' if is_deletion else 'PUT'} {url}", f"If-Match: {etag}\r\n"
+        method = "DELETE" if is_deletion else "PATCH" if write.merges else "PUT"
+        start, condition = f"{method} {url}", f"If-Match: {etag}\r\n"
     else:
         raise ValueError("a replacement or a deletion without an ETag: every operation is conditional")
     body = b"" if write.properties is None else json.dumps(_json(keys | write.properties)).encode()

@@ -170,7 +170,7 @@ def _operation(partition: str, write: Write) -> tuple[Any, ...]:
     condition = {"etag": write.etag, "match_condition": MatchConditions.IfNotModified}
     if write.properties is None:
         return ("delete", entity, condition)
-    return ("update", entity, {"mode": UpdateMode.REPLACE, **condition})
+    return ("update", entity, {"mode": UpdateMode.MERGE if write.merges else UpdateMode.REPLACE, **condition})
 
 
 def _required(etag: object) -> str:

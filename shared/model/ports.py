@@ -45,11 +45,19 @@ class Write:
         row_key: The entity's RowKey.
         properties: All of its properties afterwards, or None to delete it (needs an ETag).
         etag: The ETag that it must have now, or None if it must not exist.
+        merges: The properties that are not named stay as they are (needs an ETag).
     """
 
     row_key: str
     properties: Properties | None
     etag: str | None
+    merges: bool = False
+
+    def over(self, before: Entity | None) -> Properties | None:
+        """Return all properties of the entity afterwards; None: it is deleted."""
+        if self.properties is None or not self.merges or before is None:
+            return self.properties
+        return {**before.properties, **self.properties}
 
 
 @dataclass(frozen=True, slots=True)

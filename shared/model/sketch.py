@@ -19,9 +19,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, MutableSequence
+    from collections.abc import Callable, Collection, Iterable, MutableSequence, Sequence
 
-#: A cell takes 20 bytes, so this is a property of 14 KB in every commit of the tally.
+#: A cell takes 20 bytes, so these are 14 KB of the tally, of which a commit writes what it changes.
 CELLS: int = 512
 #: Up to this share of the cells differences are decoded nearly always.
 CAPACITY_SHARE: Final = 0.68
@@ -29,6 +29,7 @@ LAST_KEY: Final = (1 << 128) - 1
 
 _PARTS: Final = 4
 _KEY_BYTES: Final = 16
+_CELLS_A_TEXT: Final = 16
 _CELL_BYTES: Final = 20
 _CELL_MASK: Final = (1 << 8 * _CELL_BYTES) - 1
 
@@ -50,17 +51,18 @@ class Sketch:
         upto: Row keys up to this one are in the sketch; those after it are passed over.
     """
 
-    __slots__ = ("_add", "_cells", "_written", "upto")
+    __slots__ = ("_add", "_parts", "_texts", "upto")
 
     def __init__(self, key: bytes, upto: int = LAST_KEY) -> None:
         self._add = _adding(key)
-        self._cells = [0] * CELLS
-        #: The cells as they were last written or read, and their bytes: a commit changes a few of them.
-        self._written = [0] * CELLS, bytes(CELLS * _CELL_BYTES)
+        #: The cells, in the parts that they are written in: a commit changes four, and copies no other.
+        self._parts = [bytes(size) for size in _sizes()]
+        #: The parts as texts, "" where one has changed since it was last written.
+        self._texts = [""] * len(self._parts)
         self.upto = upto
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sketch) and self.upto == other.upto and not any(self._cells_minus(other))
+        return isinstance(other, Sketch) and self.upto == other.upto and self._parts == other._parts
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -72,21 +74,36 @@ class Sketch:
     def copy(self) -> Sketch:
         """Return a sketch of the same set that is changed apart from this one."""
         made = object.__new__(Sketch)
-        made._add, made._cells, made._written, made.upto = self._add, self._cells.copy(), self._written, self.upto
+        made._add, made._parts, made._texts, made.upto = self._add, self._parts.copy(), self._texts.copy(), self.upto
         return made
 
-    def add(self, row_keys: Iterable[int], times: int = 1) -> None:
+    def add(self, row_keys: Collection[int], times: int = 1) -> None:
         """Add row keys; ``times`` -1 takes them out."""
         if not self.is_complete:
             row_keys = [row_key for row_key in row_keys if row_key <= self.upto]
-        self._add(self._cells, row_keys, times)
+        if len(row_keys) < _CELLS_A_TEXT:
+            few: defaultdict[int, int] = defaultdict(int)
+            self._add(few, row_keys, times)
+            self._add_to_cells(few.items())
+        else:
+            many = [0] * (len(self._parts) * _CELLS_A_TEXT)  # faster for many keys, slower for one
+            self._add(many, row_keys, times)
+            self._add_to_cells((index, value) for index, value in enumerate(many) if value)
+
+    def _add_to_cells(self, values: Iterable[tuple[int, int]]) -> None:
+        for index, value in values:
+            number, place = divmod(index, _CELLS_A_TEXT)
+            part, start, end = self._parts[number], place * _CELL_BYTES, (place + 1) * _CELL_BYTES
+            cell = (int.from_bytes(part[start:end]) + value) & _CELL_MASK
+            self._parts[number] = part[:start] + cell.to_bytes(_CELL_BYTES) + part[end:]
+            self._texts[number] = ""
 
     def minus(self, other: Sketch) -> dict[int, int] | None:
         """Return what the sets differ by: row key → 1 where only this one has it, -1 where only the other one has.
 
         None if they differ by more than can be told.
         """
-        cells = self._cells_minus(other)
+        cells = [(mine - its) & _CELL_MASK for mine, its in zip(self._cells(), other._cells(), strict=True)]
         found: dict[int, int] = {}
         left = [index for index, cell in enumerate(cells) if cell]
         while left:
@@ -106,33 +123,33 @@ class Sketch:
                     break
         return None if any(cells) else found
 
-    def _cells_minus(self, other: Sketch) -> list[int]:
-        return [(mine - its) & _CELL_MASK for mine, its in zip(self._cells, other._cells, strict=True)]
+    def _cells(self) -> list[int]:
+        data = b"".join(self._parts)
+        return [int.from_bytes(data[at : at + _CELL_BYTES]) for at in range(0, len(data), _CELL_BYTES)]
 
-    def to_text(self) -> str:
-        """Write it as text, encoding the cells that have changed since it was last written or read."""
-        before, encoded = self._written
-        data = bytearray(encoded)
-        for index in [index for index, cell in enumerate(self._cells) if cell is not before[index]]:
-            start = index * _CELL_BYTES
-            data[start : start + _CELL_BYTES] = (self._cells[index] & _CELL_MASK).to_bytes(_CELL_BYTES)
-        self._written = self._cells.copy(), bytes(data)
-        return base64.b64encode(self.upto.to_bytes(_KEY_BYTES) + data).decode()
+    def to_texts(self) -> list[str]:
+        """Write it as texts, the last key first, then the cells, 16 in each: a key that comes or goes changes four."""
+        pairs = zip(self._texts, self._parts, strict=True)
+        self._texts = [text or base64.b64encode(part).decode() for text, part in pairs]
+        return [f"{self.upto:032x}", *self._texts]
 
     @classmethod
-    def from_text(cls, key: bytes, text: str) -> Sketch | None:
-        """Read what :meth:`to_text` has written; None for anything else, another number of cells for one."""
+    def from_texts(cls, key: bytes, texts: Sequence[str]) -> Sketch | None:
+        """Read what :meth:`to_texts` has written; None for anything else, another number of cells for one."""
         try:
-            data = base64.b64decode(text, validate=True)
-        except ValueError:
+            upto, *parts = [bytes.fromhex(texts[0]), *(base64.b64decode(text, validate=True) for text in texts[1:])]
+        except (IndexError, ValueError):
             return None
-        if len(data) != _KEY_BYTES + CELLS * _CELL_BYTES:
+        if [len(upto), *map(len, parts)] != [_KEY_BYTES, *_sizes()]:
             return None
-        made = cls(key, int.from_bytes(data[:_KEY_BYTES]))
-        starts = range(_KEY_BYTES, len(data), _CELL_BYTES)
-        made._cells = [int.from_bytes(data[start : start + _CELL_BYTES]) for start in starts]
-        made._written = made._cells.copy(), data[_KEY_BYTES:]
+        made = cls(key, int.from_bytes(upto))
+        made._parts, made._texts = parts, list(texts[1:])
         return made
+
+
+def _sizes() -> list[int]:
+    """Return how many bytes of cells each text holds."""
+    return [_CELL_BYTES * min(_CELLS_A_TEXT, CELLS - start) for start in range(0, CELLS, _CELLS_A_TEXT)]
 
 
 def _adding(key: bytes) -> _Adding:

@@ -11,6 +11,7 @@ the same; the sketch says by which names they differ, and is believed as far as 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.clock import from_iso, to_iso
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _MODULUS: Final = 1 << 128
 _DIGEST: Final = "_digest"
+#: Begins the names of the properties that hold the sketch; a number follows, so that no folder's do.
+_SKETCH: Final = "sketch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +113,16 @@ class Tally:
         no client.
         """
         sums = dict(self.sums)
-        sketch = self.sketch.copy() if self.sketch is not None else None
+        moved: dict[int, list[int]] = {-1: [], 1: []}
         for folder, path, delta in changes:
             total = sums[folder]
             (hashed,), (row_key,) = path_hashes([path], self.digest_key), path_hashes([path])
             sums[folder] = Sum(total.count + delta, (total.digest + delta * hashed) % _MODULUS)
+            moved[delta].append(row_key)
+        sketch = self.sketch.copy() if self.sketch is not None else None
+        for delta, row_keys in moved.items():
             if sketch is not None:
-                sketch.add([row_key], delta)
+                sketch.add(row_keys, delta)
         return self.holding(sums, sketch, now)
 
     def holding(self, sums: Mapping[str, Sum], sketch: Sketch | None, now: datetime) -> Tally:
@@ -142,8 +148,8 @@ def without_sketch(folders: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def to_properties(tally: Tally) -> Properties:
-    """Write the tally as a table entity's properties."""
+def to_properties(tally: Tally, stored: Sketch | None = None) -> Properties:
+    """Write the tally as a table entity's properties; of its sketch, what is not as in the stored one."""
     properties: Properties = {
         "epoch": tally.epoch,
         "digest_key": tally.digest_key.hex(),
@@ -154,7 +160,7 @@ def to_properties(tally: Tally) -> Properties:
         "ready": tally.ready,
     }
     if tally.sketch is not None:
-        properties["sketch"] = tally.sketch.to_text()
+        properties |= _sketch_properties(tally.sketch, stored)
     if tally.doubt:
         properties["doubt"] = tally.doubt
     if tally.moved_to:
@@ -167,6 +173,28 @@ def to_properties(tally: Tally) -> Properties:
         properties[f"{folder}_count"] = total.count
         properties[f"{folder}{_DIGEST}"] = f"{total.digest:032x}"
     return properties
+
+
+def changed_properties(before: Tally, after: Tally) -> tuple[Properties, bool]:
+    """Return what to write where the tally before stands, and whether the properties that it does not name stay.
+
+    They are those of the sketch, which is most of a tally, that are as they were.
+    """
+    goes = before.writer is not None and after.writer is None
+    merges = before.sketch is not None and after.sketch is not None and not goes
+    return to_properties(after, before.sketch if merges else None), merges
+
+
+def _sketch_properties(sketch: Sketch, stored: Sketch | None) -> dict[str, str]:
+    texts = sketch.to_texts()
+    known = stored.to_texts() if stored is not None else [""] * len(texts)
+    names = _sketch_names(len(texts))
+    return {name: text for name, text, old in zip(names, texts, known, strict=True) if text != old}
+
+
+@cache
+def _sketch_names(count: int) -> tuple[str, ...]:
+    return tuple(f"{_SKETCH}{number:03}" for number in range(count))
 
 
 def from_properties(properties: Mapping[str, object]) -> Tally:
@@ -187,8 +215,13 @@ def from_properties(properties: Mapping[str, object]) -> Tally:
         doubt=str(properties.get("doubt", "")),
         moved_to=str(properties.get("moved_to", "")),
         writer=_named_writer(properties),
-        sketch=Sketch.from_text(digest_key, str(properties.get("sketch", ""))),
+        sketch=_sketch(digest_key, properties),
     )
+
+
+def _sketch(digest_key: bytes, properties: Mapping[str, object]) -> Sketch | None:
+    names = sorted(name for name in properties if name.removeprefix(_SKETCH).isdecimal())
+    return Sketch.from_texts(digest_key, [str(properties[name]) for name in names])
 
 
 def _named(properties: Iterable[str]) -> Iterator[str]:

@@ -206,7 +206,7 @@ async def complete_sketch(parts: Parts, keep_going: Callable[[str, int], Awaitab
         grown.upto = upto
         folders = parts.folders.locations
         counted = (each.row_key for each in page if folder_counted_in(each.row_key, each.properties, folders))
-        grown.add(int(key, 16) for key in counted)
+        grown.add([int(key, 16) for key in counted])
         try:
             (etag,) = await parts.table.commit(stored.partition, [stored.write(replace(stored.tally, sketch=grown))])
         except Conflict:

@@ -102,7 +102,7 @@ class Run:
             "before": {name: [total.count, total.digest] for name, total in self.before.items()},
             "listed": {name: [total.count, total.digest] for name, total in self.listed.items()},
             "digest_key": self.digest_key.hex(),
-            "sketch": self.sketch.to_text() if self.sketch is not None else "",
+            "sketch": self.sketch.to_texts() if self.sketch is not None else [],
             "seen": self.seen.encode() if self.stage is Stage.COMPARING else "",
             "report": asdict(self.report),
         }
@@ -115,7 +115,7 @@ class Run:
         digest_key = bytes.fromhex(found["digest_key"])
         changed = {
             "digest_key": digest_key,
-            "sketch": Sketch.from_text(digest_key, found["sketch"]),
+            "sketch": Sketch.from_texts(digest_key, found["sketch"]),
             "started_at": from_iso(found["started_at"]),
             "since": from_iso(found["since"]) if found["since"] else None,
             "before": {name: Sum(*total) for name, total in found["before"].items()},

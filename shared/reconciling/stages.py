@@ -227,7 +227,7 @@ class Pass:
         async for folder, paths, _ in self._pages(self._parts.folders.locations):
             self._fold(folder, paths)
             if run.sketch is not None:
-                run.sketch.add(path_hashes(paths))
+                run.sketch.add(list(path_hashes(paths)))
             run.report.listed = sum(total.count for total in run.listed.values())
         for folder, listed in run.listed.items():
             if not listed.count:

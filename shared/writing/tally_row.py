@@ -64,7 +64,8 @@ class StoredTally:
 
     def write(self, tally: Tally) -> Write:
         """Return the write that replaces what was read by this tally."""
-        return Write(TALLY_KEY, tallies.to_properties(tally), self.etag)
+        properties, merges = tallies.changed_properties(self.tally, tally)
+        return Write(TALLY_KEY, properties, self.etag, merges)
 
 
 class Counts:

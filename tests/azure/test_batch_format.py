@@ -91,6 +91,14 @@ def test_the_operations_of_a_transaction_are_messages_in_one_changeset():
     ]
 
 
+def test_a_merge_is_a_patch():
+    """As the service wants it: https://learn.microsoft.com/rest/api/storageservices/merge-entity."""
+    (line,) = [
+        each for each in encode(TABLE, "g1", [Write("b", {}, "e", merges=True)], "1").split(b"\r\n") if b"'b'" in each
+    ]
+    assert line.decode() == f"PATCH {TABLE}(PartitionKey='g1',RowKey='b') HTTP/1.1"
+
+
 def test_the_results_of_an_answer_are_read_in_order():
     """With the ETags of what was written; what was deleted has none."""
     etag = "W/\"datetime'2013-08-01T18%3A08%3A21.63Z'\""

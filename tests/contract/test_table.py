@@ -64,6 +64,24 @@ async def test_replace_needs_the_current_etag_and_drops_old_properties(table: Ta
     assert found.properties == {"n": 2}
 
 
+@pytest.mark.parametrize("others", [0, 1], ids=["alone", "in a transaction"])
+async def test_a_merge_needs_the_current_etag_and_keeps_what_it_does_not_name(table: Table, others: int) -> None:
+    """All else is as with a replacement; types come back as written."""
+    (first,) = await table.commit(P, [Write("a", {"n": 2**40, "old": "x", "yes": True}, None)])
+    more = [Write("b", {"n": 1}, None)] * others
+    (second, *_) = await table.commit(P, [Write("a", {"old": "ä", "new": 3, "yes": False}, first, merges=True), *more])
+    found = await table.read(P, "a")
+    assert found is not None
+    assert found.properties == {"n": 2**40, "old": "ä", "yes": False, "new": 3}
+    assert found.etag == second != first
+    for stale in (first, 'W/"other"'):
+        with pytest.raises(Conflict):
+            await table.commit(P, [Write("a", {"n": 3}, stale, merges=True)])
+    (third,) = await table.commit(P, [Write("a", {"n": 4}, second)])
+    with pytest.raises(Conflict):
+        await table.commit(P, [Write("missing", {"n": 3}, third, merges=True)])
+
+
 async def test_replace_of_a_missing_entity_conflicts(table: Table) -> None:
     """A write with an ETag never creates."""
     (etag,) = await table.commit(P, [Write("a", {"n": 1}, None)])

@@ -79,12 +79,12 @@ class TableState:
                 raise Conflict("the condition does not hold", index)
         etags = ["" if write.properties is None else f'W/"{next(self._etags)}"' for write in writes]
         for write, etag in zip(writes, etags, strict=True):
-            if write.properties is None:
+            properties = write.over(rows.get(write.row_key))
+            if properties is None:
                 del rows[write.row_key]
             else:
-                rows[write.row_key] = Entity(
-                    write.row_key, dict(write.properties), etag, self.now() if self.now is not None else None
-                )
+                now = self.now() if self.now is not None else None
+                rows[write.row_key] = Entity(write.row_key, dict(properties), etag, now)
         return etags
 
 

@@ -108,7 +108,7 @@ async def test_i3_their_names_are_in_a_sketch_that_is_made_anew(wide: World) -> 
     await wide.process.reconciler.run()
     made = wide.stored_tally().sketch
     expected = Sketch(wide.stored_tally().digest_key, made.upto if made is not None else "")
-    expected.add(path_hashes(row.path for row in wide.stored_rows()))
+    expected.add([*path_hashes(row.path for row in wide.stored_rows())])
     assert made == expected
 
 

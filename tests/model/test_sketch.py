@@ -39,7 +39,7 @@ def test_any_order_of_coming_and_going_ends_in_the_same_sketch(steps: list[tuple
     for key, times in reversed(steps):
         back.add([key], times)
     assert there == back
-    assert Sketch.from_text(KEY, there.to_text()) == there
+    assert Sketch.from_texts(KEY, there.to_texts()) == there
 
 
 @given(steps=st.lists(st.tuples(keys, st.sampled_from([1, -1, 0])), max_size=60))
@@ -51,11 +51,10 @@ def test_its_text_is_that_of_all_its_cells_however_often_it_is_written(steps: li
             one.add([key], times)
             at_once.add([key], times)
             continue
-        text = one.to_text()
-        read = Sketch.from_text(KEY, text)
+        read = Sketch.from_texts(KEY, one.to_texts())
         assert read is not None
         one = [one, one.copy(), read][number % 3]
-    assert one.to_text() == at_once.to_text()
+    assert one.to_texts() == at_once.to_texts()
 
 
 @pytest.mark.parametrize("size", [1, 100, capacity()])
@@ -65,8 +64,8 @@ def test_a_difference_within_the_capacity_is_told(size: int) -> None:
         key = secrets.token_bytes(16)
         mine, its = Sketch(key), Sketch(key)
         expected = {secrets.randbits(128): 1 - 2 * (number % 2) for number in range(size)}
-        mine.add(each for each, sign in expected.items() if sign > 0)
-        its.add(each for each, sign in expected.items() if sign < 0)
+        mine.add([each for each, sign in expected.items() if sign > 0])
+        its.add([each for each, sign in expected.items() if sign < 0])
         assert mine.minus(its) == expected
 
 
@@ -88,10 +87,27 @@ def test_what_lies_beyond_its_last_key_is_passed_over(row_keys: set[int], upto: 
     assert made.is_complete is (upto == LAST_KEY)
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "AAAA", "ä", Sketch(KEY).to_text()[:-4]])
-def test_what_is_no_sketch_is_none(text: str) -> None:
+TEXTS = Sketch(KEY).to_texts()
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        *([], ["nonsense"], ["AAAA"], TEXTS[:1], TEXTS[1:], TEXTS[:-1], [*TEXTS, TEXTS[-1]]),
+        *([TEXTS[0][2:], *TEXTS[1:]], ["ä", *TEXTS[1:]], [*TEXTS[:-1], "ä"], [*TEXTS[:-1], TEXTS[-1][:-4]]),
+    ],
+)
+def test_what_is_no_sketch_is_none(texts: list[str]) -> None:
     """An older release's, a longer one's, or somebody else's."""
-    assert Sketch.from_text(KEY, text) is None
+    assert Sketch.from_texts(KEY, texts) is None
+
+
+def test_a_key_that_comes_changes_four_texts_at_most() -> None:
+    """That is what a commit writes."""
+    one = of(set(range(100)))
+    before = one.to_texts()
+    one.add([secrets.randbits(128)])
+    assert 1 <= sum(old != new for old, new in zip(before, one.to_texts(), strict=True)) <= 4
 
 
 def test_a_key_counted_twice_is_not_told_as_one() -> None:

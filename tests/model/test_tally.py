@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from shared.model.folders import FOLDERS, INPUT, OUTPUT, QUEUED
 from shared.model.ledger import path_hashes
+from shared.model.sketch import Sketch
 from shared.model.tally import (
     Change,
     NamedWriter,
     Sum,
     Tally,
+    changed_properties,
     fold,
     from_properties,
     to_properties,
@@ -166,7 +168,30 @@ def test_all_but_the_sketch_is_named(known):
     """What is read of a tally that is shown: every property but its sketch, further folders included."""
     properties = to_properties(replace(known, doubt="d", moved_to="g2", writer=NamedWriter("p", 1, START)))
     assert set(without_sketch(known.sums)) == properties.keys()
-    assert "sketch" not in without_sketch(known.sums)
+    assert not any(name.startswith("sketch") for name in without_sketch(known.sums))
+
+
+@given(TALLIES, TALLIES, CHANGES, st.booleans())
+def test_what_changes_ends_in_the_tally_afterwards(before, after, moves, has_sketch):
+    """Written over what is stored, whichever of the two drops a name, a doubt or its sketch."""
+    sketched = replace(before, sketch=Sketch(before.digest_key))
+    folder = {change.folder for change in moves}
+    moved = sketched.apply([change for change in moves if folder <= before.sums.keys()], at(1))
+    after = replace(after, digest_key=before.digest_key, sums=before.sums, sketch=moved.sketch if has_sketch else None)
+    named = replace(moved, writer=NamedWriter("p", 1, START))
+    for old, new in [(sketched, moved), (moved, after), (named, after), (after, named), (named, moved), (moved, named)]:
+        properties, merges = changed_properties(old, new)
+        stored = {**to_properties(old), **properties} if merges else properties
+        assert from_properties(stored) == new
+
+
+def test_a_commit_writes_the_texts_of_the_sketch_that_it_changes():
+    """Four of them at most for a name; and a further folder called like them is none of them."""
+    before = replace(tally(), sketch=Sketch(KEY), sums={**tally().sums, "sketch": Sum(), "sketch001": Sum()})
+    properties, merges = changed_properties(before, before.apply([Change("sketch", "x/a.jpg", 1)], at(1)))
+    assert merges
+    assert 1 <= len(properties.keys() - without_sketch(before.sums)) <= 4
+    assert from_properties({**to_properties(before), **properties}).sketch is not None
 
 
 @pytest.mark.parametrize("missing", ["epoch", "revision", "queued_count", "output_digest", "ready"])

@@ -289,7 +289,7 @@ async def test_a_sketch_is_made_under_traffic_and_right_at_every_moment(filled: 
         stored = filled.stored_tally()
         if stored.sketch is not None:
             held = Sketch(stored.digest_key, stored.sketch.upto)
-            held.add(path_hashes(row.path for row in filled.stored_rows() if row.present))
+            held.add([*path_hashes(row.path for row in filled.stored_rows() if row.present)])
             assert stored.sketch == held
         return etags
 

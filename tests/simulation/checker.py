@@ -15,6 +15,7 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
+from shared.model import tally as tallies
 from shared.model.folders import FolderMap
 from shared.model.ports import Entity
 from shared.model.sketch import Sketch
@@ -170,9 +171,7 @@ class Checker:
     @property
     def has_sketch(self) -> bool:
         """Tell whether the tally of the generation that counts has a sketch of all of it."""
-        if self.tally is None or "sketch" not in self.tally:
-            return False
-        found = Sketch.from_text(b"", self.tally["sketch"])
+        found = tallies.from_properties(self.tally).sketch if self.tally is not None else None
         return found is not None and found.is_complete
 
     def is_counted(self, path: str) -> bool:
@@ -362,19 +361,15 @@ class Checker:
 
     def _check_sketch(self, ledger: Ledger, tally: Mapping[str, Any]) -> None:
         """A sketch that there is holds the rows that count, up to its last key."""
-        if "moved_to" in tally or "sketch" not in tally:
+        if "moved_to" in tally or "sketch000" not in tally:
             return
-        key = bytes.fromhex(tally["digest_key"])
-        found = Sketch.from_text(key, tally["sketch"])
+        found = tallies.from_properties(tally).sketch
         if found is None:
             self.fail("I3", "the sketch cannot be read")
             return
-        held = Sketch(key, found.upto)
-        held.add(
-            int(hashlib.blake2b(path.encode(), digest_size=16).hexdigest(), 16)
-            for path, is_present in ledger.rows.items()
-            if is_present
-        )
+        held = Sketch(bytes.fromhex(tally["digest_key"]), found.upto)
+        present = (path for path, is_present in ledger.rows.items() if is_present)
+        held.add([int(hashlib.blake2b(path.encode(), digest_size=16).hexdigest(), 16) for path in present])
         if found != held:
             self.fail("I3", "the sketch is not that of the rows that say present")
 

@@ -60,7 +60,7 @@ MUTANTS: dict[str, Mutant] = {
     # The table
     "unconditional upsert": _edit(
         "azure.table",
-        'return ("update", entity, {"mode": UpdateMode.REPLACE, **condition})',
+        'return ("update", entity, {"mode": UpdateMode.MERGE if write.merges else UpdateMode.REPLACE, **condition})',
         'return ("upsert", entity, {"mode": UpdateMode.REPLACE})',
     ),
     "SDK retry left on for transactions": _edit(
@@ -318,12 +318,18 @@ MUTANTS: dict[str, Mutant] = {
         test="tests/writing/test_handover.py::test_what_is_left_over_in_the_inbox_is_not_live",
     ),
     # The sketch
-    "sketch left as it was": _edit("model.tally", "sketch.add([row_key], delta)", "pass"),
-    "what goes is added to the sketch": _edit("model.tally", "sketch.add([row_key], delta)", "sketch.add([row_key])"),
+    "sketch left as it was": _edit("model.tally", "sketch.add(row_keys, delta)", "pass"),
+    "what goes is added to the sketch": _edit("model.tally", "sketch.add(row_keys, delta)", "sketch.add(row_keys)"),
     "an absent sketch taken for an empty one": _edit(
         "model.tally",
-        'sketch=Sketch.from_text(digest_key, str(properties.get("sketch", ""))),',
-        'sketch=Sketch.from_text(digest_key, str(properties.get("sketch", ""))) or Sketch(digest_key),',
+        "sketch=_sketch(digest_key, properties),",
+        "sketch=_sketch(digest_key, properties) or Sketch(digest_key),",
+    ),
+    "changed texts of the sketch left as they are stored": _edit(
+        "model.tally", "if text != old}", 'if old in {text, ""}}'
+    ),
+    "a name that goes stays where the tally is merged": _edit(
+        "model.tally", "after.sketch is not None and not goes", "after.sketch is not None"
     ),
     "what lies beyond a sketch that grows is added": _edit("model.sketch", "if row_key <= self.upto]", "]"),
     "page read before the tally that it is added to": _edit(

@@ -97,7 +97,7 @@ def _write_as_an_older_release(world: World, more: dict[str, Any] | None = None)
         return
     newer = ("writer", "sketch") if more is None else ("writer",)
     properties = {name: value for name, value in tally.properties.items() if not name.startswith(newer)} | (more or {})
-    world.stats["sketches dropped"] += "sketch" in tally.properties and "sketch" not in properties
+    world.stats["sketches dropped"] += "sketch000" in tally.properties.keys() - properties.keys()
     world.state.apply(world.checker.current, [Write(TALLY_KEY, properties, tally.etag)])
     world.checker.ledgers[world.checker.current].tally = dict(properties)
 

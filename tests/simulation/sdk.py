@@ -24,7 +24,7 @@ from azure.core.exceptions import (
     ServiceRequestError,
 )
 from azure.core.pipeline.policies import ContentDecodePolicy
-from azure.data.tables import EdmType, EntityProperty, TableTransactionError
+from azure.data.tables import EdmType, EntityProperty, TableTransactionError, UpdateMode
 
 from shared.errors import Conflict, ContainerAbsent, Rejected
 from shared.model.ports import Entity, PropertyRange, Write
@@ -177,7 +177,7 @@ class TableClient:
         read_timeout: float = 60,
         **condition: Any,
     ) -> dict[str, Any]:
-        """Replace one entity."""
+        """Replace one entity, or merge into it."""
         (result,) = await self._commit([("update", entity, condition)], retry_total, read_timeout, HttpResponseError)
         return result
 
@@ -277,7 +277,7 @@ class TableClient:
             raise storage_error(400, str(rejected), kind, index=rejected.index) from None
         landed()
         self.on_commit(
-            partition, [(write.row_key, old, write.properties) for write, old in zip(wanted, before, strict=True)]
+            partition, [(write.row_key, old, write.over(old)) for write, old in zip(wanted, before, strict=True)]
         )
         return [{"etag": etag} for etag in etags]
 
@@ -349,7 +349,8 @@ def _write(operation: tuple[Any, ...]) -> Write | _Unconditional:
     wanted = None if kind == "delete" else properties
     if kind == "upsert" or etag is None or operation[2].get("match_condition") is None:
         return _Unconditional(key, wanted)
-    return Write(key, wanted, etag)
+    merges = kind == "update" and operation[2].get("mode", UpdateMode.MERGE) == UpdateMode.MERGE
+    return Write(key, wanted, etag, merges)
 
 
 def _as_read(partition: str, found: Entity, select: Sequence[str] | None = None) -> SdkEntity:
