@@ -59,7 +59,9 @@ class Services:
         self.table = self._clients.table(settings.counts_table)
         heads = BlobHeads(self._clients.blobs)
         account = self._clients.blobs.account_name or self._clients.blobs.primary_hostname
-        self.counts = Counts(self.table, settings.folders.fingerprint(account), clock, settings.folders.locations)
+        folders = settings.folders
+        fingerprint = folders.fingerprint(account)
+        self.counts = Counts(self.table, fingerprint, clock, folders.locations, folders.cases_of_paths)
         self.watch = Watch(self.counts, clock, settings.poll_interval_seconds, settings.max_waiters)
         self._inbox = self._clients.inbox(settings.inbox_table)
         self.writer = Writer(self.table, self.counts, heads, clock, self.random, self._changed, self._inbox)

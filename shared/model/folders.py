@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 #: The three places of the pipeline, in its order. They are what the protocol serves.
 QUEUED: Final = "queued"
@@ -46,16 +46,37 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
+class CaseRule:
+    """Where the case of a blob stands in its name.
+
+    Attributes:
+        text: The rule as it was set; what is counted depends on it.
+        find: Returns the case in a name, less its folder's prefix; "" where it names none.
+    """
+
+    text: str
+    find: Callable[[str], str] = field(compare=False)
+
+
+def first_segment(name: str) -> str:
+    """Return what stands before the first slash, or "" when there is none."""
+    segment, slash, _ = name.partition("/")
+    return segment if slash else ""
+
+
+@dataclass(frozen=True, slots=True)
 class FolderMap:
     """The folders' locations and the names that count as images.
 
     Attributes:
         locations: Folder → where it is: all of :data:`FOLDERS`, then further ones by name; no two overlapping.
         suffixes: Lower-case name endings without the dot, or ``("*",)`` for every blob.
+        cases: Where a blob's case stands in its name; None: there are no counts of cases.
     """
 
     locations: Mapping[str, Location]
     suffixes: tuple[str, ...]
+    cases: CaseRule | None = None
     _endings: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -73,10 +94,25 @@ class FolderMap:
                 return folder if self.is_image(name) else None
         return None
 
+    @property
+    def cases_of_paths(self) -> Callable[[str], str] | None:
+        """Return :meth:`case_of`, or None where there are no counts of cases."""
+        return self.case_of if self.cases is not None else None
+
+    def case_of(self, path: str) -> str:
+        """Return the case that a counted blob belongs to, or "" for none."""
+        container, _, name = path.partition("/")
+        for location in self.locations.values():
+            if self.cases is not None and location.holds(container, name):
+                return self.cases.find(name.removeprefix(location.prefix))
+        return ""
+
     def fingerprint(self, account: str) -> str:
         """Return a short hash of all that decides what is counted; different ones must not share a tally."""
         places = (f"{folder}={location}/" for folder, location in self.locations.items())
         parts = [account, *places, *sorted(self.suffixes)]
+        if self.cases is not None:
+            parts.append(f"cases from {self.cases.text}")
         return hashlib.blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()
 
 

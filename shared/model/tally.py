@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.clock import from_iso, to_iso
+from shared.model.cases import RING_TEXTS, Recent
 from shared.model.folders import FOLDERS, in_order
 from shared.model.ledger import path_hashes
 from shared.model.sketch import Sketch
@@ -27,8 +29,9 @@ if TYPE_CHECKING:
 
 _MODULUS: Final = 1 << 128
 _DIGEST: Final = "_digest"
-#: Begins the names of the properties that hold the sketch; a number follows, so that no folder's do.
+#: Begin the names of the properties that hold the sketch and the ring; a number follows, so that no folder's do.
 _SKETCH: Final = "sketch"
+_CASES: Final = "case"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Tally:
         writer: The process that is named to commit for the others, or None.
         sketch: The sketch of the row keys of all that counts, as far as it is made; or None: it was never begun, an
             older release has written the tally since and dropped it, or it was found not to be right.
+        recent: The cases that changed lately; None where there are no counts of cases.
     """
 
     epoch: str
@@ -96,6 +100,7 @@ class Tally:
     moved_to: str = ""
     writer: NamedWriter | None = None
     sketch: Sketch | None = None
+    recent: Recent | None = None
 
     @property
     def version(self) -> str:
@@ -139,17 +144,18 @@ def fold(key: bytes, paths: Iterable[str], start: Sum = Sum()) -> Sum:
     return Sum(start.count + len(hashes), (start.digest + sum(hashes)) % _MODULUS)
 
 
-def without_sketch(folders: Iterable[str]) -> tuple[str, ...]:
+def without_sketch(folders: Iterable[str], *, has_cases: bool = False) -> tuple[str, ...]:
     """Return the names of the properties of a tally of these folders, but for its sketch."""
     return (
+        *(("case_revision", *_names(_CASES, RING_TEXTS)) if has_cases else ()),
         *("epoch", "digest_key", "fingerprint", "changed_at", "known_since", "revision", "ready", "doubt", "moved_to"),
         *("writer", "writer_format", "writer_until"),
         *(f"{folder}_{what}" for folder in folders for what in ("count", "digest")),
     )
 
 
-def to_properties(tally: Tally, stored: Sketch | None = None) -> Properties:
-    """Write the tally as a table entity's properties; of its sketch, what is not as in the stored one."""
+def to_properties(tally: Tally, stored: Tally | None = None) -> Properties:
+    """Write the tally as a table entity's properties; of its sketch and its ring, what is not as in the stored one."""
     properties: Properties = {
         "epoch": tally.epoch,
         "digest_key": tally.digest_key.hex(),
@@ -160,7 +166,11 @@ def to_properties(tally: Tally, stored: Sketch | None = None) -> Properties:
         "ready": tally.ready,
     }
     if tally.sketch is not None:
-        properties |= _sketch_properties(tally.sketch, stored)
+        known = stored.sketch.to_texts() if stored is not None and stored.sketch is not None else []
+        properties |= _texts(_SKETCH, tally.sketch.to_texts(), known)
+    if tally.recent is not None:
+        known = stored.recent.to_texts() if stored is not None and stored.recent is not None else []
+        properties |= {"case_revision": tally.recent.revision, **_texts(_CASES, tally.recent.to_texts(), known)}
     if tally.doubt:
         properties["doubt"] = tally.doubt
     if tally.moved_to:
@@ -178,23 +188,25 @@ def to_properties(tally: Tally, stored: Sketch | None = None) -> Properties:
 def changed_properties(before: Tally, after: Tally) -> tuple[Properties, bool]:
     """Return what to write where the tally before stands, and whether the properties that it does not name stay.
 
-    They are those of the sketch, which is most of a tally, that are as they were.
+    They are those of the sketch and of the ring, which are most of a tally, that are as they were.
     """
     goes = before.writer is not None and after.writer is None
     merges = before.sketch is not None and after.sketch is not None and not goes
-    return to_properties(after, before.sketch if merges else None), merges
+    return to_properties(after, before if merges else None), merges
 
 
-def _sketch_properties(sketch: Sketch, stored: Sketch | None) -> dict[str, str]:
-    texts = sketch.to_texts()
-    known = stored.to_texts() if stored is not None else [""] * len(texts)
-    names = _sketch_names(len(texts))
-    return {name: text for name, text, old in zip(names, texts, known, strict=True) if text != old}
+def _texts(prefix: str, texts: list[str], known: list[str]) -> dict[str, str]:
+    pairs = zip_longest(_names(prefix, len(texts)), texts, known)
+    return {name: text for name, text, old in pairs if text != old}
 
 
 @cache
-def _sketch_names(count: int) -> tuple[str, ...]:
-    return tuple(f"{_SKETCH}{number:03}" for number in range(count))
+def _names(prefix: str, count: int) -> tuple[str, ...]:
+    return tuple(f"{prefix}{number:03}" for number in range(count))
+
+
+def _numbered(prefix: str, properties: Mapping[str, object]) -> list[str]:
+    return [str(properties[name]) for name in sorted(properties) if name.removeprefix(prefix).isdecimal()]
 
 
 def from_properties(properties: Mapping[str, object]) -> Tally:
@@ -215,13 +227,15 @@ def from_properties(properties: Mapping[str, object]) -> Tally:
         doubt=str(properties.get("doubt", "")),
         moved_to=str(properties.get("moved_to", "")),
         writer=_named_writer(properties),
-        sketch=_sketch(digest_key, properties),
+        sketch=Sketch.from_texts(digest_key, _numbered(_SKETCH, properties)),
+        recent=_recent(properties),
     )
 
 
-def _sketch(digest_key: bytes, properties: Mapping[str, object]) -> Sketch | None:
-    names = sorted(name for name in properties if name.removeprefix(_SKETCH).isdecimal())
-    return Sketch.from_texts(digest_key, [str(properties[name]) for name in names])
+def _recent(properties: Mapping[str, object]) -> Recent | None:
+    if "case_revision" not in properties:
+        return None
+    return Recent.from_texts(int(str(properties["case_revision"])), _numbered(_CASES, properties))
 
 
 def _named(properties: Iterable[str]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from shared.errors import Conflict
 from shared.model.ledger import COUNTED_BY, folder_counted_in, from_entity, path_hashes
 from shared.model.sketch import LAST_KEY, Sketch, capacity
 from shared.model.tally import fold
+from shared.writing.tally_row import TALLY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -218,7 +219,7 @@ async def complete_sketch(parts: Parts, keep_going: Callable[[str, int], Awaitab
 
 async def _next_page(parts: Parts, stored: StoredTally, sketch: Sketch | None) -> tuple[list[Entity], int]:
     """Return the rows that come next, and the last key that they reach to."""
-    after = f"{sketch.upto:032x}" if sketch is not None else ""
+    after = f"{sketch.upto:032x}" if sketch is not None else TALLY_KEY
     async for page in parts.table.scan(stored.partition, COUNTED_BY, after=after):
         keys = [entity.row_key for entity in page if _KEY.fullmatch(entity.row_key)]
         if keys:

@@ -19,6 +19,7 @@ from shared.reconciling.report import Progress
 from shared.reconciling.run import Stage
 from shared.reconciling.tally_audit import correct, counted_paths
 from shared.reconciling.tombstones import collect
+from shared.writing.tally_row import TALLY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
@@ -146,7 +147,7 @@ class Pass:
         run = self._run
         if stored.etag != run.tally_etag:
             return
-        async for page in self._parts.table.scan(stored.partition, COUNTED_BY, after=run.after_key):
+        async for page in self._parts.table.scan(stored.partition, COUNTED_BY, after=run.after_key or TALLY_KEY):
             for folder, paths in counted_paths(page, run.listed).items():
                 run.listed[folder] = fold(stored.tally.digest_key, paths, run.listed[folder])
             run.compared += len(page)
@@ -169,7 +170,7 @@ class Pass:
         is_resumed = run.is_listing_begun
         comparison = Comparison(self._parts.folders.locations, KeyRange(run.after_key, run.upto_key))
         paths_within = _range_of(only) if only is not None else None
-        rows = self._parts.table.scan(partition, COUNTED_BY, after=run.after_key, within=paths_within)
+        rows = self._parts.table.scan(partition, COUNTED_BY, after=run.after_key or TALLY_KEY, within=paths_within)
         await comparison.read(rows, self._keep_going, may_end_early=report.bootstrap or not is_resumed)
         run.upto_key = comparison.keys.upto
         if not report.resumed and comparison.rows > self._expected:

@@ -1,4 +1,4 @@
-"""Rows of names that are long gone: kept until no event of theirs can come any more, then dropped.
+"""Rows of names, and of cases, that are long gone: kept until no event of theirs can come any more, then dropped.
 
 A deletion leaves a row that says "absent as of sequencer S", so that a late, older creation is stale. Once the row is
 older than every redelivery path it may go: a late event without a row is looked at (:func:`ledger.decide`).
@@ -11,6 +11,7 @@ from itertools import batched
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import Conflict, Rejected
+from shared.model.cases import ROW_PREFIX, is_forgotten
 from shared.model.ledger import TOMBSTONE_HORIZON, from_properties
 from shared.model.ports import Write
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 #: Whoever decides an event reads another clock than whoever drops the row.
 _MARGIN: Final = timedelta(days=1)
 _OPERATIONS: Final = 100
+_COLUMNS: Final = ("present", "event_time", "observed_at", "total", "changed_at")
 
 
 async def collect(table: Table, partition: str, now: datetime, after_key: str = "") -> AsyncIterator[tuple[int, str]]:
@@ -38,7 +40,7 @@ async def collect(table: Table, partition: str, now: datetime, after_key: str = 
         How many were dropped, and the last row key that was dealt with.
     """
     oldest_kept = now - TOMBSTONE_HORIZON - _MARGIN
-    async for page in table.scan(partition, ["present", "event_time", "observed_at"], after=after_key):
+    async for page in table.scan(partition, _COLUMNS, after=after_key):
         expired = [entity for entity in page if _is_expired(entity, oldest_kept)]
         dropped = 0
         for some in batched(expired, _OPERATIONS, strict=False):
@@ -47,6 +49,8 @@ async def collect(table: Table, partition: str, now: datetime, after_key: str = 
 
 
 def _is_expired(entity: Entity, oldest_kept: datetime) -> bool:
+    if entity.row_key.startswith(ROW_PREFIX):
+        return is_forgotten(entity.properties, oldest_kept)
     if entity.properties.get("present") is not False:
         return False  # a present blob's row, the tally, or nothing that the app has written
     row = from_properties(entity.properties, folders=())  # only its times are of interest

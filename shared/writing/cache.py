@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from shared.writing.tally_row import TRUSTED_SECONDS
 
 if TYPE_CHECKING:
+    from shared.model.cases import CaseTally
     from shared.model.ledger import Row
     from shared.model.ports import Write
     from shared.writing.tally_row import StoredTally
@@ -41,35 +42,54 @@ class Remembered:
     doubt: str = ""
 
 
-class RowMemory:
-    """The rows last seen, least recently used out first."""
+@dataclass(frozen=True, slots=True)
+class RememberedCase:
+    """A case as last seen.
+
+    Attributes:
+        tally: Its counts.
+        etag: Its row's ETag, or None when there was none.
+        partition: In which generation's partition.
+    """
+
+    tally: CaseTally
+    etag: str | None
+    partition: str
+
+
+class Memory[Seen: (Remembered, RememberedCase)]:
+    """The rows of blobs, by path, or of cases, last seen; least recently used out first."""
 
     def __init__(self) -> None:
-        self._rows: OrderedDict[str, Remembered] = OrderedDict()
+        self._rows: OrderedDict[str, Seen] = OrderedDict()
 
-    def get(self, path: str, partition: str) -> Remembered | None:
-        """Return what is remembered of a path's row in this generation."""
-        found = self._rows.get(path)
+    def get(self, name: str, partition: str) -> Seen | None:
+        """Return what is remembered of a row in this generation."""
+        found = self._rows.get(name)
         if found is None or found.partition != partition:
             return None
-        self._rows.move_to_end(path)
+        self._rows.move_to_end(name)
         return found
 
-    def remember(self, path: str, seen: Remembered) -> Remembered:
+    def remember(self, name: str, seen: Seen) -> Seen:
         """Remember a row as just read or written."""
-        self._rows[path] = seen
-        self._rows.move_to_end(path)
+        self._rows[name] = seen
+        self._rows.move_to_end(name)
         if len(self._rows) > MAX_REMEMBERED:
             self._rows.popitem(last=False)
         return seen
 
-    def forget(self, path: str) -> None:
+    def forget(self, name: str) -> None:
         """Forget one row."""
-        self._rows.pop(path, None)
+        self._rows.pop(name, None)
 
     def clear(self) -> None:
         """Forget everything."""
         self._rows.clear()
+
+
+RowMemory = Memory[Remembered]
+CaseMemory = Memory[RememberedCase]
 
 
 class Guesses:

@@ -19,11 +19,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected, StorageError
-from shared.model import ledger
+from shared.model import cases, ledger
 from shared.model.ledger import row_key
 from shared.process import telemetry
-from shared.writing.cache import Guesses, Remembered, RowMemory, TallyMemory
-from shared.writing.plan import MAX_BLOBS, Group, Plan, fail, origins, plan_batch
+from shared.writing.cache import CaseMemory, Guesses, Remembered, RememberedCase, RowMemory, TallyMemory
+from shared.writing.plan import Cases, Group, Plan, fail, is_full, origins, plan_batch
 from shared.writing.tally_row import PARTITION, TALLY_KEY, StoredTally
 
 if TYPE_CHECKING:
@@ -90,6 +90,10 @@ class GroupCommit:
         self._pauses = pauses
         self._tally = TallyMemory()
         self._rows = RowMemory()
+        self._case_memory = CaseMemory()
+        #: Of the last change of a case that the memory has been told of.
+        self._case_revision = 0
+        self._cases = Cases(counts.case_of, self._case_memory) if counts.case_of is not None else None
         self._guesses = Guesses()
         #: The tally that a commit was conditional on which failed by it.
         self._conflicting_etag = ""
@@ -158,6 +162,7 @@ class GroupCommit:
         except OutcomeUnknown as unknown:
             self._tally.forget()
             self._rows.clear()
+            self._case_memory.clear()
             return Again(unknown, self._pauses.unanswered(unknown.retry_after_seconds))
         self._pauses.answered()
         self._guesses.note_batch(len(batch), plan.new_rows)
@@ -166,8 +171,8 @@ class GroupCommit:
 
     def _next_name(self, batch: list[Group]) -> tuple[NamedWriter | None, bool]:
         waiting = {intent.owner for group in batch for intent in group.intents if intent.owner}
-        is_full = len(batch) >= MAX_BLOBS
-        return self._naming.next(self._clock.monotonic(), waiting, self._pauses.commit_seconds, is_full=is_full)
+        full = is_full(batch, self._counts.case_of)
+        return self._naming.next(self._clock.monotonic(), waiting, self._pauses.commit_seconds, is_full=full)
 
     async def _tally_to_build_on(self, batch: list[Group]) -> StoredTally:
         if self._naming.is_newer(self._tally.asked_at, self._clock.monotonic()):
@@ -201,11 +206,13 @@ class GroupCommit:
     async def _plan(self, batch: list[Group], stored: StoredTally) -> Plan:
         """Decide the batch, reading the rows that cannot be decided from memory."""
         while True:
-            plan = plan_batch(batch, stored, self._rows, self._clock, may_guess=self._guesses.are_good)
-            if not plan.unread:
+            may_guess = self._guesses.are_good
+            plan = plan_batch(batch, stored, self._rows, self._clock, may_guess=may_guess, cases=self._cases)
+            if not plan.unread and not plan.unread_cases:
                 return plan
             unread = (self._read_row(path, stored.partition, stored.tally.doubt) for path in plan.unread)
-            reads = await asyncio.gather(*unread, return_exceptions=True)
+            unread_cases = (self._read_case(case, stored) for case in plan.unread_cases)
+            reads = await asyncio.gather(*unread, *unread_cases, return_exceptions=True)
             for result in reads:
                 if isinstance(result, BaseException):
                     raise result
@@ -227,6 +234,11 @@ class GroupCommit:
             raise Rejected(f"the paths {path!r} and {row.path!r} share a 128-bit row key")
         return self._rows.remember(path, Remembered(replace(row, path=path), entity.etag, asked_at, partition, doubt))
 
+    async def _read_case(self, case: str, stored: StoredTally) -> None:
+        self.stats.reads += 1
+        tally, etag = await self._counts.read_case(case, stored)
+        self._case_memory.remember(cases.key_of(case), RememberedCase(tally, etag, stored.partition))
+
     def _known_tally(self) -> StoredTally | None:
         """Return the tally as remembered, unless this process has learnt of a newer generation since."""
         stored = self._tally.get()
@@ -238,7 +250,18 @@ class GroupCommit:
         asked_at = self._clock.monotonic()
         stored = await self._counts.open()
         self._learn(stored, asked_at)
+        self._forget_changed_cases(stored)
         return stored
+
+    def _forget_changed_cases(self, stored: StoredTally) -> None:
+        """Forget the cases that others have changed: the ring says which, unless there were too many."""
+        recent, seen = stored.tally.recent or cases.Recent(), self._case_revision
+        self._case_revision = recent.revision
+        changes = recent.after(seen, stored.tally.epoch, self._counts.folders)
+        if changes is None:
+            self._case_memory.clear()
+        for key, _ in changes or ():
+            self._case_memory.forget(key)
 
     def _learn(self, stored: StoredTally, asked_at: float) -> None:
         self._tally.remember(stored, asked_at)
@@ -247,7 +270,11 @@ class GroupCommit:
     def _remember(self, plan: Plan, stored: StoredTally, etags: list[str], asked_at: float) -> None:
         for write, path, etag in zip(plan.writes, plan.paths, etags, strict=True):
             if write.row_key == TALLY_KEY:
+                self._case_revision = plan.tally.recent.revision if plan.tally.recent is not None else 0
                 self._learn(StoredTally(plan.tally, etag, partition=stored.partition), asked_at)
+            elif write.row_key.startswith(cases.ROW_PREFIX):
+                key = write.row_key.removeprefix(cases.ROW_PREFIX)
+                self._case_memory.remember(key, RememberedCase(plan.cases[key], etag, stored.partition))
             else:
                 self._rows.remember(path, Remembered(plan.rows[path], etag, asked_at, stored.partition))
         if plan.tally.revision != stored.tally.revision:
@@ -261,6 +288,8 @@ class GroupCommit:
             was_read = all(group.must_read for group in blamed)  # then it is another row: the index is only a hint
             self._distrust(batch if was_read else blamed)
             return 0.0
+        for key in plan.cases if plan is not None else ():
+            self._case_memory.forget(key)
         used = self._tally.forget()
         self._conflicting_etag = used.etag if used is not None else ""
         now = self._clock.monotonic()

@@ -7,11 +7,13 @@ assumed absent is reported in ``unread``; the writer reads it and plans again.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import StorageError
 from shared.model import ledger
+from shared.model.cases import ROW_PREFIX, Changed, Recent, key_of, to_properties
 from shared.model.ledger import Outcome, Row, Transition, row_key
 from shared.model.ports import Write
 from shared.model.tally import Change
@@ -20,20 +22,22 @@ from shared.writing.tally_row import TRUSTED_SECONDS
 
 if TYPE_CHECKING:
     from collections import deque
+    from collections.abc import Callable
     from datetime import datetime
 
     from shared.clock import Clock
+    from shared.model.cases import CaseTally
     from shared.model.changes import BlobChange
     from shared.model.ledger import Observation
     from shared.model.tally import NamedWriter, Tally
-    from shared.writing.cache import RowMemory
+    from shared.writing.cache import CaseMemory, RowMemory
     from shared.writing.tally_row import StoredTally
 
 
 #: From a delivery's start, looks included. Event Grid waits 30 s for an answer; one that comes later counts as a
 #: failure and is redelivered.
 BUDGET_SECONDS: Final = 15.0
-#: A transaction holds 100 operations; one is the tally.
+#: A transaction holds 100 operations; one is the tally. The cases of the blobs need room too.
 MAX_BLOBS: Final = 99
 
 
@@ -106,6 +110,19 @@ class Group:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """What is known of cases.
+
+    Attributes:
+        case_of: Returns the case of a path, or "".
+        memory: The cases last seen, by key.
+    """
+
+    case_of: Callable[[str], str]
+    memory: CaseMemory
+
+
 @dataclass(slots=True)
 class Plan:
     """What to write, and what to tell whom once it is written.
@@ -113,9 +130,11 @@ class Plan:
     Attributes:
         tally: The tally afterwards.
         writes: The transaction; the tally, when it changes, comes first.
-        paths: The path of each write ("" for the tally).
+        paths: The path of each write ("" for the tally and for cases).
         rows: Path → the row that is written.
+        cases: Key of a case → its counts that are written.
         unread: Paths whose rows must be read before this can be decided.
+        unread_cases: Cases whose rows must be.
         answers: What each intent's caller gets.
     """
 
@@ -123,13 +142,15 @@ class Plan:
     writes: list[Write] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)
+    cases: dict[str, CaseTally] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
+    unread_cases: list[str] = field(default_factory=list)
     answers: list[tuple[Intent, Transition | StorageError]] = field(default_factory=list)
 
     @property
     def new_rows(self) -> int:
-        """How many of the writes make a row."""
-        return sum(write.etag is None for write in self.writes)
+        """How many of the writes make a blob's row."""
+        return sum(write.etag is None and bool(path) for write, path in zip(self.writes, self.paths, strict=True))
 
     @property
     def writes_rows_only(self) -> bool:
@@ -162,15 +183,34 @@ class Plan:
                 intent.done.set_result(answer)
 
 
-def take_batch(queue: deque[Intent]) -> list[Group]:
-    """Take what one transaction can hold off the queue, in order; intents of one path go together."""
+def take_batch(queue: deque[Intent], case_of: Callable[[str], str] | None = None) -> list[Group]:
+    """Take what one transaction can hold off the queue, in order; intents of one path go together.
+
+    Args:
+        queue: The queue.
+        case_of: Returns the case of a path, which needs room of its own; None where there are no counts of cases.
+    """
     groups: dict[str, Group] = {}
+    cases: set[str] = set()
     while queue:
         intent = queue[0]
-        if intent.path not in groups and len(groups) == MAX_BLOBS:
-            break
+        if intent.path not in groups:
+            needed = cases | _cases_of([intent.path], case_of)
+            if len(groups) + 1 + len(needed) > MAX_BLOBS:
+                break
+            cases = needed
         groups.setdefault(intent.path, Group(intent.path)).intents.append(queue.popleft())
     return list(groups.values())
+
+
+def is_full(batch: list[Group], case_of: Callable[[str], str] | None) -> bool:
+    """Tell whether a batch has no room for another blob of a case of its own."""
+    cases = _cases_of([group.path for group in batch], case_of)
+    return len(batch) + len(cases) >= MAX_BLOBS - (case_of is not None)
+
+
+def _cases_of(paths: list[str], case_of: Callable[[str], str] | None) -> set[str]:
+    return {case_of(path) for path in paths} - {""} if case_of is not None else set()
 
 
 def grouped(queue: deque[Intent]) -> list[Group]:
@@ -192,9 +232,24 @@ def fail(groups: list[Group], error: BaseException) -> None:
 
 
 def plan_batch(
-    batch: list[Group], stored: StoredTally, rows: RowMemory, clock: Clock, *, may_guess: bool = True
+    batch: list[Group],
+    stored: StoredTally,
+    rows: RowMemory,
+    clock: Clock,
+    *,
+    may_guess: bool = True,
+    cases: Cases | None = None,
 ) -> Plan:
-    """Decide a batch against the tally and the remembered rows; ``may_guess`` that names never seen have no row."""
+    """Decide a batch against the tally and what is remembered.
+
+    Args:
+        batch: The batch.
+        stored: The tally.
+        rows: The remembered rows.
+        clock: Time.
+        may_guess: Whether names never seen may be taken to have no row.
+        cases: The cases; None where there are no counts of them.
+    """
     now = clock.now()
     plan = Plan(stored.tally)
     changes: list[Change] = []
@@ -216,9 +271,34 @@ def plan_batch(
             changes += _changes(base.row, row)
     if changes:
         plan.tally = stored.tally.apply(changes, now)
+        if cases is not None:
+            _plan_cases(plan, stored, cases, changes, now)
         plan.writes.insert(0, stored.write(plan.tally))
         plan.paths.insert(0, "")
     return plan
+
+
+def _plan_cases(plan: Plan, stored: StoredTally, cases: Cases, changes: list[Change], now: datetime) -> None:
+    """Add to a plan what its changes make of the cases, each with a number of its own, and note them in the tally."""
+    moves: dict[str, Counter[str]] = {}
+    for folder, path, delta in changes:
+        moves.setdefault(cases.case_of(path), Counter())[folder] += delta
+    recent = plan.tally.recent or Recent()
+    changed: list[Changed] = []
+    for case, by in moves.items():
+        if not case or not any(by.values()):
+            continue  # one name has replaced another
+        key = key_of(case)
+        base = cases.memory.get(key, stored.partition)
+        if base is None:
+            plan.unread_cases.append(case)
+            continue
+        tally = base.tally.moved(by, recent.revision + len(changed) + 1, now)
+        changed.append(Changed(key, tally))
+        plan.writes.insert(0, Write(f"{ROW_PREFIX}{key}", to_properties(case, tally), base.etag))
+        plan.paths.insert(0, "")
+    plan.cases = dict(changed)
+    plan.tally = replace(plan.tally, recent=recent.adding(changed))
 
 
 def _changes(before: Row | None, after: Row) -> list[Change]:

@@ -10,12 +10,14 @@ the old tally says where (``moved_to``), which is its last change: who still wri
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from shared.errors import Conflict, Refused
+from shared.errors import Conflict, Refused, Rejected
+from shared.model import cases
 from shared.model import tally as tallies
 from shared.model.folders import FOLDERS, in_order
 from shared.model.ports import Write
@@ -25,8 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from shared.clock import Clock
+    from shared.model.cases import CaseTally
     from shared.model.ports import Table
     from shared.model.tally import Tally
+
+log = logging.getLogger(__name__)
 
 #: The partition of the first generation. One partition a generation, because that is what gives a snapshot, a version,
 #: and atomic moves.
@@ -36,7 +41,7 @@ PARTITION: Final = "g1"
 TRUSTED_SECONDS: Final = 30.0
 #: What is known is said when the account has been listed, by the storage service's clock.
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
-#: Sorts before every row key (hex digits).
+#: Sorts after the rows of cases, and before those of blobs (hex digits).
 TALLY_KEY: Final = "!tally"
 
 
@@ -76,14 +81,23 @@ class Counts:
         fingerprint: What this process counts.
         clock: For the first ``changed_at``.
         folders: The folders that this process counts.
+        case_of: Returns the case of a counted blob's path, or ""; None where there are no counts of cases.
     """
 
-    def __init__(self, table: Table, fingerprint: str, clock: Clock, folders: Iterable[str] = FOLDERS) -> None:
+    def __init__(
+        self,
+        table: Table,
+        fingerprint: str,
+        clock: Clock,
+        folders: Iterable[str] = FOLDERS,
+        case_of: Callable[[str], str] | None = None,
+    ) -> None:
         self.folders = frozenset(folders)
+        self.case_of = case_of
         self._table = table
         self._fingerprint = fingerprint
         self._clock = clock
-        self._without_sketch = tallies.without_sketch(in_order(self.folders))
+        self._without_sketch = tallies.without_sketch(in_order(self.folders), has_cases=case_of is not None)
         self._partition = PARTITION
         self._confirmed_at = float("-inf")
         self._confirming = asyncio.Lock()
@@ -125,6 +139,25 @@ class Counts:
                 "put the old settings back, or start the counts anew with `python -m ops recount`"
             )
         return stored
+
+    async def read_case(self, case: str, stored: StoredTally) -> tuple[CaseTally, str | None]:
+        """Read the counts of a case, and the ETag of its row, if it has one: as of this tally, or later.
+
+        Raises:
+            Rejected: Another case has this row.
+            StorageError: As the table raises it.
+        """
+        nothing = cases.nothing(stored.tally.epoch, self.folders)
+        entity = await self._table.read(stored.partition, f"{cases.ROW_PREFIX}{cases.key_of(case)}")
+        if entity is None:
+            return nothing, None
+        if (other := entity.properties.get("case", case)) != case:
+            raise Rejected(f"the cases {case!r} and {other!r} share a 128-bit row key")
+        try:
+            return cases.from_properties(entity.properties, stored.tally.epoch, self.folders), entity.etag
+        except (KeyError, ValueError):
+            log.exception("the counts of the case %r make no sense; a comparison of everything counts them anew", case)
+            return nothing, entity.etag
 
     async def open(self) -> StoredTally:
         """Read the tally, making an empty one (not ready) when there is none."""
@@ -239,6 +272,7 @@ class Counts:
             known_since=_LONG_AGO,
             sums=dict.fromkeys(in_order(self.folders), tallies.Sum()),
             sketch=Sketch(digest_key),
+            recent=cases.Recent() if self.case_of is not None else None,
         )
 
     async def _make(self, partition: str) -> StoredTally:

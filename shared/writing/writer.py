@@ -197,7 +197,7 @@ class Writer:
                     await self._commits.let_others()
                     if self._handover is not None:
                         await self._handover.gather(self._queue)
-                    batch = take_batch(self._queue)
+                    batch = take_batch(self._queue, self._counts.case_of)
                     await self._flush(batch)
                 except StorageError as error:
                     self._fail_all(batch, error)

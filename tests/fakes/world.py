@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 from shared.clock import Clock
 from shared.intake.delivery import Delivery
 from shared.model import ledger, tally
-from shared.model.folders import FOLDERS, FolderMap, Location
+from shared.model.folders import FOLDERS, CaseRule, FolderMap, Location, first_segment
 from shared.model.tally import Sum, Tally
 from shared.reconciling.parts import Parts
 from shared.reconciling.reconciler import Reconciler
@@ -25,6 +26,8 @@ NEW_MAP = FolderMap({**FOLDER_MAP.locations, "queued": Location("inbox")}, ("jpg
 EXTRA_MAP = FolderMap(
     FOLDER_MAP.locations | {"failed": Location("failed"), "review": Location("images", "review/")}, ("jpg", "png")
 )
+#: With counts of cases.
+CASES_MAP = replace(FOLDER_MAP, cases=CaseRule("first-segment", first_segment))
 
 
 class MemoryQuarantine:
@@ -67,7 +70,7 @@ class Process:
         clock: Clock | None = None,
     ) -> None:
         clock = clock or blobs.clock
-        self.counts = Counts(table, folders.fingerprint("memory"), clock, folders.locations)
+        self.counts = Counts(table, folders.fingerprint("memory"), clock, folders.locations, folders.cases_of_paths)
         self.watch = Watch(self.counts, clock, poll_interval_seconds=0.5)
         self.writer = Writer(table, self.counts, blobs, clock, random)
         self.quarantine = MemoryQuarantine()
@@ -119,7 +122,7 @@ class World:
         return [
             ledger.from_properties(entity.properties, self.folders.locations)
             for key, entity in entities.items()
-            if key != TALLY_KEY
+            if key > TALLY_KEY
         ]
 
     def truth(self) -> dict[str, Sum]:

@@ -196,7 +196,8 @@ class App:
         service = BlobService(blobs, wire)
         heads = BlobHeads(service)  # type: ignore[arg-type]
         listing = BlobListing(service)  # type: ignore[arg-type]
-        self.counts = Counts(table, folders.fingerprint("memory"), clock, folders.locations)
+        fingerprint = folders.fingerprint("memory")
+        self.counts = Counts(table, fingerprint, clock, folders.locations, folders.cases_of_paths)
         self.watch = Watch(self.counts, clock, POLL_INTERVAL_SECONDS)
         inbox_client = TableClient(inbox, wire, checker.page_size)
         inbox_client.on_commit = checker.inbox_written

@@ -15,6 +15,7 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
+from shared.model import cases
 from shared.model import tally as tallies
 from shared.model.folders import FolderMap
 from shared.model.ports import Entity
@@ -41,11 +42,17 @@ class Ledger:
         tally: The tally's properties, None while there is none.
         sums: Folder → count and digest of the rows that say "present".
         rows: Path → whether its row says "present".
+        cases: Case → folder → how many rows of its names say "present".
+        case_rows: Key of a case → its row's properties.
+        moved_cases: Cases of which the last transaction has changed a row.
     """
 
     tally: dict[str, Any] | None = None
     sums: dict[str, tuple[int, int]] = field(default_factory=dict)
     rows: dict[str, bool] = field(default_factory=dict)
+    cases: dict[str, Counter[str]] = field(default_factory=dict)
+    case_rows: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    moved_cases: set[str] = field(default_factory=set)
 
 
 class Checker:
@@ -88,6 +95,7 @@ class Checker:
         self.is_tampered = False
         self.served: dict[str, bytes] = {}
         self.versions: dict[str, tuple[object, ...]] = {}
+        self.case_versions: dict[tuple[str, str], tuple[object, ...]] = {}
         self.visible_changes: list[tuple[float, str]] = []
         self.on_visible_change: Callable[[], None] = lambda: None
         self.on_listed: Callable[[], None] = lambda: None
@@ -241,9 +249,10 @@ class Checker:
             self._rows_without_a_tally(ledger, changes)
             return
         for key, old, new in changes:
-            if key != TALLY_KEY:
+            if key > TALLY_KEY:
                 self._row_written(ledger, tally, key, old, new)
         before, ledger.tally = ledger.tally, tally
+        self._cases_written(ledger, before, tally, {key: new for key, _, new in changes if key < TALLY_KEY})
         self._check_sums(ledger, tally)
         self._check_sketch(ledger, tally)
         if before is not tally and partition == self.current:
@@ -283,7 +292,7 @@ class Checker:
     def healed(self, rows: Mapping[str, Entity]) -> None:
         """What somebody else has written is repaired by now: from here on everything must be right again."""
         self.is_tampered = False
-        self.read_anew({key: row for key, row in rows.items() if key == TALLY_KEY or self._makes_sense(key, row)})
+        self.read_anew({key: row for key, row in rows.items() if key <= TALLY_KEY or self._makes_sense(key, row)})
 
     def _makes_sense(self, key: str, row: Entity) -> bool:
         """Tell whether a row can be part of a count: others count nothing, and heal when an event comes."""
@@ -300,8 +309,9 @@ class Checker:
             return
         tally = dict(rows[TALLY_KEY].properties)
         for key, row in rows.items():
-            if key != TALLY_KEY:
+            if key > TALLY_KEY:
                 self._row_written(ledger, tally, key, None, row.properties)
+        self._cases_written(ledger, None, tally, {key: row.properties for key, row in rows.items() if key < TALLY_KEY})
         ledger.tally = tally
 
     def _row_written(
@@ -329,6 +339,9 @@ class Checker:
             digest_key = bytes.fromhex(tally["digest_key"])
             hashed = int.from_bytes(hashlib.blake2b(path.encode(), key=digest_key, digest_size=16).digest())
             ledger.sums[folder] = count + delta, (digest + delta * hashed) % MODULUS
+            case = self._folders_of(tally).case_of(path)
+            ledger.cases.setdefault(case, Counter())[folder] += delta
+            ledger.moved_cases.add(case)
         if new is not None and ledger.tally is not None:
             self._check_observation(path, old, new, is_ready=ledger.tally["ready"])
         if ledger is self.ledgers.get(self.current):
@@ -358,6 +371,65 @@ class Checker:
                 self.fail("I3", f"the digest of {folder} is not that of its rows")
             if count < 0:
                 self.fail("I1", f"{folder} counts {count}")
+
+    def _cases_written(
+        self,
+        ledger: Ledger,
+        before: Mapping[str, Any] | None,
+        tally: Mapping[str, Any],
+        rows: Mapping[str, Mapping[str, Any] | None],
+    ) -> None:
+        """I3 for cases: each is the sum of its rows after every commit, and the tally's ring says what changed."""
+        moved, ledger.moved_cases = ledger.moved_cases - {""}, set()
+        if "moved_to" in tally:
+            return  # its rows are dropped by now
+        if self._folders_of(tally).cases is None:
+            if rows:
+                self.fail("I3", "the row of a case, and cases are not counted")
+            return
+        written = {key.removeprefix(cases.ROW_PREFIX): new for key, new in rows.items()}
+        for key, new in written.items():
+            old = ledger.case_rows.pop(key, None)
+            if new is not None:
+                ledger.case_rows[key] = new
+                self._check_case(tally, key, old if before is not None else None, new)
+            elif old is not None and any(_case_counts(old).values()):
+                self.fail("I5", f"the row of {old['case']} was dropped, which counts something")
+            self.stats["cases collected"] += new is None
+        self.stats["cases changed"] += len(moved)
+        known = {str(row["case"]) for key in written if (row := ledger.case_rows.get(key)) is not None}
+        for case in sorted(moved | known | (set(ledger.cases) - {""} if before is None else set())):
+            found = _case_counts(ledger.case_rows.get(cases.key_of(case), {}))
+            counted = ledger.cases.get(case, Counter())
+            if +found != +counted or any(count < 0 for count in found.values()):
+                self.fail("I3", f"{case} counts {dict(found)}, and its rows are {dict(counted)}")
+        if before is not None and before["epoch"] == tally["epoch"]:
+            self._check_ring(before, tally, written)
+
+    def _check_ring(
+        self, before: Mapping[str, Any], tally: Mapping[str, Any], written: Mapping[str, Mapping[str, Any] | None]
+    ) -> None:
+        recent, folders = tallies.from_properties(tally).recent, self._folders_of(tally).locations
+        told = recent.after(before["case_revision"], tally["epoch"], folders) if recent is not None else None
+        if told is None:
+            self.fail("I3", f"the tally's ring does not go on from {before['case_revision']}")
+        elif {key: (each.revision, Counter(each.counts()), each.changed_at) for key, each in told} != {
+            key: (new["revision"], _case_counts(new), datetime.fromisoformat(new["changed_at"]))
+            for key, new in written.items()
+            if new is not None
+        }:
+            self.fail("I7", "the tally's ring does not say what has become of the cases that were written")
+
+    def _check_case(
+        self, tally: Mapping[str, Any], key: str, old: Mapping[str, Any] | None, new: Mapping[str, Any]
+    ) -> None:
+        shown = (*sorted(_case_counts(new).items()), new["changed_at"])
+        if self.case_versions.setdefault((key, f"{tally['epoch']}-{new['revision']}"), shown) != shown:
+            self.fail("I6", f"a version of {new['case']} stands for two things")
+        if old is not None and _case_counts(old) == _case_counts(new):
+            self.fail("I7", f"{new['case']} was written, and counts what it did")
+        if old is not None and not (old["revision"] < new["revision"] and old["changed_at"] <= new["changed_at"]):
+            self.fail("I6", f"the revision or the time of {new['case']} went back")
 
     def _check_sketch(self, ledger: Ledger, tally: Mapping[str, Any]) -> None:
         """A sketch that there is holds the rows that count, up to its last key."""
@@ -456,3 +528,7 @@ class Checker:
             self.fail("I6", f"version {version} was served with other bytes")
         if version not in self.versions:
             self.fail("I6", f"version {version} was served and never committed")
+
+
+def _case_counts(row: Mapping[str, Any]) -> Counter[str]:
+    return Counter({name.removesuffix("_count"): row[name] for name in row if name.endswith("_count")})

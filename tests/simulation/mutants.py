@@ -322,12 +322,10 @@ MUTANTS: dict[str, Mutant] = {
     "what goes is added to the sketch": _edit("model.tally", "sketch.add(row_keys, delta)", "sketch.add(row_keys)"),
     "an absent sketch taken for an empty one": _edit(
         "model.tally",
-        "sketch=_sketch(digest_key, properties),",
-        "sketch=_sketch(digest_key, properties) or Sketch(digest_key),",
+        "sketch=Sketch.from_texts(digest_key, _numbered(_SKETCH, properties)),",
+        "sketch=Sketch.from_texts(digest_key, _numbered(_SKETCH, properties)) or Sketch(digest_key),",
     ),
-    "changed texts of the sketch left as they are stored": _edit(
-        "model.tally", "if text != old}", 'if old in {text, ""}}'
-    ),
+    "changed texts of the sketch left as they are stored": _edit("model.tally", "if text != old}", "if old is None}"),
     "a name that goes stays where the tally is merged": _edit(
         "model.tally", "after.sketch is not None and not goes", "after.sketch is not None"
     ),

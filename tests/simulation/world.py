@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import batched
 from random import Random
+from zlib import crc32
 
 from shared.errors import StorageError
 from shared.intake.quarantine_rows import PARTITIONS as PARTITIONS_OF_QUARANTINE
-from shared.model.folders import FOLDERS, FolderMap, Location
+from shared.model.folders import FOLDERS, CaseRule, FolderMap, Location
 from shared.model.ports import Entity, Write
 from shared.reconciling import comparison
 from shared.reconciling.lease import AlreadyRunning
@@ -34,6 +35,8 @@ CLOCK_SKEW_SECONDS = 5.0
 AFTERMATH_SECONDS = 120.0
 #: Folders beside the three. Most worlds have none.
 EXTRA = [(), (), (), (), ("failed",), ("failed", "review")]
+#: How many cases there are; 0: they are not counted. With an odd number some names have none.
+CASES = [0, 0, 3, 4, 1000]
 #: Ledgers are larger than this many rows, so that ranges below it are some of them.
 FEW_ROWS = 100
 
@@ -52,7 +55,8 @@ class World:
         self.scheduler = Scheduler(seed)
         draw = Random(f"folders of {seed}").choice  # so that what else happens does not depend on it
         #: What the processes count that are started first, and what they may count after a recount.
-        self.maps = _with(FOLDER_MAP, draw(EXTRA)), _with(NEW_MAP, draw(EXTRA))
+        extras = draw(EXTRA), draw(EXTRA)
+        self.maps = _with(FOLDER_MAP, extras[0], draw(CASES)), _with(NEW_MAP, extras[1], draw(CASES))
         maps = {each.fingerprint("memory"): each for each in self.maps}
         self.checker = Checker(maps, lambda: self.scheduler.now, self._stop, self.random, self.stats)
         self.network = Network(self.scheduler, self.random, self.stats)
@@ -63,6 +67,7 @@ class World:
         self.folders = self.maps[0]
         self.containers = tuple(self.folders.locations)
         self.stats["extra folders"] += len(self.containers) - len(FOLDERS)
+        self.stats["worlds with cases"] += self.folders.cases is not None
         self.grid = EventGrid(self.network, self.checker, self.apps)
         self.account = Account(self.network.date, self.checker, self.random, self.grid.take)
         self.crashes = 0.0
@@ -133,7 +138,7 @@ class World:
         self.checker.is_tampered = True
         random, rows = self.random, self.state.partitions[self.checker.current]
         for _ in range(changes):
-            key = random.choice([TALLY_KEY, *sorted(rows)])
+            key = random.choice([TALLY_KEY, *sorted(rows)])  # the row of a case, perhaps
             properties = dict(rows[key].properties)
             if key == TALLY_KEY:
                 folder = random.choice(tuple(self.folders.locations))
@@ -271,9 +276,16 @@ class World:
         self.scheduler.close()
 
 
-def _with(folders: FolderMap, extra: tuple[str, ...]) -> FolderMap:
-    """Return a folder map with further folders, in containers of their names."""
-    return FolderMap(folders.locations | {name: Location(name) for name in extra}, folders.suffixes)
+def _with(folders: FolderMap, extra: tuple[str, ...], cases: int) -> FolderMap:
+    """Return a folder map with further folders, in containers of their names, and so many cases."""
+    rule = CaseRule(f"one of {cases}", partial(_case_in, cases)) if cases else None
+    return FolderMap(folders.locations | {name: Location(name) for name in extra}, folders.suffixes, rule)
+
+
+def _case_in(cases: int, name: str) -> str:
+    """Return one of so many cases for a name; with an odd number of them, some names have none."""
+    number = crc32(name.encode()) % cases
+    return f"case {number}" if number or not cases % 2 else ""
 
 
 @contextmanager
