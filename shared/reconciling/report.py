@@ -51,6 +51,7 @@ class Report:
         removed: Folder → names that were counted and not there.
         miscounted: Folder → how many more than its rows the tally counted; 0 when it was other names. The app writes
             both in one transaction, so something else has written to the table.
+        miscounted_cases: Cases that did not count what their rows add up to.
         vanished: Folders whose container does not exist, or that were counted and list nothing: look into it.
         refused: Blobs whose row storage would not take; they are not counted.
         disputed: By how many names at least listing and ledger differ, although no look at a blob says so and no count
@@ -72,6 +73,7 @@ class Report:
     added: dict[str, int] = field(default_factory=dict)
     removed: dict[str, int] = field(default_factory=dict)
     miscounted: dict[str, int] = field(default_factory=dict)
+    miscounted_cases: int = 0
     vanished: list[str] = field(default_factory=list)
     refused: int = 0
     disputed: int = 0
@@ -83,7 +85,8 @@ class Report:
     @property
     def corrected(self) -> int:
         """How many rows were wrong, the tally being one of them."""
-        return sum(self.added.values()) + sum(self.removed.values()) + bool(self.miscounted)
+        blobs = sum(self.added.values()) + sum(self.removed.values())
+        return blobs + bool(self.miscounted) + self.miscounted_cases
 
     @property
     def is_exact(self) -> bool:

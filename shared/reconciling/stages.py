@@ -17,7 +17,7 @@ from shared.reconciling.difference import Difference, complete_sketch
 from shared.reconciling.repair import Repair
 from shared.reconciling.report import Progress
 from shared.reconciling.run import Stage
-from shared.reconciling.tally_audit import correct, counted_paths
+from shared.reconciling.tally_audit import correct, correct_cases, counted_paths
 from shared.reconciling.tombstones import collect
 from shared.writing.tally_row import TALLY_KEY
 
@@ -96,10 +96,10 @@ class Pass:
         if run.stage is Stage.COMPARING:
             await self.compare(self._parts.folders.locations)
             await self.audit()
-            run.enter(Stage.COLLECTING)
+            await self._audit_cases()
         elif run.stage is Stage.AUDITING:
             await self._go_on_auditing(await self._parts.counts.open())
-            run.enter(Stage.COLLECTING)
+            await self._audit_cases()
         if run.stage is Stage.COLLECTING:
             if self._lease is not None and self._is_collecting_due(self._lease):
                 await self._collect(self._lease)
@@ -154,6 +154,11 @@ class Pass:
             run.after_key = page[-1].row_key if page else run.after_key
             await self._keep_going(run.stage, run.compared)
         run.report.miscounted = await correct(self._parts, stored, run.listed, commit=self._commits)
+
+    async def _audit_cases(self) -> None:
+        """Correct the cases; when the slice ends meanwhile, that is left to the next comparison of everything."""
+        self._run.enter(Stage.COLLECTING)
+        self._run.report.miscounted_cases += await correct_cases(self._parts, self._keep_going, commit=self._commits)
 
     def _leaves_live(self, only: Location | None) -> bool:
         """Tell whether what changes meanwhile is left to its events: a first run trusts none, a directory has none."""

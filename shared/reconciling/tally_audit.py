@@ -1,4 +1,4 @@
-"""The tally against its own rows: the one thing that no event and no look at a blob can put right.
+"""The tally, and the cases, against their own rows: the one thing that no event and no look at a blob can put right.
 
 The app changes rows and tally in one transaction, so they agree unless something else has written to the table: a
 person, a script, a copy that was restored in part.
@@ -11,15 +11,22 @@ those sums are what that very tally ought to say, whatever the listing showed, a
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections import Counter, defaultdict
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.errors import Conflict
-from shared.model.ledger import folder_counted_in
+from shared.model import cases
+from shared.model.ledger import COUNTED_BY, folder_counted_in
+from shared.model.ports import Write
+from shared.writing.tally_row import TALLY_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 
-    from shared.model.ports import Entity
+    from shared.model.cases import CaseTally
+    from shared.model.ports import Entity, Table
     from shared.model.tally import Sum
     from shared.reconciling.parts import Parts
     from shared.writing.tally_row import StoredTally
@@ -64,3 +71,87 @@ async def correct(parts: Parts, stored: StoredTally, sums: Mapping[str, Sum], *,
     miscounted = {folder: before[folder].count - held.count for folder, held in sums.items() if before[folder] != held}
     log.error("the tally disagreed with its rows: %s", miscounted)
     return miscounted
+
+
+async def correct_cases(parts: Parts, keep_going: Callable[[str, int], Awaitable[None]], *, commit: bool) -> int:
+    """Correct the cases that are not the sums of their rows.
+
+    Whatever changes a row of a case writes the case's row too. So a case whose row is, with its ETag, as it was before
+    the first row was read has the rows that were read; one that has changed meanwhile is left to the next time.
+
+    Args:
+        parts: What a reconciliation works with.
+        keep_going: Called after each page; may raise to end the run.
+        commit: False to change nothing.
+
+    Returns:
+        How many were, or would be, corrected.
+    """
+    case_of, stored = parts.counts.case_of, await parts.counts.read()
+    if case_of is None or stored is None:
+        return 0
+    rows = await _rows_of_cases(parts.table, stored, parts.counts.folders)
+    held: dict[str, Counter[str]] = defaultdict(Counter)
+    names = {key: row.case for key, row in rows.items()}
+    visited = 0
+    async for page in parts.table.scan(stored.partition, COUNTED_BY, after=TALLY_KEY):
+        for folder, paths in counted_paths(page, parts.counts.folders).items():
+            for case in filter(None, map(case_of, paths)):
+                key = cases.key_of(case)
+                names[key], held[key][folder] = case, held[key][folder] + 1
+        visited += len(page)
+        await keep_going("adding up the cases", visited)
+    corrected = 0
+    for key, case in names.items():
+        row, sums = rows.get(key, _NO_ROW), held[key]
+        if row.case != case or row.tally is None or Counter(row.tally.sums) != sums:
+            corrected += not commit or await _write_case(parts, case, row, sums)
+    if corrected:
+        log.error("%d cases disagreed with their rows", corrected)
+    return corrected
+
+
+class _CaseRow(NamedTuple):
+    """The row of a case, as it was before the rows of its names were read: nothing but its key is believed."""
+
+    case: str
+    etag: str | None
+    tally: CaseTally | None
+
+
+_NO_ROW: Final = _CaseRow("", None, None)
+
+
+async def _rows_of_cases(table: Table, stored: StoredTally, folders: Iterable[str]) -> dict[str, _CaseRow]:
+    found: dict[str, _CaseRow] = {}
+    async for page in table.scan(stored.partition, after=cases.ROW_PREFIX):
+        for entity in page:
+            if not entity.row_key.startswith(cases.ROW_PREFIX):
+                return found
+            tally = None
+            with suppress(KeyError, ValueError):
+                tally = cases.from_properties(entity.properties, stored.tally.epoch, folders)
+            case = str(entity.properties.get("case", ""))
+            found[entity.row_key.removeprefix(cases.ROW_PREFIX)] = _CaseRow(case, entity.etag, tally)
+    return found
+
+
+async def _write_case(parts: Parts, case: str, row: _CaseRow, sums: Mapping[str, int]) -> bool:
+    """Write the sums of a case, unless it has changed since its row was read. Returns whether it was written."""
+    row_key = f"{cases.ROW_PREFIX}{cases.key_of(case)}"
+    while True:
+        stored = await parts.counts.open()
+        recent = stored.tally.recent or cases.Recent()
+        base = row.tally or cases.nothing(stored.tally.epoch, parts.counts.folders)
+        counted = replace(base, epoch=stored.tally.epoch, sums={folder: sums.get(folder, 0) for folder in base.sums})
+        tally = counted.moved({}, recent.revision + 1, parts.clock.now())
+        after = replace(stored.tally, recent=recent.adding([cases.Changed(cases.key_of(case), tally)]))
+        writes = [stored.write(after), Write(row_key, cases.to_properties(case, tally), row.etag)]
+        try:
+            await parts.table.commit(stored.partition, writes)
+        except Conflict:
+            entity = await parts.table.read(stored.partition, row_key)
+            if (entity.etag if entity is not None else None) != row.etag:
+                return False
+            continue
+        return True

@@ -286,18 +286,20 @@ def _plan_cases(plan: Plan, stored: StoredTally, cases: Cases, changes: list[Cha
     recent = plan.tally.recent or Recent()
     changed: list[Changed] = []
     for case, by in moves.items():
-        if not case or not any(by.values()):
-            continue  # one name has replaced another
+        if not case:
+            continue
         key = key_of(case)
         base = cases.memory.get(key, stored.partition)
         if base is None:
             plan.unread_cases.append(case)
             continue
-        tally = base.tally.moved(by, recent.revision + len(changed) + 1, now)
-        changed.append(Changed(key, tally))
+        tally = base.tally
+        if any(by.values()):
+            tally = tally.moved(by, recent.revision + len(changed) + 1, now)
+            changed.append(Changed(key, tally))
+        plan.cases[key] = tally  # also when one name has replaced another: its ETag stands for the names
         plan.writes.insert(0, Write(f"{ROW_PREFIX}{key}", to_properties(case, tally), base.etag))
         plan.paths.insert(0, "")
-    plan.cases = dict(changed)
     plan.tally = replace(plan.tally, recent=recent.adding(changed))
 
 
