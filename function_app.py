@@ -80,6 +80,29 @@ async def openapi_options(req: Request) -> Response:
     return await endpoints.options(SITE, req)
 
 
+if SETTINGS.folders.cases is not None:
+
+    @app.route("cases/{case}/storage/status", methods=endpoints.METHODS)
+    async def get_case_status(req: Request) -> Response:
+        """Serve the counts of a case: now, if they changed, or when they change."""
+        return await endpoints.serve(SITE, req, endpoints.status)
+
+    @app.route("cases/{case}/storage/status/stream", methods=endpoints.METHODS)
+    async def stream_case_status(req: Request) -> Response:
+        """Serve the counts of a case as Server-Sent Events."""
+        return await endpoints.serve(SITE, req, endpoints.stream)
+
+    @app.route("cases/{case}/storage/status", methods=endpoints.PREFLIGHT, auth_level=func.AuthLevel.ANONYMOUS)
+    async def case_status_options(req: Request) -> Response:
+        """Say what may be asked of the status of a case, without a key."""
+        return await endpoints.options(SITE, req)
+
+    @app.route("cases/{case}/storage/status/stream", methods=endpoints.PREFLIGHT, auth_level=func.AuthLevel.ANONYMOUS)
+    async def case_stream_options(req: Request) -> Response:
+        """Say what may be asked of the stream of a case, without a key."""
+        return await endpoints.options(SITE, req)
+
+
 @app.timer_trigger(arg_name="timer", schedule=SETTINGS.reconcile_schedule, run_on_startup=SETTINGS.reconcile_on_start)
 async def reconcile(timer: func.TimerRequest) -> None:
     """Compare the counts with a listing, and repair them."""

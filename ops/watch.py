@@ -10,7 +10,6 @@ from rich.live import Live
 from rich.text import Text
 
 from ops.output import table
-from shared.clock import to_iso
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class _View:
         if self._is_live:
             self._draw()
             return
-        changed_at = to_iso(tally.changed_at)
+        changed_at = snapshot.data["timestamp"]
         counts = "  ".join(f"{folder} {count}" for folder, count in tally.counts().items())
         data = {"counts": tally.counts(), "version": tally.version, "changed_at": changed_at}
         self._out.line(data, f"{changed_at}  {counts}")
@@ -87,7 +86,7 @@ class _View:
         if self._snapshot is not None:
             counts = self._snapshot.tally.counts()
             rows = [(folder, count, f"{count - self._first[folder]:+}") for folder, count in counts.items()]
-            changed = f"version {self._snapshot.version}, changed {self._snapshot.tally.changed_at:%H:%M:%S} UTC"
+            changed = f"version {self._snapshot.version}, changed {self._snapshot.data['timestamp']}"
         else:
             changed = ""
         table_ = table(("folder", "images", "since start"), rows, numbers=[1, 2])

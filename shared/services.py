@@ -102,6 +102,8 @@ class Services:
             settings.max_stream_seconds,
             settings.heartbeat_seconds,
             shows_details=settings.auth_mode != "function",
+            has_cases=folders.cases is not None,
+            hides_unknown_cases=settings.case_unknown != "zeros",
         )
 
     async def start(self) -> None:

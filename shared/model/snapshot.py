@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -17,14 +17,15 @@ from shared.clock import to_iso
 from shared.model.folders import INPUT, OUTPUT
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
+    from shared.model.cases import CaseTally
     from shared.model.tally import Tally
 
 #: The table's clock and ours may differ by this much.
 LAST_MODIFIED_MARGIN: Final = timedelta(seconds=2)
 #: Limits the length of a client's number before it is converted.
 _REVISION: Final = re.compile(r"[0-9]{1,18}(?![0-9])")
+#: What is said of a case that nobody has heard of: it has not changed since.
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS: Final = frozenset("0123456789")
 #: What a frame calls a folder, where that is not the folder's name.
 _IN_FRAME: Final = {INPUT: "processing", OUTPUT: "completed"}
@@ -35,13 +36,13 @@ class StatusSnapshot:
     """The counts as of one read of the tally.
 
     Attributes:
-        tally: The tally that was read.
+        tally: The tally that was read, or a case's.
         read_at: When the read began, by this machine's clock.
         written_at: When the tally was last written, by the table's clock; None counts as its ``changed_at``. A
             commit is stamped before it lands, and may land late: this is the time of landing, or later.
     """
 
-    tally: Tally
+    tally: Tally | CaseTally
     read_at: datetime
     written_at: datetime | None = None
 
@@ -56,11 +57,15 @@ class StatusSnapshot:
         return f'"{self.version}"'
 
     @property
+    def _timestamp(self) -> str | None:
+        return to_iso(self.tally.changed_at) if self.tally.changed_at is not None else None
+
+    @property
     def data(self) -> dict[str, object]:
         """What the status endpoint and the topic say of the counts."""
         return {
             **{f"{folder}_count": count for folder, count in self.tally.counts().items()},
-            "timestamp": to_iso(self.tally.changed_at),
+            "timestamp": self._timestamp,
             "version": self.version,
         }
 
@@ -74,7 +79,7 @@ class StatusSnapshot:
         """The Server-Sent Event of the same counts."""
         data = {
             **{_IN_FRAME.get(folder, folder): count for folder, count in self.tally.counts().items()},
-            "timestamp": to_iso(self.tally.changed_at),
+            "timestamp": self._timestamp,
             "version": self.version,
         }
         return b"id: %b\nevent: status_update\ndata: %b\n\n" % (self.version.encode(), _json(data))
@@ -105,9 +110,8 @@ class StatusSnapshot:
 
     def is_behind(self, tag: str) -> bool:
         """Tell whether a validator names a later revision of the same tally."""
-        prefix = f"{self.tally.epoch}-"
-        claimed = _REVISION.match(tag, len(prefix)) if tag.startswith(prefix) else None
-        return claimed is not None and int(claimed[0]) > self.tally.revision
+        claimed = claimed_revision(tag, self.tally.epoch)
+        return claimed is not None and claimed > self.tally.revision
 
     @property
     def _after_change(self) -> datetime:
@@ -115,7 +119,14 @@ class StatusSnapshot:
 
     @property
     def _landed_at(self) -> datetime:
-        return max(self.tally.changed_at, self.written_at or self.tally.changed_at)
+        return max(filter(None, (self.tally.changed_at, self.written_at)), default=_NEVER)
+
+
+def claimed_revision(tag: str, epoch: str) -> int | None:
+    """Return the revision that a validator names, or None if it is of another epoch."""
+    prefix = f"{epoch}-"
+    claimed = _REVISION.match(tag, len(prefix)) if tag.startswith(prefix) else None
+    return int(claimed[0]) if claimed is not None else None
 
 
 def names(tag: str, version: str) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import jwt
 
 from shared.serving.issuer_keys import KeySet
-from shared.serving.problems import Unauthorized
+from shared.serving.problems import Forbidden, Unauthorized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: In the claim that says which cases a token permits: all of them, and the counts of everything.
+ALL_CASES: Final = "*"
 MAX_TOKEN_CHARACTERS: Final = 16_384
 #: Clocks of issuer and app may differ by this much.
 LEEWAY_SECONDS: Final = 30
@@ -31,11 +33,33 @@ class _Unmet(jwt.InvalidTokenError):
     """The token does not meet a condition of the settings. The message, for the log, never quotes the token."""
 
 
+class Permission(NamedTuple):
+    """What a caller may do.
+
+    Attributes:
+        ends_at: Until when: a moment of the monotonic clock, in seconds, or infinity.
+        cases: The cases that it may see; None: all, and the counts of everything.
+    """
+
+    ends_at: float = inf
+    cases: frozenset[str] | None = None
+
+    def require(self, case: str) -> None:
+        """Check that the caller may see a case; "" is everything.
+
+        Raises:
+            Forbidden: It may not.
+        """
+        if self.cases is not None and case not in self.cases:
+            what = "this case" if case else "the counts of all cases together; ask for one of yours"
+            raise Forbidden(f"the token does not permit {what}")
+
+
 class Authenticator(Protocol):
     """Decides about a request by its Authorization header."""
 
-    async def check(self, authorization: str | None) -> float:
-        """Return until when the caller may go on: a moment of the monotonic clock, in seconds, or infinity.
+    async def check(self, authorization: str | None) -> Permission:
+        """Return what the caller may do.
 
         Raises:
             Unauthorized: The caller has no right to the answer.
@@ -47,9 +71,9 @@ class Authenticator(Protocol):
 class Open:
     """Accepts every caller: AUTH_MODE=anonymous, and function, where the platform has checked already."""
 
-    async def check(self, authorization: str | None) -> float:  # noqa: ARG002
-        """Return infinity."""
-        return inf
+    async def check(self, authorization: str | None) -> Permission:  # noqa: ARG002
+        """Permit everything."""
+        return Permission()
 
 
 class BearerTokens:
@@ -65,8 +89,8 @@ class BearerTokens:
         self._clock = clock
         self._keys = KeySet(settings, clock)
 
-    async def check(self, authorization: str | None) -> float:
-        """Check the token's signature, issuer, audience, times and required claims; return when it ends."""
+    async def check(self, authorization: str | None) -> Permission:
+        """Check the token's signature, issuer, audience, times and required claims."""
         token = _bearer(authorization)
         try:
             claims = await self._verified(token)
@@ -77,7 +101,8 @@ class BearerTokens:
                 "the bearer token is not valid", 'Bearer error="invalid_token", error_description="not valid"'
             ) from error
         ends_at = min(int(claims["exp"]), _LAST_SECOND) + LEEWAY_SECONDS
-        return self._clock.monotonic() + ends_at - self._clock.now().timestamp()
+        cases = _cases(claims.get(self._settings.cases_claim)) if self._settings.cases_claim else None
+        return Permission(self._clock.monotonic() + ends_at - self._clock.now().timestamp(), cases)
 
     async def _verified(self, token: str) -> dict[str, Any]:
         header = jwt.get_unverified_header(token)
@@ -102,6 +127,13 @@ class BearerTokens:
         for name, wanted in self._settings.required_claims:
             if not _holds(claims.get(name), wanted):
                 raise _Unmet(f"{name} is not, and does not contain, {wanted}")
+
+
+def _cases(claim: object) -> frozenset[str] | None:
+    """Return the cases that a claim permits: one, a list of them, or all ("*"); none where it is anything else."""
+    named = claim if isinstance(claim, list) else [claim]
+    permitted = frozenset(each for each in named if isinstance(each, str) and each)
+    return None if ALL_CASES in permitted else permitted
 
 
 def _is_for(claim: object, audiences: Sequence[str]) -> bool:

@@ -19,9 +19,9 @@ from shared.errors import BlobStatusError, StorageError, Unavailable
 from shared.process import telemetry
 from shared.serving import cors, problems, protocol
 from shared.serving.disconnects import has_left
-from shared.serving.problems import BadRequest, InternalError, MethodNotAllowed, RequestError
+from shared.serving.problems import BadRequest, CaseUnknown, InternalError, MethodNotAllowed, RequestError
 from shared.serving.responses import Answer, EventStream, LatestAnswers
-from shared.watching.watch import ClientGone
+from shared.watching.topic import ClientGone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
     from shared.clock import Clock
     from shared.model.snapshot import StatusSnapshot
-    from shared.serving.auth import Authenticator
+    from shared.serving.auth import Authenticator, Permission
     from shared.serving.health import Health
     from shared.serving.responses import Header
+    from shared.watching.topic import Topic
     from shared.watching.watch import Watch
 
     type Handler = Callable[[StatusApi, Request], Awaitable[Response]]
@@ -73,6 +74,8 @@ class StatusApi:
         max_stream_seconds: A stream's life.
         heartbeat_seconds: Between two comments on a quiet stream.
         shows_details: Whether passing ``auth`` proves anything, so that the caller may see the report's details.
+        has_cases: Whether there are counts of cases.
+        hides_unknown_cases: Whether a case of which nothing was ever counted is answered 404 instead of zeros.
         answers: The answers of the latest counts.
     """
 
@@ -85,6 +88,8 @@ class StatusApi:
     max_stream_seconds: float
     heartbeat_seconds: float
     shows_details: bool
+    has_cases: bool = False
+    hides_unknown_cases: bool = False
     answers: LatestAnswers = field(default_factory=LatestAnswers)
 
 
@@ -103,18 +108,18 @@ class Site(NamedTuple):
 async def status(api: StatusApi, request: Request) -> Response:
     """Answer ``GET /api/cases/storage/status``: at once, or when the counts change."""
     query = protocol.parse_status_query(headers_of(request), _query(request), api.max_wait_seconds)
-    watch, is_gone = api.watch, partial(has_left, request.receive)
-    snapshot = await watch.latest(newer_than=query.tags.versions)
+    topic, is_gone = _topic(api, request), partial(has_left, request.receive)
+    snapshot = _known(api, await topic.latest(newer_than=query.tags.versions))
     left_seconds = _token_seconds(api, request)
     holds = query.holds_for(snapshot)
     wait_seconds = min(query.wait_seconds * (1 - api.random.uniform(0, JITTER)), left_seconds)
     if query.is_held_from(snapshot):
-        changed = await watch.changed(snapshot.version, wait_seconds, is_gone)
+        changed = await topic.changed(snapshot.version, wait_seconds, is_gone)
         snapshot, holds = (changed, False) if changed is not None else (snapshot, True)
-    elif held_seconds := query.seconds_to_date(snapshot, api.clock.now(), watch.interval_seconds):
-        await watch.changed(snapshot.version, min(held_seconds, wait_seconds), is_gone)
-        snapshot = await watch.latest()
-    answers = api.answers.of(snapshot)
+    elif held_seconds := query.seconds_to_date(snapshot, api.clock.now(), api.watch.interval_seconds):
+        await topic.changed(snapshot.version, min(held_seconds, wait_seconds), is_gone)
+        snapshot = await topic.latest()
+    answers = api.answers.of(snapshot, topic.key)
     answer = answers.unchanged if holds else answers.counts
     if query.wait_was_preferred:
         return answer.plus(("Preference-Applied", f"wait={min(query.wait_seconds, round(left_seconds, 1)):g}"))
@@ -125,7 +130,8 @@ async def stream(api: StatusApi, request: Request) -> Response:
     """Answer ``GET /api/cases/storage/status/stream``: Server-Sent Events until the stream's life is over."""
     known = protocol.parse_last_event_id(headers_of(request), _query(request))
     # A failure is answered before the stream begins.
-    snapshot = await api.watch.latest(newer_than=frozenset({known}))
+    topic = _topic(api, request)
+    snapshot = _known(api, await topic.latest(newer_than=frozenset({known})))
     headers = STREAM_HEADERS | {"Vary": "Authorization"}
     if request.method == "HEAD":
         response = Response(media_type=protocol.EVENT_STREAM, headers=headers)
@@ -134,7 +140,7 @@ async def stream(api: StatusApi, request: Request) -> Response:
     api.watch.require_room()
     life_seconds = api.max_stream_seconds * (1 - api.random.uniform(0, JITTER))
     life_seconds = min(life_seconds, _token_seconds(api, request))
-    frames = _frames(api, snapshot, known, life_seconds, partial(has_left, request.receive))
+    frames = _frames(api, topic, snapshot, known, life_seconds, partial(has_left, request.receive))
     return EventStream(frames, headers, life_seconds + STUCK_SECONDS)
 
 
@@ -195,7 +201,7 @@ async def _handle(api: StatusApi, request: Request, handler: Handler, *, open_to
     if sum(len(name) + len(value) for name, value in request.headers.raw) > MAX_HEADER_CHARACTERS:
         raise BadRequest(f"the headers are longer than {MAX_HEADER_CHARACTERS} characters together")
     if not open_to_all:
-        request.state.token_ends_at = await api.auth.check(authorization_of(request))
+        request.state.permission = await api.auth.check(authorization_of(request))
     return await handler(api, request)
 
 
@@ -207,11 +213,31 @@ def authorization_of(request: Request) -> str | None:
 
 def _token_seconds(api: StatusApi, request: Request) -> float:
     """Return how long the caller may be held: to the end of its token."""
-    return max(0.0, float(request.state.token_ends_at) - api.clock.monotonic())
+    permission: Permission = request.state.permission
+    return max(0.0, permission.ends_at - api.clock.monotonic())
+
+
+def _topic(api: StatusApi, request: Request) -> Topic:
+    """Return what the caller follows, if it may: the case in the path, or everything."""
+    permission: Permission = request.state.permission
+    case = protocol.parse_case(request.scope.get("raw_path") or request.scope["path"].encode())
+    permission.require(case)
+    return api.watch.of(case) if case else api.watch
+
+
+def _known(api: StatusApi, snapshot: StatusSnapshot) -> StatusSnapshot:
+    if snapshot.tally.changed_at is None and api.hides_unknown_cases:
+        raise CaseUnknown("no image of this case has been counted yet; try again when one was uploaded")
+    return snapshot
 
 
 async def _frames(
-    api: StatusApi, snapshot: StatusSnapshot, known: str, life_seconds: float, is_gone: Callable[[], bool]
+    api: StatusApi,
+    topic: Topic,
+    snapshot: StatusSnapshot,
+    known: str,
+    life_seconds: float,
+    is_gone: Callable[[], bool],
 ) -> AsyncGenerator[bytes]:
     watch, heartbeat_seconds = api.watch, api.heartbeat_seconds
     ends_at = api.clock.monotonic() + life_seconds
@@ -220,7 +246,7 @@ async def _frames(
         yield protocol.retry_line(RETRY_MS) + (protocol.UNCHANGED if snapshot.is_named(known) else snapshot.frame)
         try:
             while not watch.is_stopping and (left_seconds := ends_at - api.clock.monotonic()) > 0:
-                changed = await watch.next(version, min(heartbeat_seconds, left_seconds), is_gone)
+                changed = await topic.next(version, min(heartbeat_seconds, left_seconds), is_gone)
                 if changed is not None:
                     version = changed.version
                 yield protocol.KEEP_ALIVE if changed is None else changed.frame

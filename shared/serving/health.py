@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.clock import to_iso
 from shared.errors import CountsNotReady, Unavailable
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ class Health:
         }
         try:
             snapshot = await watch.latest()
-            report["counts_changed_at"] = to_iso(snapshot.tally.changed_at)
+            report["counts_changed_at"] = snapshot.data["timestamp"]
         except CountsNotReady:
             report["status"] = "not-ready"
         except Unavailable:

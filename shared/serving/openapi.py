@@ -32,15 +32,15 @@ STATUS_CACHE_CONTROL: Final = "private, no-cache, no-transform"
 
 async def openapi(api: StatusApi, request: Request) -> Response:
     """Answer ``GET /api/openapi.json``."""
-    del api
-    headers = {"ETag": f'"{_TAG}"', "Cache-Control": CACHE_CONTROL}
-    if protocol.if_none_match(headers_of(request)).hold_for(_TAG):
+    body, tag = _BODIES[api.has_cases]
+    headers = {"ETag": f'"{tag}"', "Cache-Control": CACHE_CONTROL}
+    if protocol.if_none_match(headers_of(request)).hold_for(tag):
         return Response(status_code=304, headers=headers)
-    return Response(_BODY, media_type="application/json", headers=headers)
+    return Response(body, media_type="application/json", headers=headers)
 
 
-def document() -> Json:
-    """Make the document."""
+def document(*, has_cases: bool = False) -> Json:
+    """Make the document, with or without the counts of cases."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -55,11 +55,12 @@ def document() -> Json:
         "paths": {
             "/cases/storage/status": _status(),
             "/cases/storage/status/stream": _stream(),
+            **(_case_paths() if has_cases else {}),
             "/health": _health(),
             "/openapi.json": _document(),
         },
         "components": {
-            "schemas": _schemas(),
+            "schemas": _schemas(has_cases=has_cases),
             "headers": _headers(),
             "responses": _problems(),
             "securitySchemes": {
@@ -71,7 +72,7 @@ def document() -> Json:
     }
 
 
-def _status() -> Json:
+def _status(what: str = "", problems: tuple[int, ...] = (403,)) -> Json:
     parameters = [
         _header("If-None-Match", "Versions that the client has: entity tags, weak or strong, or *. Empty is absent."),
         _header("If-Modified-Since", "An HTTP date. Ignored when If-None-Match or since is there."),
@@ -94,10 +95,10 @@ def _status() -> Json:
         "304": {"description": "The validator held, to the end of the wait if there was one", "headers": fresh},
     }
     summary = "The counts: now, if they changed, or when they change"
-    return _path("Status", summary, parameters, answers, (400, 401, 405, 500, 503))
+    return _path(f"{what}Status", summary, parameters, answers, (400, 401, *problems, 405, 500, 503))
 
 
-def _stream() -> Json:
+def _stream(what: str = "", problems: tuple[int, ...] = (403,)) -> Json:
     parameters = [
         _header("Last-Event-ID", "The version that the client has: a comment instead of a first frame if it holds."),
         _query("last_event_id", "The same, for paths that lose headers.", maxLength=protocol.MAX_VALUE_CHARACTERS),
@@ -107,7 +108,24 @@ def _stream() -> Json:
     answers = {
         "200": _answer("Server-Sent Events, until the stream's life is over", protocol.EVENT_STREAM, "Event", headers)
     }
-    return _path("Stream", "The counts now and at each change", parameters, answers, (400, 401, 405, 500, 503))
+    problems = (400, 401, *problems, 405, 500, 503)
+    return _path(f"{what}Stream", "The counts now and at each change", parameters, answers, problems)
+
+
+def _case_paths() -> Json:
+    """Describe the same of one case."""
+    case = {
+        "name": "case",
+        "in": "path",
+        "required": True,
+        "description": "The case, as it stands in the blobs' names (CASE_FROM), percent-encoded.",
+        "schema": {"type": "string", "minLength": 1},
+    }
+    paths = {
+        "/cases/{case}/storage/status": _status("Case", (403, 404)),
+        "/cases/{case}/storage/status/stream": _stream("Case", (403, 404)),
+    }
+    return {path: {"parameters": [case]} | described for path, described in paths.items()}
 
 
 def _health() -> Json:
@@ -179,10 +197,12 @@ def _problems() -> Json:
     }
 
 
-def _schemas() -> Json:
+def _schemas(*, has_cases: bool) -> Json:
     count = {"type": "integer", "minimum": 0}
     text = {"type": "string"}
-    moment = {"type": "string", "format": "date-time", "description": "When a count last changed, UTC."}
+    moment: Json = {"type": "string", "format": "date-time", "description": "When a count last changed, UTC."}
+    if has_cases:
+        moment |= {"type": ["string", "null"], "description": "When a count last changed, UTC; null: never, of a case."}
     version = {"type": "string", "minLength": 1, "description": "Opaque: compare by equality."}
     extra: Json = {"additionalProperties": count | {"description": "A folder of EXTRA_FOLDERS, by its name."}}
     data = _object(queued_count=count, input_count=count, output_count=count, timestamp=moment, version=version)
@@ -282,5 +302,9 @@ def _ref(kind: str, name: str) -> Json:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-_BODY: Final = json.dumps(document(), separators=(",", ":")).encode()
-_TAG: Final = hashlib.sha256(_BODY).hexdigest()[:16]
+def _body(*, has_cases: bool) -> tuple[bytes, str]:
+    body = json.dumps(document(has_cases=has_cases), separators=(",", ":")).encode()
+    return body, hashlib.sha256(body).hexdigest()[:16]
+
+
+_BODIES: Final = _body(has_cases=False), _body(has_cases=True)

@@ -36,6 +36,14 @@ class Unauthorized(RequestError):  # noqa: N818
         super().__init__(detail, {"WWW-Authenticate": challenge})
 
 
+class Forbidden(RequestError):  # noqa: N818
+    """The token is valid, and does not permit this case."""
+
+
+class CaseUnknown(RequestError):  # noqa: N818
+    """None of the case's images was ever counted."""
+
+
 class MethodNotAllowed(RequestError):  # noqa: N818
     """The resource exists, the method does not apply to it."""
 
@@ -62,6 +70,8 @@ class Problem(NamedTuple):
 PROBLEMS: Final[dict[type[BlobStatusError], Problem]] = {
     BadRequest: Problem(400, "bad-request", "Bad request"),
     Unauthorized: Problem(401, "unauthorized", "Unauthorized"),
+    Forbidden: Problem(403, "case-not-permitted", "Case not permitted"),
+    CaseUnknown: Problem(404, "case-unknown", "Case unknown"),
     MethodNotAllowed: Problem(405, "method-not-allowed", "Method not allowed"),
     CountsNotReady: Problem(503, "counts-not-ready", "Counts are not ready yet"),
     TooManyWaiters: Problem(503, "too-many-waiters", "Too many waiters"),

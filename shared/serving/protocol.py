@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
 
 from shared.model.snapshot import names
 from shared.serving import negotiation, problems
@@ -160,6 +161,21 @@ def parse_tags(value: str) -> EntityTags:
     found = _ENTITY_TAG.findall(value)
     versions = frozenset(quoted or bare for quoted, bare in found if quoted or bare not in {"", "*"})
     return EntityTags(versions, is_any=("", "*") in found)
+
+
+def parse_case(raw_path: bytes) -> str:
+    """Return the case in a path, ``…/cases/{case}/storage/status`` or ``…/stream`` below it; "" for everything.
+
+    Raises:
+        BadRequest: It is not UTF-8.
+    """
+    *_, before, case, storage, status = [b"", *raw_path.removesuffix(b"/stream").split(b"/")]
+    if before.lower() != b"cases" or (storage.lower(), status.lower()) != (b"storage", b"status"):
+        return ""
+    try:
+        return unquote_to_bytes(case).decode()
+    except UnicodeDecodeError:
+        raise BadRequest("the case in the path is not UTF-8, percent-encoded") from None
 
 
 def http_date(moment: datetime) -> str:

@@ -6,6 +6,7 @@ A change answers all waiters with the same objects: no JSON, header or response 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     type Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
     type Header = tuple[str, str]
 
+#: Of how many topics answers are kept.
+MAX_TOPICS: Final = 1024
 #: How many variants of an answer with other headers (an applied wait, an origin) are kept.
 MAX_VARIANTS: Final = 64
 
@@ -67,16 +70,19 @@ class StatusAnswers:
 
 
 class LatestAnswers:
-    """The answers of the latest snapshot."""
+    """The answers of the latest snapshots: of everything, and of the cases that were asked for last."""
 
     def __init__(self) -> None:
-        self._answers: StatusAnswers | None = None
+        self._answers: OrderedDict[str, StatusAnswers] = OrderedDict()
 
-    def of(self, snapshot: StatusSnapshot) -> StatusAnswers:
-        """Return a snapshot's answers, made at most once while it is the latest."""
-        if self._answers is None or self._answers.snapshot is not snapshot:
-            self._answers = StatusAnswers(snapshot)
-        return self._answers
+    def of(self, snapshot: StatusSnapshot, topic: str = "") -> StatusAnswers:
+        """Return a snapshot's answers, made at most once while it is the latest of its topic."""
+        found = self._answers.get(topic)
+        if found is None or found.snapshot is not snapshot:
+            found = self._answers[topic] = StatusAnswers(snapshot)
+            if len(self._answers) > MAX_TOPICS:
+                self._answers.popitem(last=False)
+        return found
 
 
 class EventStream(Response):  # type: ignore[misc]

@@ -11,8 +11,10 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import re2
+
 from shared.errors import SettingsError
-from shared.model.folders import ANY_SUFFIX, FOLDERS, RESERVED, FolderMap, Location
+from shared.model.folders import ANY_SUFFIX, FOLDERS, RESERVED, CaseRule, FolderMap, Location, first_segment
 from shared.model.schedule import Schedule
 from shared.settings import tokens
 from shared.settings.storage import Connection
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 DEFAULT_SUFFIXES: Final = "jpg,jpeg,png,webp,heic,heif,gif,bmp,tif,tiff"
 TELEMETRY_TARGETS: Final = ("auto", "off", "azure", "otlp", "console")
+#: The case is what stands before the first slash of a blob's name, less its folder's prefix.
+FIRST_SEGMENT: Final = "first-segment"
+#: What is answered for a case of which nothing was ever counted.
+UNKNOWN_CASES: Final = ("zeros", "not-found")
 AUTH_MODES: Final = ("anonymous", "function", "jwt")
 #: The front end drops a connection after 230 s without traffic, and a wait has none.
 LONGEST_WAIT_SECONDS: Final = 200.0
@@ -76,6 +82,7 @@ class Settings:
     max_stream_seconds: float
     heartbeat_seconds: float
     max_waiters: int
+    case_unknown: str
     reconcile_schedule: str
     reconcile_on_start: bool
     reconcile_slice_seconds: float
@@ -121,6 +128,7 @@ class Settings:
             max_stream_seconds=_seconds(environ, "MAX_STREAM_SECONDS", 180, 1, LONGEST_STREAM_SECONDS),
             heartbeat_seconds=_seconds(environ, "HEARTBEAT_SECONDS", 15, 0.1, 120),
             max_waiters=_count(environ, "MAX_WAITERS", DEFAULT_MAX_WAITERS, MOST_WAITERS),
+            case_unknown=_one_of(environ, "CASE_UNKNOWN", UNKNOWN_CASES),
             reconcile_schedule=_schedule(environ),
             reconcile_on_start=_flag(environ, "RECONCILE_ON_START", default=_IN_AZURE not in environ),
             reconcile_slice_seconds=_seconds(environ, "RECONCILE_SLICE_SECONDS", 420, 10, LONGEST_SLICE_SECONDS),
@@ -195,7 +203,32 @@ def _folders(environ: Mapping[str, str]) -> FolderMap:
                     "use two containers, or two prefixes that do not contain each other"
                 )
         locations[folder] = location
-    return FolderMap(locations, _suffixes(environ))
+    return FolderMap(locations, _suffixes(environ), _cases(environ))
+
+
+def _cases(environ: Mapping[str, str]) -> CaseRule | None:
+    value = _text(environ, "CASE_FROM")
+    if value in {"", FIRST_SEGMENT}:
+        return CaseRule(value, first_segment) if value else None
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        pattern = re2.compile(value, options)
+    except re2.error as error:
+        raise SettingsError(
+            f"CASE_FROM={value} is no regular expression of RE2 ({error}); write one, or {FIRST_SEGMENT}"
+        ) from None
+    if pattern.groups != 1:
+        raise SettingsError(
+            f"CASE_FROM={value} has {pattern.groups} groups; put parentheses round the case, such as ^([^/]+)/, and "
+            "(?:…) round anything else"
+        )
+
+    def find(name: str) -> str:
+        found = pattern.search(name)
+        return found[1] or "" if found is not None else ""
+
+    return CaseRule(value, find)
 
 
 def _setting_of(folder: str) -> str:

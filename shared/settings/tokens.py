@@ -27,6 +27,7 @@ class JwtSettings:
         algorithms: The accepted signatures.
         audience_claim: The claim that names the audience.
         required_claims: Claims, and the value that each must be or contain.
+        cases_claim: The claim that says which cases a token permits, or "": each permits all.
     """
 
     issuer: str
@@ -35,6 +36,7 @@ class JwtSettings:
     algorithms: tuple[str, ...] = ("RS256",)
     audience_claim: str = "aud"
     required_claims: tuple[tuple[str, str], ...] = ()
+    cases_claim: str = ""
 
 
 def read(text: Callable[..., str]) -> JwtSettings:
@@ -59,8 +61,9 @@ def read(text: Callable[..., str]) -> JwtSettings:
         audiences,
         _jwks_url(text),
         _algorithms(text),
-        _audience_claim(text),
+        _claim(text, "JWT_AUDIENCE_CLAIM", "aud"),
         tuple(_required(each) for each in _listed(text("JWT_REQUIRED_CLAIMS"))),
+        _claim(text, "JWT_CASES_CLAIM"),
     )
 
 
@@ -97,10 +100,10 @@ def _algorithms(text: Callable[..., str]) -> tuple[str, ...]:
     return algorithms
 
 
-def _audience_claim(text: Callable[..., str]) -> str:
-    claim = text("JWT_AUDIENCE_CLAIM", "aud")
+def _claim(text: Callable[..., str], name: str, default: str = "") -> str:
+    claim: str = text(name, default)
     if re.search(r"[\s,=]", claim):
-        raise SettingsError(f"JWT_AUDIENCE_CLAIM={claim} is not the name of one claim; try JWT_AUDIENCE_CLAIM=aud")
+        raise SettingsError(f"{name}={claim} is not the name of one claim; try {name}={default or 'cases'}")
     return claim
 
 

@@ -3,6 +3,7 @@
 A parked client is a future, its timer and an entry in a dictionary; nothing runs for it until its wait ends.
 
 1. A wait ends once, for one reason: something changed, the time is up, the client has gone, or the process stops.
+   Who waits for one topic is not touched by a change of another.
 2. A wake frees the waiters a few at a time, the longest waiting first: the first answers leave while the last waiters
    are still being freed, and other tasks run meanwhile.
 3. Once a second a sweep asks all clients, a few at a time, whether they are still there.
@@ -43,6 +44,7 @@ class End(Enum):
 
 
 class _Place(NamedTuple):
+    topic: str
     is_gone: Callable[[], bool] | None
     timer: asyncio.TimerHandle
 
@@ -52,36 +54,48 @@ class Waiters:
 
     def __init__(self) -> None:
         self._places: dict[Waiter, _Place] = {}
+        self._by_topic: dict[str, dict[Waiter, None]] = {}
         self._freed: deque[Waiter] = deque()
         self._sweeper: asyncio.Task[None] | None = None
 
-    def join(self, seconds: float, is_gone: Callable[[], bool] | None) -> Waiter:
-        """Register a wait, which any later change ends. Await it, and :meth:`leave` in any case.
+    def join(self, seconds: float, is_gone: Callable[[], bool] | None, topic: str = "") -> Waiter:
+        """Register a wait, which any later change of its topic ends. Await it, and :meth:`leave` in any case.
 
         Args:
             seconds: How long it lasts at most.
             is_gone: Tells whether the client has left.
+            topic: What it waits for.
         """
         loop = asyncio.get_running_loop()
         waiter: Waiter = loop.create_future()
-        self._places[waiter] = _Place(is_gone, loop.call_later(seconds, end, waiter, End.TIME_UP))
+        self._places[waiter] = _Place(topic, is_gone, loop.call_later(seconds, end, waiter, End.TIME_UP))
+        self._by_topic.setdefault(topic, {})[waiter] = None
         if self._sweeper is None and is_gone is not None:
             self._sweeper = loop.create_task(self._sweep(), name="sweep of departed clients")
         return waiter
 
     def leave(self, waiter: Waiter) -> None:
         """Forget a wait."""
-        self._places.pop(waiter).timer.cancel()
+        place = self._places.pop(waiter)
+        place.timer.cancel()
+        self._by_topic[place.topic].pop(waiter)
+        if not self._by_topic[place.topic]:
+            del self._by_topic[place.topic]
         if not self._places and self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
 
-    def wake(self) -> None:
-        """End all current waits, because something changed."""
-        is_idle = not self._freed
-        self._freed.extend(self._places)
+    def wake(self, topic: str = "") -> int:
+        """End all current waits for a topic, because it changed. Returns how many there are."""
+        is_idle, waiting = not self._freed, self._by_topic.get(topic, {})
+        self._freed.extend(waiting)
         if is_idle:
             self._free_some()
+        return len(waiting)
+
+    def topics(self) -> list[str]:
+        """Return what is waited for."""
+        return list(self._by_topic)
 
     def drain(self) -> None:
         """End all current waits, one after the other, because the process stops."""

@@ -27,15 +27,17 @@ from typing import TYPE_CHECKING, Final
 
 from shared.errors import CountsNotReady, StorageError, TooManyWaiters, Unavailable
 from shared.model.snapshot import StatusSnapshot
+from shared.model.tally import Tally
 from shared.process import telemetry
+from shared.watching.cases import CaseTopics
 from shared.watching.own_commits import Offers
-from shared.watching.waiters import End, Waiters
+from shared.watching.topic import Topic
+from shared.watching.waiters import Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from shared.clock import Clock
-    from shared.model.tally import Tally
     from shared.writing.tally_row import Counts
 
 log = logging.getLogger(__name__)
@@ -48,11 +50,7 @@ def _unreadable() -> Unavailable:
     return Unavailable("the counts cannot be read right now; try again")
 
 
-class ClientGone(Exception):  # noqa: N818
-    """The waiting client has gone; no answer is needed."""
-
-
-class Watch:
+class Watch(Topic):
     """Serves snapshots of the tally, now or when they change.
 
     Args:
@@ -70,11 +68,11 @@ class Watch:
     def __init__(
         self, counts: Counts, clock: Clock, poll_interval_seconds: float, max_waiters: int = sys.maxsize
     ) -> None:
+        super().__init__("")
         self._counts = counts
-        self._clock = clock
+        self.clock = clock
         self.interval_seconds = poll_interval_seconds
         self.max_waiters = max_waiters
-        self._snapshot: StatusSnapshot | None = None
         self._failure: Callable[[], Unavailable] | None = None  # makes a new error for each request
         self._ended = 0  # reads; they follow each other
         self._started_at = float("-inf")  # of the last read that ended
@@ -82,52 +80,34 @@ class Watch:
         self._confirmed_at = float("-inf")  # of the last read that succeeded
         self._offers = Offers(clock, self._take_offer)
         self._fetch: asyncio.Task[None] | None = None
-        self._waiting = Waiters()
+        self.waiting = Waiters()
+        self._cases = CaseTopics(self, counts)
         self._poller: asyncio.Task[None] | None = None
         self.waiters = 0
         self.reads = 0
         self.is_stopping = False
 
+    @property
+    def watch(self) -> Watch:
+        """The watch itself."""
+        return self
+
     async def latest(self, *, newer_than: frozenset[str] = frozenset()) -> StatusSnapshot:
-        """Return the current counts.
+        """Return the current counts: see :meth:`Topic.latest`."""
+        return await self.latest_as_of(partial(self._is_behind, newer_than))
 
-        Args:
-            newer_than: Versions that the client has. When one is *ahead* of the shared snapshot (another instance
-                has served it), the answer comes from a read that began after the request, so that no client sees the
-                counts go back.
-
-        Raises:
-            CountsNotReady: The account has never been reconciled.
-            Unavailable: The table cannot be read.
-        """
+    async def latest_as_of(self, is_behind: Callable[[], bool]) -> StatusSnapshot:
+        """Return the current counts, from a read that began after this call if what is shared is behind."""
         enough = self.reads + 1  # a running read began before, and may not have seen that version
         if self._age_seconds() > self.interval_seconds * (2 if self._poller else 1):
             await self._shared_fetch()
-        while self._ended < enough and self._is_behind(newer_than):
+        while self._ended < enough and is_behind():
             await self._extra_fetch()
         return self._current()
 
-    async def changed(
-        self, version: str, timeout_seconds: float, is_gone: Callable[[], bool] | None = None
-    ) -> StatusSnapshot | None:
-        """Wait until the version differs from this one.
-
-        Args:
-            version: The version that the client has.
-            timeout_seconds: How long at most.
-            is_gone: Tells whether the client has left; asked every second.
-
-        Returns:
-            The snapshot that differs, or None when the time is up, or the process stops, and the version still holds.
-
-        Raises:
-            ClientGone: The client left while it waited.
-            Unavailable: The time is up and the version could not be confirmed; or the process stops.
-            TooManyWaiters: There is no room.
-        """
-        self.require_room()
-        with self.held():
-            return await self.next(version, timeout_seconds, is_gone)
+    def of(self, case: str) -> Topic:
+        """Return the counts of a case, to be followed like those of everything."""
+        return self._cases.of(case)
 
     def require_room(self) -> None:
         """Check that one more client can be held.
@@ -157,27 +137,6 @@ class Watch:
                 self._poller.cancel()
                 self._poller = None
 
-    async def next(
-        self, version: str, timeout_seconds: float, is_gone: Callable[[], bool] | None = None
-    ) -> StatusSnapshot | None:
-        """Wait as :meth:`changed` does, for a client that is already :meth:`held`."""
-        deadline = self._clock.monotonic() + timeout_seconds
-        while True:
-            waiter = self._waiting.join(deadline - self._clock.monotonic(), is_gone)  # from here on a change ends it
-            try:
-                if self._snapshot is not None and self._snapshot.version != version:
-                    return self._snapshot
-                ended = End.STOPPING if self.is_stopping else await waiter
-            finally:
-                self._waiting.leave(waiter)
-            if ended is End.GONE:
-                raise ClientGone
-            if self._snapshot is not None and self._snapshot.version != version:
-                return self._snapshot
-            if ended is not End.CHANGED:
-                self._require_confirmed()
-                return None
-
     def offer(self, tally: Tally) -> None:
         """Take a tally that this process has just committed, which saves a read."""
         self._offers.offer(tally)
@@ -187,20 +146,23 @@ class Watch:
         if not self.is_stopping:
             self.is_stopping = True
             log.info("stopping: %d clients are let go", self.waiters)
-            self._waiting.drain()
+            self.waiting.drain()
 
     def close(self) -> None:
         """Stop the loop and the timers; waits end in their time."""
-        self._waiting.close()
+        self.waiting.close()
         for task in (self._poller, self._fetch):
             if task is not None:
                 task.cancel()
         self._offers.close()
+        self._cases.close()
 
     def _take_offer(self, snapshot: StatusSnapshot) -> None:
         self._confirmed_at = self._offers.taken_at
         self._failure = None  # storage has just taken a commit
-        known = self._snapshot
+        known = self.snapshot
+        if known is None or known.tally.epoch == snapshot.tally.epoch:
+            self._publish_cases(snapshot)
         if known is None or known.is_behind(snapshot.version):
             self._publish(snapshot)
 
@@ -218,16 +180,16 @@ class Watch:
     async def _extra_fetch(self) -> None:
         """Join the running read, or begin one; when it is too early for that, only wait until it may begin."""
         if self._fetch is None:
-            now = self._clock.monotonic()
+            now = self.clock.monotonic()
             if now < self._extra_from:
-                await self._clock.sleep(self._extra_from - now)
+                await self.clock.sleep(self._extra_from - now)
                 return
             self._extra_from = now + self.interval_seconds
         await self._shared_fetch()
 
     async def _read(self) -> None:
         self.reads += 1
-        read_at, started_at = self._clock.now(), self._clock.monotonic()
+        read_at, started_at = self.clock.now(), self.clock.monotonic()
         failure: Callable[[], Unavailable] | None = None
         try:
             stored = await self._counts.glance()
@@ -248,37 +210,46 @@ class Watch:
         finally:
             self._fetch = None
             self._ended += 1
-        seconds = self._clock.monotonic() - started_at
+        seconds = self.clock.monotonic() - started_at
         telemetry.POLL_DURATION.record(seconds, {"result": "read" if failure is None else "failed"})
         self._failure, self._started_at = failure, started_at
         if failure is not None or stored is None:
             return
         self._confirmed_at = started_at
-        snapshot, known = StatusSnapshot(stored.tally, read_at, stored.written_at), self._snapshot
+        snapshot, known = StatusSnapshot(stored.tally, read_at, stored.written_at), self.snapshot
         if known is not None and started_at <= self._offers.taken_at and snapshot.is_behind(known.version):
             return  # the read began before a commit of this process that is served already
         self._publish(snapshot)
+        self._publish_cases(snapshot)
 
     def _publish(self, snapshot: StatusSnapshot) -> None:
-        before, self._snapshot = self._snapshot, snapshot
+        before, self.snapshot = self.snapshot, snapshot
         if before is None or before.version != snapshot.version:
-            telemetry.WAKES.add(self.waiters)
-            self._waiting.wake()
+            telemetry.WAKES.add(self.waiting.wake())
+
+    def _publish_cases(self, snapshot: StatusSnapshot) -> None:
+        if isinstance(snapshot.tally, Tally):
+            self._cases.publish(snapshot.tally, snapshot.read_at, snapshot.written_at)
 
     def _current(self) -> StatusSnapshot:
         if self._failure is not None:
             raise self._failure()
-        if self._snapshot is None:
+        if self.snapshot is None:
             raise _unreadable()
-        return self._snapshot
+        return self.snapshot
 
-    def _require_confirmed(self) -> None:
-        if self._clock.monotonic() - self._confirmed_at > UNCONFIRMED_SECONDS + self.interval_seconds:
+    def require_all_confirmed(self) -> None:
+        """Check that the tally was read, or committed, lately.
+
+        Raises:
+            Unavailable: It was not.
+        """
+        if self.clock.monotonic() - self._confirmed_at > UNCONFIRMED_SECONDS + self.interval_seconds:
             self._current()  # says why, when there is a reason
             raise Unavailable("the counts could not be confirmed for a while; try again")
 
     def _is_behind(self, tags: frozenset[str]) -> bool:
-        return self._snapshot is not None and any(map(self._snapshot.is_behind, tags))
+        return self.snapshot is not None and any(map(self.snapshot.is_behind, tags))
 
     def _age_seconds(self) -> float:
-        return self._clock.monotonic() - self._started_at
+        return self.clock.monotonic() - self._started_at

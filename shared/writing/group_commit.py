@@ -236,7 +236,8 @@ class GroupCommit:
 
     async def _read_case(self, case: str, stored: StoredTally) -> None:
         self.stats.reads += 1
-        tally, etag = await self._counts.read_case(case, stored)
+        tally, entity = await self._counts.read_case(case, stored.partition, stored.tally.epoch)
+        etag = entity.etag if entity is not None else None
         self._case_memory.remember(cases.key_of(case), RememberedCase(tally, etag, stored.partition))
 
     def _known_tally(self) -> StoredTally | None:
@@ -277,7 +278,7 @@ class GroupCommit:
                 self._case_memory.remember(key, RememberedCase(plan.cases[key], etag, stored.partition))
             else:
                 self._rows.remember(path, Remembered(plan.rows[path], etag, asked_at, stored.partition))
-        if plan.tally.revision != stored.tally.revision:
+        if (plan.tally.revision, plan.tally.recent) != (stored.tally.revision, stored.tally.recent):
             self._on_change(plan.tally)
 
     def _blame(self, conflict: Conflict, plan: Plan | None, batch: list[Group]) -> float:

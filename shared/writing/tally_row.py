@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from shared.clock import Clock
     from shared.model.cases import CaseTally
-    from shared.model.ports import Table
+    from shared.model.ports import Entity, Table
     from shared.model.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -140,24 +140,24 @@ class Counts:
             )
         return stored
 
-    async def read_case(self, case: str, stored: StoredTally) -> tuple[CaseTally, str | None]:
-        """Read the counts of a case, and the ETag of its row, if it has one: as of this tally, or later.
+    async def read_case(self, case: str, partition: str, epoch: str) -> tuple[CaseTally, Entity | None]:
+        """Read the counts of a case, and its row, if it has one.
 
         Raises:
             Rejected: Another case has this row.
             StorageError: As the table raises it.
         """
-        nothing = cases.nothing(stored.tally.epoch, self.folders)
-        entity = await self._table.read(stored.partition, f"{cases.ROW_PREFIX}{cases.key_of(case)}")
+        nothing = cases.nothing(epoch, self.folders)
+        entity = await self._table.read(partition, f"{cases.ROW_PREFIX}{cases.key_of(case)}")
         if entity is None:
             return nothing, None
         if (other := entity.properties.get("case", case)) != case:
             raise Rejected(f"the cases {case!r} and {other!r} share a 128-bit row key")
         try:
-            return cases.from_properties(entity.properties, stored.tally.epoch, self.folders), entity.etag
+            return cases.from_properties(entity.properties, epoch, self.folders), entity
         except (KeyError, ValueError):
             log.exception("the counts of the case %r make no sense; a comparison of everything counts them anew", case)
-            return nothing, entity.etag
+            return nothing, entity
 
     async def open(self) -> StoredTally:
         """Read the tally, making an empty one (not ready) when there is none."""

@@ -20,7 +20,7 @@ from shared.model.ports import Write
 from shared.model.tally import to_properties
 from shared.process import leak_guard
 from shared.serving import cors, endpoints, openapi
-from shared.serving.auth import Open
+from shared.serving.auth import Open, Permission
 from shared.serving.health import CACHE_SECONDS, DETAILS, Health
 from shared.serving.problems import Unauthorized
 from shared.serving.responses import EventStream, LatestAnswers
@@ -46,11 +46,11 @@ class Closed:
     def __init__(self, ends_at: float = inf) -> None:
         self._ends_at = ends_at
 
-    async def check(self, authorization: str | None) -> float:
+    async def check(self, authorization: str | None) -> Permission:
         """Refuse, unless it is the one token."""
         if authorization != "Bearer good":
             raise Unauthorized("send Authorization: Bearer <token>")
-        return self._ends_at
+        return Permission(self._ends_at)
 
 
 class App:
@@ -67,6 +67,7 @@ class App:
         self.counts = Counts(world.table, FINGERPRINT, self.clock)
         self.watch = Watch(self.counts, self.clock, 0.02, settings.max_waiters)
         self.answers = LatestAnswers()
+        self.hides_unknown_cases = False
         self.auth: Any = Open()
         self.health = self.new_health()
         self.left = False

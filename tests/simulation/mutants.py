@@ -661,30 +661,30 @@ MUTANTS: dict[str, Mutant] = {
     # Watching
     "version compared with >": Mutant(
         {
-            "shared.watching.watch": [
+            "shared.watching.topic": [
                 (
-                    "self._snapshot.version != version:\n                    return self._snapshot\n                ended",
-                    'int(self._snapshot.version.rpartition("-")[2]) > int(version.rpartition("-")[2]):\n                    return self._snapshot\n                ended',
+                    "self.snapshot.version != version:\n                    return self.snapshot\n                ended",
+                    'int(self.snapshot.version.rpartition("-")[2]) > int(version.rpartition("-")[2]):\n                    return self.snapshot\n                ended',
                 ),
                 (
-                    "self._snapshot.version != version:\n                return self._snapshot\n            if ended",
-                    'int(self._snapshot.version.rpartition("-")[2]) > int(version.rpartition("-")[2]):\n                return self._snapshot\n            if ended',
+                    "self.snapshot.version != version:\n                return self.snapshot\n            if ended",
+                    'int(self.snapshot.version.rpartition("-")[2]) > int(version.rpartition("-")[2]):\n                return self.snapshot\n            if ended',
                 ),
             ]
         },
     ),
     "check-then-wait without registering": Mutant(
         {
-            "shared.watching.watch": [
+            "shared.watching.topic": [
                 (
-                    "            waiter = self._waiting.join(",
-                    "            if self._snapshot is not None and self._snapshot.version != version:\n"
-                    "                return self._snapshot\n            await asyncio.sleep(0.05)\n"
-                    "            waiter = self._waiting.join(",
+                    "            waiter = watch.waiting.join(",
+                    "            if self.snapshot is not None and self.snapshot.version != version:\n"
+                    "                return self.snapshot\n            await asyncio.sleep(0.05)\n"
+                    "            waiter = watch.waiting.join(",
                 ),
                 (
-                    "                if self._snapshot is not None and self._snapshot.version != version:\n"
-                    "                    return self._snapshot\n                ended",
+                    "                if self.snapshot is not None and self.snapshot.version != version:\n"
+                    "                    return self.snapshot\n                ended",
                     "                ended",
                 ),
             ]

@@ -16,7 +16,8 @@ from shared.errors import TooManyWaiters, Unavailable
 from shared.model.ports import Write
 from shared.model.snapshot import StatusSnapshot
 from shared.model.tally import to_properties
-from shared.watching.watch import ClientGone, Watch
+from shared.watching.topic import ClientGone
+from shared.watching.watch import Watch
 from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import FINGERPRINT, World

@@ -1,0 +1,227 @@
+"""The cases that are followed: brought up to date by the tally's ring, for the one read that everybody shares.
+
+1. A case's row is read once, when somebody first asks for it. From then on the ring of each tally that is read, or that
+   this process commits, says whether it has changed, and to what.
+2. When the ring has gone on by more than it holds, or the counts have begun anew, the rows of the cases that are waited
+   for are read again, some at a time; those of others when somebody asks.
+3. Reads for those who ask are limited to :data:`READS_AN_INTERVAL`; who comes later waits for the next interval.
+4. A change of one case wakes nobody who follows another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
+
+from shared.errors import StorageError, Unavailable
+from shared.model.cases import key_of
+from shared.model.snapshot import StatusSnapshot, claimed_revision
+from shared.process import telemetry
+from shared.watching.topic import Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from shared.model.tally import Tally
+    from shared.watching.watch import Watch
+    from shared.writing.tally_row import Counts
+
+log = logging.getLogger(__name__)
+
+#: Rows of cases that are read in a poll interval for those who ask.
+READS_AN_INTERVAL: Final = 100
+#: Rows that are read at the same time for those who wait already.
+READS_AT_ONCE: Final = 32
+#: Cases that are remembered after the last client has left, those used longest ago out first.
+MAX_REMEMBERED: Final = 4096
+
+
+class CaseTopic(Topic):
+    """The counts of one case.
+
+    Args:
+        cases: All that are followed.
+        case: The case.
+        key: Its key.
+
+    Attributes:
+        is_current: Its snapshot is that of the last tally that was seen.
+    """
+
+    def __init__(self, cases: CaseTopics, case: str, key: str) -> None:
+        super().__init__(key)
+        self._cases = cases
+        self.case = case
+        self.is_current = False
+        self.reading: asyncio.Task[None] | None = None
+
+    @property
+    def watch(self) -> Watch:
+        """The watch that brings the changes."""
+        return self._cases.watch
+
+    async def latest(self, *, newer_than: frozenset[str] = frozenset()) -> StatusSnapshot:
+        """Return the current counts: see :meth:`Topic.latest`."""
+        await self.watch.latest_as_of(lambda: self._cases.is_behind(newer_than))
+        while not self.is_current:
+            await self._cases.read(self)
+        return self._cases.dated(self)
+
+    async def next(
+        self, version: str, timeout_seconds: float, is_gone: Callable[[], bool] | None = None
+    ) -> StatusSnapshot | None:
+        """Wait: see :meth:`Topic.next`."""
+        self._cases.refresh([self])
+        return await super().next(version, timeout_seconds, is_gone)
+
+    def require_confirmed(self) -> None:
+        """Check that the counts were confirmed lately: see :meth:`Topic.require_confirmed`."""
+        super().require_confirmed()
+        if not self.is_current:
+            raise Unavailable("the counts of the case could not be confirmed for a while; try again")
+
+    def take(self, snapshot: StatusSnapshot) -> None:
+        """Take newer counts, and wake who waits for them."""
+        known = self.snapshot
+        is_same = known is not None and known.tally.epoch == snapshot.tally.epoch
+        if known is None or not is_same or known.tally.revision < snapshot.tally.revision:
+            self.snapshot = snapshot
+            telemetry.WAKES.add(self.watch.waiting.wake(self.key))
+
+
+class CaseTopics:
+    """All cases that are followed in this process.
+
+    Args:
+        watch: The watch that brings the tallies.
+        counts: Reads the rows of cases.
+
+    Attributes:
+        reads: How many rows of cases have been read.
+    """
+
+    def __init__(self, watch: Watch, counts: Counts) -> None:
+        self.watch = watch
+        self._counts = counts
+        self._topics: WeakValueDictionary[str, CaseTopic] = WeakValueDictionary()
+        self._remembered: OrderedDict[str, CaseTopic] = OrderedDict()
+        self._epoch = ""
+        self._revision = 0
+        self._read_at: datetime | None = None
+        self._era = 0  # of the snapshots that are current
+        self._at_once = asyncio.Semaphore(READS_AT_ONCE)
+        self._interval_from = float("-inf")
+        self._reads_in_interval = 0
+        self._refreshing: asyncio.Task[None] | None = None
+        self.reads = 0
+
+    def of(self, case: str) -> CaseTopic:
+        """Return the topic of a case."""
+        key = key_of(case)
+        topic = self._topics.get(key)
+        if topic is None:
+            topic = self._topics[key] = CaseTopic(self, case, key)
+        self._remembered[key] = topic
+        self._remembered.move_to_end(key)
+        if len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
+        return topic
+
+    def publish(self, tally: Tally, read_at: datetime, written_at: datetime | None) -> None:
+        """Take a tally that was read or committed."""
+        recent = tally.recent
+        if recent is None:
+            return
+        self._read_at = read_at
+        changes = recent.after(self._revision, tally.epoch, tally.sums) if tally.epoch == self._epoch else None
+        if changes is None and tally.epoch == self._epoch and recent.revision < self._revision:
+            return  # an older one than was seen before
+        self._epoch, self._revision = tally.epoch, recent.revision
+        for key, counts in changes or ():
+            if (topic := self._topics.get(key)) is not None:
+                topic.take(StatusSnapshot(counts, read_at, written_at))
+        if changes is None:
+            self._era += 1
+            for topic in self._topics.values():
+                topic.is_current = False
+        waited_for = (self._topics.get(key) for key in self.watch.waiting.topics())
+        self.refresh([topic for topic in waited_for if topic is not None])
+
+    def is_behind(self, tags: frozenset[str]) -> bool:
+        """Tell whether one of these versions is later than the tally that was seen last."""
+        claimed = (claimed_revision(tag, self._epoch) for tag in tags)
+        return any(revision is not None and revision > self._revision for revision in claimed)
+
+    def dated(self, topic: CaseTopic) -> StatusSnapshot:
+        """Return a current snapshot, as of the last read: what it says of its age may be final by now."""
+        snapshot = topic.snapshot
+        if snapshot is None:
+            raise Unavailable("the counts of the case cannot be read right now; try again")
+        if self._read_at is not None and snapshot.read_at < min(self._read_at, snapshot.dated_at):
+            topic.snapshot = snapshot = replace(snapshot, read_at=self._read_at)
+        return snapshot
+
+    async def read(self, topic: CaseTopic) -> None:
+        """Read the row of a case, once for all who ask, when it is its turn.
+
+        Raises:
+            StorageError: As the table raises it.
+        """
+        if topic.reading is None:
+            await self._take_turn()
+        if topic.reading is None:
+            topic.reading = asyncio.create_task(self._read(topic), name="status read of a case")
+        await asyncio.shield(topic.reading)
+
+    async def _take_turn(self) -> None:
+        clock, interval_seconds = self.watch.clock, self.watch.interval_seconds
+        while True:
+            now = clock.monotonic()
+            if now - self._interval_from >= interval_seconds:
+                self._interval_from, self._reads_in_interval = now, 0
+            if self._reads_in_interval < READS_AN_INTERVAL:
+                self._reads_in_interval += 1
+                return
+            await clock.sleep(self._interval_from + interval_seconds - now)
+
+    async def _read(self, topic: CaseTopic) -> None:
+        self.reads += 1
+        era, epoch, read_at = self._era, self._epoch, self.watch.clock.now()
+        try:
+            tally, entity = await self._counts.read_case(topic.case, self._counts.partition, epoch)
+        finally:
+            topic.reading = None
+        if era == self._era:  # else the counts have begun anew, or gone on too far, meanwhile
+            topic.take(StatusSnapshot(tally, read_at, entity.written_at if entity is not None else None))
+            topic.is_current = True
+
+    def refresh(self, topics: list[CaseTopic]) -> None:
+        """Read the rows of cases that are waited for, and are not current, in the background."""
+        stale = [topic for topic in topics if not topic.is_current and topic.reading is None]
+        if stale and self._epoch and self._refreshing is None:
+            self._refreshing = asyncio.create_task(self._refresh(stale), name="refresh of cases")
+
+    async def _refresh(self, topics: list[CaseTopic]) -> None:
+        try:
+            await asyncio.gather(*map(self._refresh_one, topics))
+        finally:
+            self._refreshing = None
+
+    async def _refresh_one(self, topic: CaseTopic) -> None:
+        async with self._at_once:
+            try:
+                if topic.reading is None:
+                    topic.reading = asyncio.create_task(self._read(topic), name="status read of a case")
+                await asyncio.shield(topic.reading)
+            except StorageError as error:
+                log.warning("a case cannot be read: %s", error)  # the next poll tries again
+
+    def close(self) -> None:
+        """Stop reading."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()

@@ -1,0 +1,198 @@
+"""The cases that are followed: each client is woken by its own case, and the tally's one read serves them all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from random import Random
+
+import pytest
+
+from shared.clock import SystemClock
+from shared.errors import StorageError, Unavailable
+from shared.model.cases import RING
+from shared.watching import cases
+from shared.watching.topic import Topic
+from shared.watching.watch import Watch
+from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts
+from tests.fakes.memory_table import Fault
+from tests.fakes.world import CASES_MAP, World
+
+INTERVAL_SECONDS = 0.05
+
+
+@pytest.fixture
+async def world() -> World:
+    """Return a world in which cases are counted."""
+    return await World(folders=CASES_MAP).bootstrap()
+
+
+@pytest.fixture
+async def watch(world: World) -> AsyncIterator[Watch]:
+    """Return a watch on real time, of another process than the one that commits."""
+    made = new_watch(world)
+    yield made
+    made.close()
+
+
+def new_watch(world: World) -> Watch:
+    """Return another watch."""
+    fingerprint = CASES_MAP.fingerprint("memory")
+    counts = Counts(world.table, fingerprint, SystemClock(), CASES_MAP.locations, CASES_MAP.cases_of_paths)
+    return Watch(counts, SystemClock(), INTERVAL_SECONDS)
+
+
+async def upload(world: World, *paths: str) -> None:
+    """Have blobs counted by a process."""
+    await asyncio.gather(*(world.process.delivery.take(world.blobs.put(path)) for path in paths))
+
+
+def counts_of(topic: Topic) -> dict[str, int]:
+    """Return what was published last."""
+    assert topic.snapshot is not None
+    return topic.snapshot.tally.counts()
+
+
+async def test_a_case_that_nobody_has_heard_of_is_zeros_with_a_version(world: World, watch: Watch) -> None:
+    """A phone parks before its first upload has landed, and is woken by it; the bytes are the same everywhere."""
+    topic = watch.of("a")
+    snapshot = await topic.latest()
+    assert snapshot.data["timestamp"] is None
+    assert b'"queued_count":0' in snapshot.body
+    assert snapshot.body == (await new_watch(world).of("a").latest()).body
+    waiting = asyncio.create_task(topic.changed(snapshot.version, 10))
+    await asyncio.sleep(0)
+    await upload(world, "queued/a/1.jpg")
+    woken = await waiting
+    assert woken is not None
+    assert woken.tally.counts() == {"queued": 1, "input": 0, "output": 0}
+    assert woken.data["timestamp"] is not None
+
+
+async def test_i6_whoever_serves_a_version_serves_the_same_bytes(world: World, watch: Watch) -> None:
+    """Told by the ring here, read from the row there, and by a third that has seen both."""
+    random = Random(1)
+    names = [
+        f"{folder}/{case}/{number}.jpg" for folder in ("queued", "output") for case in "abc" for number in range(9)
+    ]
+    served: dict[tuple[str, str], bytes] = {}
+    for _ in range(40):
+        await upload(world, *random.sample(names, random.randint(1, 4)))
+        for path in random.sample(sorted(world.blobs.blobs), 1):
+            await world.process.delivery.take(world.blobs.delete(path))
+        await asyncio.sleep(INTERVAL_SECONDS)
+        for each in (watch, new_watch(world)):
+            for case in "abc":
+                found = await each.of(case).latest()
+                assert served.setdefault((case, found.version), found.body) == found.body
+                held = [path for path in world.blobs.blobs if path.split("/")[1] == case]
+                assert sum(found.tally.counts().values()) == len(held)
+    assert len(served) > 60
+
+
+async def test_i7_a_change_wakes_who_follows_that_case_and_nobody_else(world: World, watch: Watch) -> None:
+    """Nor is who follows a case woken by images without one, or by one that replaces another."""
+    await upload(world, "queued/mine/1.jpg", "queued/other/1.jpg")
+    mine, other = watch.of("mine"), watch.of("other")
+    versions = [(await each.latest()).version for each in (mine, other)]
+    waits = [
+        asyncio.create_task(each.changed(version, 1)) for each, version in zip((mine, other), versions, strict=True)
+    ]
+    await asyncio.sleep(0)
+    await upload(world, "queued/0.jpg")
+    deleted, put = world.blobs.delete("queued/other/1.jpg"), world.blobs.put("queued/other/2.jpg")
+    await asyncio.gather(*map(world.process.delivery.take, (deleted, put)))
+    await upload(world, "queued/mine/2.jpg")
+    woken, untouched = await asyncio.gather(*waits)
+    assert woken is not None
+    assert woken.tally.counts()["queued"] == 2
+    assert untouched is None
+
+
+async def test_i8_a_thousand_cases_cost_one_read_an_interval(world: World, watch: Watch) -> None:
+    """Once each has been read; and nobody waiting means none."""
+    for start in range(0, 1000, 45):
+        await upload(world, *(f"queued/{number}/1.jpg" for number in range(start, min(start + 45, 1000))))
+    topics = [watch.of(str(number)) for number in range(1000)]
+    cases_read = asyncio.gather(*(each.latest() for each in topics))
+    versions = [each.version for each in await cases_read]
+    reads, began = world.table.reads, asyncio.get_running_loop().time()
+    waits = [asyncio.create_task(t.changed(v, 2)) for t, v in zip(topics, versions, strict=True)]
+    for number in range(30):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number}/2.jpg"))
+        await asyncio.sleep(INTERVAL_SECONDS / 2)
+    woken = await asyncio.gather(*waits)
+    seconds = asyncio.get_running_loop().time() - began
+    assert [each is not None for each in woken] == [number < 30 for number in range(1000)]
+    own = world.process.writer.stats.reads
+    assert world.table.reads - reads <= seconds / INTERVAL_SECONDS + 2 + own
+    reads = world.table.reads
+    await asyncio.sleep(5 * INTERVAL_SECONDS)
+    assert world.table.reads == reads
+
+
+async def test_more_changes_than_the_ring_holds_wake_everybody_who_waits(world: World, watch: Watch) -> None:
+    """Their rows are read, once each, and nothing else of the ledger."""
+    topics = [watch.of(str(number)) for number in range(0, 2 * RING, 8)]
+    versions = [(await each.latest()).version for each in topics]
+    waits = [asyncio.create_task(t.changed(v, 10)) for t, v in zip(topics, versions, strict=True)]
+    await asyncio.sleep(0)
+    reads = watch._cases.reads
+    await upload(world, *(f"queued/{number}/1.jpg" for number in range(2 * RING)))
+    woken = await asyncio.gather(*waits)
+    assert all(each is not None and each.tally.counts()["queued"] == 1 for each in woken)
+    assert watch._cases.reads - reads <= 2 * len(topics)
+
+
+async def test_rows_for_who_asks_are_limited(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I8: whatever is asked for, so many in an interval; who comes later waits for the next one."""
+    monkeypatch.setattr(cases, "READS_AN_INTERVAL", 5)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await asyncio.gather(*(watch.of(f"made up {number}").latest() for number in range(20)))
+    assert loop.time() - began >= 3 * INTERVAL_SECONDS
+    assert watch._cases.reads == 20
+
+
+async def test_a_row_that_cannot_be_read_is_an_error_and_not_zeros(world: World, watch: Watch) -> None:
+    """Also where the tally can be."""
+    await upload(world, "queued/a/1.jpg")
+    await watch.latest()
+    world.table.fault = lambda what: Fault.LOST_REQUEST if what == "read" else None
+    with pytest.raises((StorageError, Unavailable)):
+        await watch.of("a").latest()
+    world.table.fault = lambda _: None
+    await asyncio.sleep(INTERVAL_SECONDS)
+    assert (await watch.of("a").latest()).tally.counts()["queued"] == 1
+
+
+async def test_the_commits_of_this_process_are_served_without_a_read(world: World) -> None:
+    """The wake comes with the commit."""
+    watch = world.process.watch
+    world.process.writer._commits._on_change = watch.offer
+    try:
+        topic = watch.of("a")
+        version = (await topic.latest()).version
+        waiting = asyncio.create_task(topic.changed(version, 10))
+        await asyncio.sleep(0)
+        await upload(world, "queued/a/1.jpg")
+        assert await waiting is not None
+    finally:
+        watch.close()
+
+
+async def test_a_table_that_begins_anew_has_other_versions(world: World, watch: Watch) -> None:
+    """Who waits is woken: the counts are others."""
+    await upload(world, "queued/a/1.jpg")
+    topic = watch.of("a")
+    snapshot = await topic.latest()
+    waiting = asyncio.create_task(topic.changed(snapshot.version, 10))
+    await asyncio.sleep(0)
+    del world.table.state.partitions[PARTITION]
+    process = world.new_process()
+    await process.reconciler.run()
+    assert TALLY_KEY in world.table.entities(PARTITION)
+    woken = await waiting
+    assert woken is not None
+    assert woken.tally.epoch != snapshot.tally.epoch
+    assert woken.tally.counts() == snapshot.tally.counts()
