@@ -44,6 +44,13 @@ param outputFolder string = 'output'
 @description('Further places that are counted: name=container or name=container/prefix, separated by commas.')
 param extraFolders string = ''
 
+@description('Where the case of an image stands in its name, if cases are counted: first-segment, or a regular expression.')
+param caseFrom string = ''
+
+@description('What is answered for a case of which nothing was ever counted.')
+@allowed(['zeros', 'not-found'])
+param caseUnknown string = 'zeros'
+
 @description('Which names count: endings without the dot, separated by commas; empty: the app\'s default list.')
 param imageSuffixes string = ''
 
@@ -86,6 +93,9 @@ param jwtAudienceClaim string = 'aud'
 
 @description('With jwt: what a token must say besides, claim=value separated by commas.')
 param jwtRequiredClaims string = ''
+
+@description('With jwt: the claim that says which cases a token permits. Empty: each permits all.')
+param jwtCasesClaim string = ''
 
 @description('With jwt: where the issuer publishes its keys. Empty: its discovery document says where.')
 param jwtJwksUrl string = ''
@@ -405,6 +415,7 @@ module app 'app/function-app.bicep' = {
         RECONCILE_ON_START: 'false'
       },
       empty(extraFolders) ? {} : { EXTRA_FOLDERS: extraFolders },
+      empty(caseFrom) ? {} : { CASE_FROM: caseFrom, CASE_UNKNOWN: caseUnknown, JWT_CASES_CLAIM: jwtCasesClaim },
       extraSettings
     )
   }
@@ -456,3 +467,4 @@ output QUEUED_FOLDER string = queuedFolder
 output INPUT_FOLDER string = inputFolder
 output OUTPUT_FOLDER string = outputFolder
 output EXTRA_FOLDERS string = extraFolders
+output CASE_FROM string = caseFrom

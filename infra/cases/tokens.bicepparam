@@ -18,6 +18,8 @@ param jwtIssuer = 'https://login.example.com/'
 param jwtAudience = 'first-client,second-client'
 param jwtAudienceClaim = 'client_id'
 param jwtRequiredClaims = 'token_use=access,scope=counts.read'
+param caseFrom = '^case-([0-9]+)/'
+param jwtCasesClaim = 'cases'
 param jwtAlgorithms = 'RS256,ES256'
 param maxWaitSeconds = 200
 param maxStreamSeconds = 480

@@ -15,7 +15,7 @@ from azurefunctions.extensions.http.fastapi import Response
 from shared.serving import protocol
 from shared.serving.endpoints import ALLOW, STREAM_HEADERS, headers_of
 from shared.serving.health import DETAILS
-from shared.serving.problems import MEDIA_TYPE, PROBLEMS, Problem
+from shared.serving.problems import MEDIA_TYPE, PROBLEMS, CaseUnknown, Forbidden, Problem
 
 if TYPE_CHECKING:
     from azurefunctions.extensions.http.fastapi import Request
@@ -41,6 +41,7 @@ async def openapi(api: StatusApi, request: Request) -> Response:
 
 def document(*, has_cases: bool = False) -> Json:
     """Make the document, with or without the counts of cases."""
+    permitted = (403,) if has_cases else ()
     return {
         "openapi": "3.1.0",
         "info": {
@@ -53,8 +54,8 @@ def document(*, has_cases: bool = False) -> Json:
         "servers": [{"url": "/api"}],
         "security": [{}, {"bearer": []}, {"functionKey": []}, {"functionCode": []}],
         "paths": {
-            "/cases/storage/status": _status(),
-            "/cases/storage/status/stream": _stream(),
+            "/cases/storage/status": _status("", permitted),
+            "/cases/storage/status/stream": _stream("", permitted),
             **(_case_paths() if has_cases else {}),
             "/health": _health(),
             "/openapi.json": _document(),
@@ -62,7 +63,7 @@ def document(*, has_cases: bool = False) -> Json:
         "components": {
             "schemas": _schemas(has_cases=has_cases),
             "headers": _headers(),
-            "responses": _problems(),
+            "responses": _problems(has_cases=has_cases),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "AUTH_MODE=jwt"},
                 "functionKey": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
@@ -72,7 +73,7 @@ def document(*, has_cases: bool = False) -> Json:
     }
 
 
-def _status(what: str = "", problems: tuple[int, ...] = (403,)) -> Json:
+def _status(what: str, problems: tuple[int, ...]) -> Json:
     parameters = [
         _header("If-None-Match", "Versions that the client has: entity tags, weak or strong, or *. Empty is absent."),
         _header("If-Modified-Since", "An HTTP date. Ignored when If-None-Match or since is there."),
@@ -98,7 +99,7 @@ def _status(what: str = "", problems: tuple[int, ...] = (403,)) -> Json:
     return _path(f"{what}Status", summary, parameters, answers, (400, 401, *problems, 405, 500, 503))
 
 
-def _stream(what: str = "", problems: tuple[int, ...] = (403,)) -> Json:
+def _stream(what: str, problems: tuple[int, ...]) -> Json:
     parameters = [
         _header("Last-Event-ID", "The version that the client has: a comment instead of a first frame if it holds."),
         _query("last_event_id", "The same, for paths that lose headers.", maxLength=protocol.MAX_VALUE_CHARACTERS),
@@ -181,10 +182,14 @@ def _described(*statuses: int) -> Json:
     return {str(status): _ref("responses", str(status)) for status in statuses}
 
 
-def _problems() -> Json:
+def _problems_of(*, has_cases: bool) -> list[Problem]:
+    return [problem for kind, problem in PROBLEMS.items() if has_cases or kind not in {Forbidden, CaseUnknown}]
+
+
+def _problems(*, has_cases: bool) -> Json:
     """Describe every problem document of the app."""
     by_status: dict[int, list[Problem]] = {}
-    for problem in PROBLEMS.values():
+    for problem in _problems_of(has_cases=has_cases):
         by_status.setdefault(problem.status, []).append(problem)
     extra = {401: ("WWW-Authenticate",), 405: ("Allow",), 503: ("Retry-After",)}
     return {
@@ -207,7 +212,7 @@ def _schemas(*, has_cases: bool) -> Json:
     extra: Json = {"additionalProperties": count | {"description": "A folder of EXTRA_FOLDERS, by its name."}}
     data = _object(queued_count=count, input_count=count, output_count=count, timestamp=moment, version=version)
     frame = _object(queued=count, processing=count, completed=count, timestamp=moment, version=version)
-    code = text | {"enum": sorted(problem.code for problem in PROBLEMS.values())}
+    code = text | {"enum": sorted(problem.code for problem in _problems_of(has_cases=has_cases))}
     problem: Json = {"type": text, "title": text, "status": {"type": "integer"}, "detail": text, "code": code}
     said = {"oneOf": [_ref("schemas", "EventData"), _ref("schemas", "Problem")]}
     return {

@@ -115,6 +115,8 @@ class Settings:
                     "its own blobs; choose a container of its own"
                 )
         auth_mode = _one_of(environ, "AUTH_MODE", AUTH_MODES)
+        if _text(environ, "JWT_CASES_CLAIM") and folders.cases is None:
+            raise SettingsError("JWT_CASES_CLAIM needs CASE_FROM: without it there are no counts of cases to permit")
         return cls(
             storage=Connection.from_environ(environ, in_azure=_IN_AZURE in environ),
             folders=folders,

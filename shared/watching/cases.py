@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.model.tally import Tally
-    from shared.watching.watch import Watch
+    from shared.watching.topic import Hub
     from shared.writing.tally_row import Counts
 
 log = logging.getLogger(__name__)
@@ -61,13 +61,13 @@ class CaseTopic(Topic):
         self.reading: asyncio.Task[None] | None = None
 
     @property
-    def watch(self) -> Watch:
-        """The watch that brings the changes."""
-        return self._cases.watch
+    def hub(self) -> Hub:
+        """What brings the changes."""
+        return self._cases.hub
 
     async def latest(self, *, newer_than: frozenset[str] = frozenset()) -> StatusSnapshot:
         """Return the current counts: see :meth:`Topic.latest`."""
-        await self.watch.latest_as_of(lambda: self._cases.is_behind(newer_than))
+        await self.hub.latest_as_of(lambda: self._cases.is_behind(newer_than))
         while not self.is_current:
             await self._cases.read(self)
         return self._cases.dated(self)
@@ -91,22 +91,22 @@ class CaseTopic(Topic):
         is_same = known is not None and known.tally.epoch == snapshot.tally.epoch
         if known is None or not is_same or known.tally.revision < snapshot.tally.revision:
             self.snapshot = snapshot
-            telemetry.WAKES.add(self.watch.waiting.wake(self.key))
+            telemetry.WAKES.add(self.hub.waiting.wake(self.key))
 
 
 class CaseTopics:
     """All cases that are followed in this process.
 
     Args:
-        watch: The watch that brings the tallies.
+        hub: What brings the tallies.
         counts: Reads the rows of cases.
 
     Attributes:
         reads: How many rows of cases have been read.
     """
 
-    def __init__(self, watch: Watch, counts: Counts) -> None:
-        self.watch = watch
+    def __init__(self, hub: Hub, counts: Counts) -> None:
+        self.hub = hub
         self._counts = counts
         self._topics: WeakValueDictionary[str, CaseTopic] = WeakValueDictionary()
         self._remembered: OrderedDict[str, CaseTopic] = OrderedDict()
@@ -149,7 +149,7 @@ class CaseTopics:
             self._era += 1
             for topic in self._topics.values():
                 topic.is_current = False
-        waited_for = (self._topics.get(key) for key in self.watch.waiting.topics())
+        waited_for = (self._topics.get(key) for key in self.hub.waiting.topics())
         self.refresh([topic for topic in waited_for if topic is not None])
 
     def is_behind(self, tags: frozenset[str]) -> bool:
@@ -179,7 +179,7 @@ class CaseTopics:
         await asyncio.shield(topic.reading)
 
     async def _take_turn(self) -> None:
-        clock, interval_seconds = self.watch.clock, self.watch.interval_seconds
+        clock, interval_seconds = self.hub.clock, self.hub.interval_seconds
         while True:
             now = clock.monotonic()
             if now - self._interval_from >= interval_seconds:
@@ -191,7 +191,7 @@ class CaseTopics:
 
     async def _read(self, topic: CaseTopic) -> None:
         self.reads += 1
-        era, epoch, read_at = self._era, self._epoch, self.watch.clock.now()
+        era, epoch, read_at = self._era, self._epoch, self.hub.clock.now()
         try:
             tally, entity = await self._counts.read_case(topic.case, self._counts.partition, epoch)
         finally:

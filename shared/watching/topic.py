@@ -3,19 +3,62 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from shared.watching.waiters import End
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
+    from shared.clock import Clock
     from shared.model.snapshot import StatusSnapshot
-    from shared.watching.watch import Watch
+    from shared.watching.waiters import Waiters
 
 
 class ClientGone(Exception):  # noqa: N818
     """The waiting client has gone; no answer is needed."""
+
+
+class Hub(Protocol):
+    """What all topics of a process share: the tally that is read for all of them, and the room for clients.
+
+    Attributes:
+        clock: Time.
+        interval_seconds: The poll interval.
+        waiting: The clients that wait.
+        is_stopping: The process ends; no client is held any more.
+    """
+
+    clock: Clock
+    interval_seconds: float
+    waiting: Waiters
+    is_stopping: bool
+
+    async def latest_as_of(self, is_behind: Callable[[], bool]) -> StatusSnapshot:
+        """Return the counts of everything, from a read that began after this call if what is shared is behind."""
+        ...
+
+    def require_room(self) -> None:
+        """Check that one more client can be held.
+
+        Raises:
+            Unavailable: The process stops.
+            TooManyWaiters: There is no room.
+        """
+        ...
+
+    def held(self) -> AbstractContextManager[None]:
+        """Count a held client, for one wait or many; the tally is polled while there is one."""
+        ...
+
+    def require_all_confirmed(self) -> None:
+        """Check that the tally was read, or committed, lately.
+
+        Raises:
+            Unavailable: It was not.
+        """
+        ...
 
 
 class Topic(ABC):
@@ -34,8 +77,8 @@ class Topic(ABC):
 
     @property
     @abstractmethod
-    def watch(self) -> Watch:
-        """The watch that brings the changes."""
+    def hub(self) -> Hub:
+        """What brings the changes."""
 
     @abstractmethod
     async def latest(self, *, newer_than: frozenset[str] = frozenset()) -> StatusSnapshot:
@@ -69,25 +112,25 @@ class Topic(ABC):
             Unavailable: The time is up and the version could not be confirmed; or the process stops.
             TooManyWaiters: There is no room.
         """
-        self.watch.require_room()
-        with self.watch.held():
+        self.hub.require_room()
+        with self.hub.held():
             return await self.next(version, timeout_seconds, is_gone)
 
     async def next(
         self, version: str, timeout_seconds: float, is_gone: Callable[[], bool] | None = None
     ) -> StatusSnapshot | None:
         """Wait as :meth:`changed` does, for a client that is already held."""
-        watch = self.watch
-        deadline = watch.clock.monotonic() + timeout_seconds
+        hub = self.hub
+        deadline = hub.clock.monotonic() + timeout_seconds
         while True:
-            seconds = deadline - watch.clock.monotonic()
-            waiter = watch.waiting.join(seconds, is_gone, self.key)  # from here on a change ends it
+            seconds = deadline - hub.clock.monotonic()
+            waiter = hub.waiting.join(seconds, is_gone, self.key)  # from here on a change ends it
             try:
                 if self.snapshot is not None and self.snapshot.version != version:
                     return self.snapshot
-                ended = End.STOPPING if watch.is_stopping else await waiter
+                ended = End.STOPPING if hub.is_stopping else await waiter
             finally:
-                watch.waiting.leave(waiter)
+                hub.waiting.leave(waiter)
             if ended is End.GONE:
                 raise ClientGone
             if self.snapshot is not None and self.snapshot.version != version:
@@ -102,4 +145,4 @@ class Topic(ABC):
         Raises:
             Unavailable: They were not.
         """
-        self.watch.require_all_confirmed()
+        self.hub.require_all_confirmed()

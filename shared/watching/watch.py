@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from shared.clock import Clock
+    from shared.watching.topic import Hub
     from shared.writing.tally_row import Counts
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class Watch(Topic):
         self.is_stopping = False
 
     @property
-    def watch(self) -> Watch:
+    def hub(self) -> Hub:
         """The watch itself."""
         return self
 

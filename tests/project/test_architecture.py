@@ -166,6 +166,7 @@ TESTED_IN = {
     "reconciling/stages": "reconciling/test_reconciler",
     "reconciling/tally_audit": "reconciling/test_tampering",
     "serving/health": "serving/test_endpoints",
+    "watching/topic": "watching/test_watch",
     "serving/issuer_keys": "serving/test_issuer",
     "serving/problems": "serving/test_protocol",
     "settings/storage": "settings/test_app",

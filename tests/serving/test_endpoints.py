@@ -67,7 +67,7 @@ class App:
         self.counts = Counts(world.table, FINGERPRINT, self.clock)
         self.watch = Watch(self.counts, self.clock, 0.02, settings.max_waiters)
         self.answers = LatestAnswers()
-        self.hides_unknown_cases = False
+        self.has_cases = self.hides_unknown_cases = False
         self.auth: Any = Open()
         self.health = self.new_health()
         self.left = False

@@ -16,7 +16,7 @@ from shared.serving import endpoints, openapi, problems, protocol
 from shared.serving.problems import PROBLEMS, BadRequest
 from tests.builders import ROOT, snapshot
 
-DOCUMENT = openapi.document()
+DOCUMENT = openapi.document(has_cases=True)
 PATHS = DOCUMENT["paths"]
 
 
@@ -47,7 +47,13 @@ def test_it_has_the_routes_of_the_app():
     prefix = json.loads((ROOT / "host.json").read_text())["extensions"]["http"]["routePrefix"]
     assert DOCUMENT["servers"] == [{"url": f"/{prefix}"}]
     for path in PATHS.values():
-        assert {method.upper() for method in path} == set(endpoints.ALLOW.split(", "))
+        assert {method.upper() for method in path if method != "parameters"} == set(endpoints.ALLOW.split(", "))
+
+
+def test_without_cases_it_does_not_speak_of_them():
+    """Then they have no routes either."""
+    text = json.dumps(openapi.document())
+    assert not any(word in text for word in ("{case}", "case-unknown", "case-not-permitted"))
 
 
 def test_it_has_the_parameters_that_are_read():

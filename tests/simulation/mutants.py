@@ -677,10 +677,10 @@ MUTANTS: dict[str, Mutant] = {
         {
             "shared.watching.topic": [
                 (
-                    "            waiter = watch.waiting.join(",
+                    "            waiter = hub.waiting.join(",
                     "            if self.snapshot is not None and self.snapshot.version != version:\n"
                     "                return self.snapshot\n            await asyncio.sleep(0.05)\n"
-                    "            waiter = watch.waiting.join(",
+                    "            waiter = hub.waiting.join(",
                 ),
                 (
                     "                if self.snapshot is not None and self.snapshot.version != version:\n"
