@@ -64,7 +64,7 @@ it('shows its case, and connects with the next one without a number of the forme
   expect(told()).toMatch(/\|21\|.*21 queued, 22 processing, 23 completed\./);
 });
 
-it('its progress and its pace begin anew', async () => {
+it.each(['not known', 'known'])('its progress and its pace begin anew, where its numbers are %s', async (which) => {
   const { rerender } = render(legend('a', { expected: 40 }));
   for (let completed = 0; completed <= 20; completed++) {
     wait(3_000);
@@ -72,8 +72,9 @@ it('its progress and its pace begin anew', async () => {
   }
   expect(screen.getByText('20 of 40 done')).toBeTruthy();
   expect(screen.getByText(/left$/)).toBeTruthy();
+  if (which === 'known') await show('b', 12, 3, 25);
   rerender(legend('b', { expected: 40 }));
-  expect(screen.queryByRole('progressbar')).toBeNull();
+  expect(screen.queryByRole('progressbar')?.props['aria-valuenow']).toBe(which === 'known' ? 25 : undefined);
   expect(screen.queryByText(/left$/)).toBeNull();
   for (const completed of [25, 30]) {
     await show('b', 12, 3, completed);
