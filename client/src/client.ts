@@ -6,7 +6,7 @@ import type { StatusError } from './errors.js';
 import { createHttp, type Http } from './http.js';
 import { Listeners } from './listeners.js';
 import { createTokenBucket, DEFAULT_INTERVAL_MS, networkIntervalMs, type TakeToken } from './pacing.js';
-import type { Reading } from './protocol.js';
+import { type Reading, statusPath } from './protocol.js';
 import { runSession } from './session.js';
 import { pageActivity, pageNetwork } from './signals.js';
 import { checkOptions, toAddress } from './options.js';
@@ -25,6 +25,8 @@ import type {
 } from './types.js';
 
 const DEFAULT_WAIT_SECONDS = 25;
+/** Above this, clients of cases that nobody looks at are let go, the oldest first. */
+const MAX_CASES = 1000;
 
 /**
  * Makes a client. Nothing is sent before the first listener, and nothing after the last.
@@ -36,7 +38,7 @@ const DEFAULT_WAIT_SECONDS = 25;
  */
 export function createStatusClient(options: StatusClientOptions): StatusClient {
   checkOptions(options);
-  if (typeof options.baseUrl !== 'function') toAddress(options.baseUrl);
+  if (typeof options.baseUrl !== 'function') toAddress(options.baseUrl, options);
   return new Client(options);
 }
 
@@ -48,6 +50,7 @@ class Client implements StatusClient {
   private readonly listeners: Listeners;
   private readonly watchers = new Set<() => void>();
   private readonly memory = new Memory();
+  private readonly cases = new Map<string, Client>();
   private readonly wanted: Transport;
   /** Whether a connection may be held open; else this is one window of too many, and polls. */
   private mayHold = true;
@@ -112,8 +115,24 @@ class Client implements StatusClient {
     };
   };
 
+  readonly forCase = (caseId: string): StatusClient => {
+    if (caseId && caseId === this.options.caseId) return this;
+    const known = this.cases.get(caseId);
+    if (known) return known;
+    // None is not all images here.
+    const client = createStatusClient({ ...this.options, caseId: caseId ?? '' }) as Client;
+    for (const [id, each] of this.cases) {
+      if (this.cases.size < MAX_CASES || each.isWanted) continue;
+      each.reset(); // whoever still has it is not left with numbers that no reset() reaches
+      this.cases.delete(id);
+    }
+    this.cases.set(caseId, client);
+    return client;
+  };
+
   readonly refresh = (): void => {
     this.restart(true);
+    for (const each of [...this.cases.values()]) each.refresh();
   };
 
   readonly reset = (): void => {
@@ -121,7 +140,8 @@ class Client implements StatusClient {
     this.listeners.forget();
     this.abort();
     this.dispatch({ type: 'cleared' });
-    this.refresh();
+    this.restart(true);
+    for (const each of [...this.cases.values()]) each.reset();
   };
 
   /** Not for good: React's StrictMode closes in a simulated unmount what it mounts again at once. */
@@ -130,11 +150,16 @@ class Client implements StatusClient {
     this.listeners.clear();
     this.update();
     this.watchers.clear();
+    for (const each of [...this.cases.values()]) each.close();
   };
+
+  private get isWanted(): boolean {
+    return !this.closed && this.listeners.size + this.watchers.size > 0;
+  }
 
   /** Brings what runs in line with what is wanted. Called after every change of either. */
   private update(looksNow = false): void {
-    const wanted = !this.closed && this.listeners.size + this.watchers.size > 0;
+    const wanted = this.isWanted;
     if (wanted) this.conditions.open();
     else this.conditions.close();
     const reason = this.stopReason(wanted);
@@ -185,6 +210,7 @@ class Client implements StatusClient {
         http: this.http,
         clock: this.clock,
         memory: this.memory,
+        statusPath: statusPath(this.options.caseId),
         waitSeconds: this.options.waitSeconds ?? DEFAULT_WAIT_SECONDS,
         signal,
         confirm: (reading) => this.confirm(reading),

@@ -12,6 +12,7 @@ import { createStatusClient } from './client.js';
 import { checkOptions } from './options.js';
 import { DEFAULT_INTERVAL_MS } from './pacing.js';
 import type {
+  CaseOptions,
   StatusClient,
   StatusClientOptions,
   StatusListener,
@@ -35,10 +36,14 @@ export type StopPolling = Unsubscribe & Pick<Promise<Unsubscribe>, 'then' | 'cat
 /** What {@link withStorageStatus} adds. */
 export interface StorageStatusMethods {
   /** Long poll. `intervalMs` is the least time between answers that the server did not hold. */
-  startLongPolling(onStatusUpdate: (status: StorageStatus) => void, intervalMs?: number): StopPolling;
+  startLongPolling(
+    onStatusUpdate: (status: StorageStatus) => void,
+    intervalMs?: number,
+    options?: CaseOptions,
+  ): StopPolling;
   /** Server-Sent Events, with long poll where they do not get through. */
-  subscribeToStorageStatus(onStatusUpdate: (status: StorageStatus) => void): Unsubscribe;
-  /** Another account: clears the numbers of all of them, and asks again. */
+  subscribeToStorageStatus(onStatusUpdate: (status: StorageStatus) => void, options?: CaseOptions): Unsubscribe;
+  /** Another account: clears the numbers of all of them, also of all cases, and asks again. */
   resetStorageStatus(): void;
 }
 
@@ -85,19 +90,24 @@ function addressOf({ baseUrl, basePath }: ApiService): string {
   return (scheme + baseUrl).replace(/\/+$/, '') + `/${basePath ?? ''}`.replace(/^\/+/, '/');
 }
 
-/** The client behind an `apiService`: one for each transport, shared by all that use the object. */
-export function clientFor(apiService: ApiService, transport: Transport = 'long-poll'): StatusClient {
+/** The client behind an `apiService`: one for each transport and case, shared by all that use the object. */
+export function clientFor(
+  apiService: ApiService,
+  transport: Transport = 'long-poll',
+  caseId?: CaseOptions['caseId'],
+): StatusClient {
   const { clients, options, defaults } = attach(apiService);
-  const known = clients.get(transport);
-  if (known) return known;
-  const client = createStatusClient({
-    ...(options ?? defaults),
-    transport,
-    baseUrl: () => addressOf(apiService),
-    getToken: () => apiService.accessToken,
-  });
-  clients.set(transport, client);
-  return client;
+  let client = clients.get(transport);
+  if (!client) {
+    client = createStatusClient({
+      ...(options ?? defaults),
+      transport,
+      baseUrl: () => addressOf(apiService),
+      getToken: () => apiService.accessToken,
+    });
+    clients.set(transport, client);
+  }
+  return caseId == null ? client : client.forCase(caseId);
 }
 
 const listener =
@@ -140,9 +150,10 @@ export function withStorageStatus<T extends ApiService>(
     console.error('withStorageStatus: this object has other options already; those of the first call stay.');
   }
   const methods: StorageStatusMethods = {
-    startLongPolling: (onStatusUpdate, intervalMs) =>
-      stopPolling(clientFor(apiService, 'long-poll').subscribe(listener(onStatusUpdate), { intervalMs })),
-    subscribeToStorageStatus: (onStatusUpdate) => clientFor(apiService, 'sse').subscribe(listener(onStatusUpdate)),
+    startLongPolling: (onStatusUpdate, intervalMs, more) =>
+      stopPolling(clientFor(apiService, 'long-poll', more?.caseId).subscribe(listener(onStatusUpdate), { intervalMs })),
+    subscribeToStorageStatus: (onStatusUpdate, more) =>
+      clientFor(apiService, 'sse', more?.caseId).subscribe(listener(onStatusUpdate)),
     resetStorageStatus() {
       for (const client of known.clients.values()) client.reset();
     },
@@ -160,14 +171,17 @@ export class StorageStatusPoller {
   private updatedETag: string | null = null;
   private end: Unsubscribe | null = null;
 
-  constructor(readonly apiService: ApiService) {}
+  constructor(
+    readonly apiService: ApiService,
+    private readonly options?: CaseOptions,
+  ) {}
 
   /** Asks at once and then every `intervalMs`. Starting again replaces the callback and the interval. */
   start(onUpdate: (status: PolledStatus) => void, intervalMs: number = DEFAULT_INTERVAL_MS): void {
     this.stop();
     /** A new callback is told what is known already, unless the app says by its own ETag that it has that. */
     let isNew = this.lastETag === this.updatedETag;
-    this.end = clientFor(this.apiService, 'poll').subscribe(
+    this.end = clientFor(this.apiService, 'poll', this.options?.caseId).subscribe(
       (status, { version }) => {
         const etag = version && `"${version}"`;
         if (etag && etag === this.lastETag && !isNew) return;

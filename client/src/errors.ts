@@ -3,7 +3,8 @@
  *
  * - `network`: no answer (refused, reset, cut off). Retried.
  * - `timeout`: no answer in time. Retried.
- * - `http`: another status (404 of a cold app, 429, 5xx, a portal's or gateway's 403). Retried.
+ * - `http`: another status (404 of a cold app or of a case nobody knows yet, 429, 5xx, a portal's or gateway's 403).
+ *   Retried.
  * - `protocol`: an answer that is not this API's (a captive portal, a broken proxy). Retried.
  * - `token`: `getToken` threw or took too long. Retried.
  * - `config`: `baseUrl` or `headers` threw, or gave what cannot be used; nothing was sent. Retried.

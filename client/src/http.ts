@@ -14,7 +14,7 @@ const FRESH_MS = 100;
 /** What was refused may have been a key that was being replaced. With the time till `getToken` is asked below five. */
 const SAME_TOKEN_MINUTES = 4;
 
-export type HttpOptions = Pick<StatusClientOptions, 'baseUrl' | 'getToken' | 'headers' | 'fetch'>;
+export type HttpOptions = Pick<StatusClientOptions, 'baseUrl' | 'caseId' | 'getToken' | 'headers' | 'fetch'>;
 
 export interface Call {
   readonly path: string;
@@ -103,7 +103,7 @@ export function createHttp(options: HttpOptions, clock: Clock, onSignOut: () => 
 
   async function askApp(): Promise<{ address: string; headers: RequestHeaders }> {
     await askToken();
-    const address = await ask(async () => toAddress(await valueOf(options.baseUrl)), 'config', 'baseUrl');
+    const address = await ask(async () => toAddress(await valueOf(options.baseUrl), options), 'config', 'baseUrl');
     const askHeaders = async (): Promise<RequestHeaders> => {
       const headers = toHeaders((await valueOf(options.headers)) ?? {});
       return token ? merge(headers, toHeaders({ Authorization: `Bearer ${token}` })) : headers;

@@ -2,8 +2,10 @@
 import { StatusError, type StatusErrorCode } from './errors.js';
 import type { StorageStatus } from './types.js';
 
-export const STATUS_PATH = '/cases/storage/status';
-export const STREAM_PATH = `${STATUS_PATH}/stream`;
+/** Below the API's address: the status of all images, or of one case. Its stream is below that. */
+export const statusPath = (caseId: string | null | undefined): string =>
+  `/cases/${caseId ? `${encodeURIComponent(caseId)}/` : ''}storage/status`;
+export const STREAM_PATH = '/stream';
 export const STATUS_EVENT = 'status_update';
 
 /** The server sends a comment every 15 s: two missed and some slack mean that the stream is dead. */
@@ -113,14 +115,17 @@ export interface ErrorAnswer {
 }
 
 /** The statuses of this API's own errors. Others come from what stands before it, whatever they look like. */
-const API_STATUSES = [400, 401, 403, 405, 500, 503];
+const API_STATUSES = [400, 401, 403, 404, 405, 500, 503];
+/** Nobody has heard of this case yet: the one 404 of this API. */
+export const CASE_UNKNOWN = 'case-unknown';
 
 /** The `code` of this API's problem document; `''` when it has none, `null` for somebody else's answer. */
 function problemCode({ status, contentType, body }: ErrorAnswer): string | null {
   if (!API_STATUSES.includes(status) || !/^application\/problem\+json\b/i.test(contentType ?? '')) return null;
   const problem = parseJson(body);
   if (!isObject(problem) || problem.success !== false) return null;
-  return typeof problem.code === 'string' ? problem.code : '';
+  const code = typeof problem.code === 'string' ? problem.code : '';
+  return status === 404 && code !== CASE_UNKNOWN ? null : code;
 }
 
 /**
@@ -137,7 +142,7 @@ export function httpError(answer: ErrorAnswer, wallNowMs: number): StatusError {
     status === 401 ? isOwn || challenge !== null || body === '' : status === 403 && (isOwn || challenge !== null);
   const [code, message]: [StatusErrorCode, string] = isUnauthorized
     ? ['unauthorized', 'The token was refused']
-    : isOwn && status < 500
+    : isOwn && status < 500 && problem !== CASE_UNKNOWN
       ? ['rejected', 'Check baseUrl and versions: the request was rejected']
       : ['http', 'No status'];
   const retryAfterMs = parseRetryAfter(answer.retryAfter, wallNowMs);

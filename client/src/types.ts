@@ -10,7 +10,10 @@ export interface StorageStatus {
   readonly completed: number;
   /** Images in each further folder that the server counts (`EXTRA_FOLDERS`), by its name; absent without any. */
   readonly extra?: Readonly<Record<string, number>>;
-  /** When a count last changed, as the server says it: ISO 8601, UTC. */
+  /**
+   * When a count last changed, as the server says it: ISO 8601, UTC. Empty while nothing has changed yet, which only a
+   * case can say.
+   */
   readonly timestamp: string;
 }
 
@@ -105,7 +108,18 @@ export type Awaitable<T> = T | Promise<T>;
 
 export type RequestHeaders = Readonly<Record<string, string>>;
 
-export interface StatusClientOptions {
+/** Which images are counted. */
+export interface CaseOptions {
+  /**
+   * The id of a case, of whose images alone the counts are. Default: all images.
+   *
+   * It goes into the path as it stands, so ids that differ in one byte are two cases. Not empty, and neither `.` nor
+   * `..`, which no path can carry.
+   */
+  readonly caseId?: string | null | undefined;
+}
+
+export interface StatusClientOptions extends CaseOptions {
   /** Where the API lives, up to and without `/cases/storage/status`. A function is asked before each request. */
   readonly baseUrl: string | (() => Awaitable<string>);
   /**
@@ -152,6 +166,13 @@ export interface StatusClient {
   /** Calls `onChange` whenever {@link StatusClient.getSnapshot} would return something new. Keeps the connection up, as `subscribe` does. */
   watch(this: void, onChange: () => void): Unsubscribe;
   getSnapshot(this: void): StatusSnapshot;
+  /**
+   * The client of a case, with the same options: the same one for the same id, with its own numbers, connection and
+   * listeners. {@link StatusClient.refresh}, `reset` and `close` of this client go for those of its cases as well.
+   *
+   * @throws TypeError when the id cannot be sent.
+   */
+  forCase(this: void, caseId: string): StatusClient;
   readonly state: ConnectionState;
   /** The version of the last known status; what the ETag quotes. */
   readonly version: string | null;

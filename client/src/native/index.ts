@@ -17,7 +17,7 @@ import {
   withStorageStatus as withCoreStatus,
 } from '../drop-in.js';
 import { appStateActivity, netInfoNetwork } from '../signals.js';
-import type { StatusClient, StatusClientOptions } from '../types.js';
+import type { CaseOptions, StatusClient, StatusClientOptions } from '../types.js';
 
 /** AppState and NetInfo: stops in the background and offline, every 2 s on Wi-Fi and 5 s elsewhere. */
 export const nativeConditions = {
@@ -40,8 +40,8 @@ export function withStorageStatus<T extends ApiService>(
 
 /** `StorageStatusPoller` of the core, with {@link nativeConditions} unless `withStorageStatus` said otherwise. */
 export class StorageStatusPoller extends CorePoller {
-  constructor(apiService: ApiService) {
-    super(apiService);
+  constructor(apiService: ApiService, options?: CaseOptions) {
+    super(apiService, options);
     attachDefaults(apiService, nativeConditions);
   }
 }

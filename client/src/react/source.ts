@@ -1,10 +1,11 @@
 import { type ApiService, clientFor } from '../drop-in.js';
-import type { StatusClient } from '../types.js';
+import type { CaseOptions, StatusClient } from '../types.js';
 
 /** What a view can show: a client, or the app's own `apiService`. */
 export type StatusSource = StatusClient | ApiService;
 
-/** The client behind a source. The same source always has the same client. */
-export function clientOf(source: StatusSource): StatusClient {
-  return 'getSnapshot' in source ? source : clientFor(source);
+/** The client behind a source, or that of one of its cases: the same one each time. */
+export function clientOf(source: StatusSource, caseId?: CaseOptions['caseId']): StatusClient {
+  if (!('getSnapshot' in source)) return clientFor(source, 'long-poll', caseId);
+  return caseId == null ? source : source.forCase(caseId);
 }

@@ -23,6 +23,8 @@ export interface Exchange {
   readonly http: Http;
   readonly clock: Clock;
   readonly memory: Memory;
+  /** Below the API's address. */
+  readonly statusPath: string;
   readonly waitSeconds: number;
   readonly signal: AbortSignal;
   /** The server is there and said these numbers, or nothing new (`null`). Returns whether that was a change. */

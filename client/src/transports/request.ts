@@ -1,6 +1,6 @@
 /** Long poll and plain poll: one conditional GET, held by the server or not. */
 import { StatusError } from '../errors.js';
-import { parseStatus, STATUS_PATH } from '../protocol.js';
+import { parseStatus } from '../protocol.js';
 import type { Exchange, Memory, Outcome } from './exchange.js';
 
 /** For an answer that is not held. */
@@ -21,19 +21,19 @@ interface Question {
  * Across origins the query is what costs least: without a token or `headers` no preflight at all, with one a preflight
  * for each version, which the browser keeps. `If-None-Match` makes Chromium pass over its preflight cache every time.
  */
-function question({ memory, http }: Exchange, waitSeconds: number): Question {
+function question({ memory, http, statusPath }: Exchange, waitSeconds: number): Question {
   const headers: Record<string, string> = { Accept: 'application/json' };
   const known = memory.reading?.validator;
-  if (!known) return { path: STATUS_PATH, headers };
+  if (!known) return { path: statusPath, headers };
   if (memory.path.viaQuery || http.crossOrigin) {
     const wait = waitSeconds ? `&wait=${waitSeconds}` : '';
     // A browser's cache lets one request for an address go at a time: another window's would wait for ours, 20 s.
     const own = globalThis.document ? `&client=${memory.id}` : '';
-    return { path: `${STATUS_PATH}?since=${encodeURIComponent(known)}${wait}${own}`, headers };
+    return { path: `${statusPath}?since=${encodeURIComponent(known)}${wait}${own}`, headers };
   }
   headers['If-None-Match'] = `"${known}"`;
   if (waitSeconds) headers.Prefer = `wait=${waitSeconds}`;
-  return { path: STATUS_PATH, headers };
+  return { path: statusPath, headers };
 }
 
 /** Asks once. `waitSeconds` 0 is a plain poll. */

@@ -27,10 +27,11 @@ export class StreamDoubt {
     else this.add(isCut ? 2 : 1, nowMs, AGAIN_MS);
   }
 
-  /** A stream failed before it said anything. An overloaded server is no reason for doubt. */
-  failed({ code, httpStatus }: StatusError, nowMs: number): void {
+  /** A stream failed before it said anything. An overloaded server, or a case nobody knows yet, is no reason for doubt. */
+  failed({ code, httpStatus, problem }: StatusError, nowMs: number): void {
     if (code === 'network') this.add(2, nowMs, CUT_AGAIN_MS);
-    if (code === 'protocol' || (code === 'http' && Number(httpStatus) < 429)) this.add(4, nowMs, AGAIN_MS);
+    const isRefused = code === 'http' && problem === null && Number(httpStatus) < 429;
+    if (code === 'protocol' || isRefused) this.add(4, nowMs, AGAIN_MS);
   }
 
   /** A stream said nothing in time, but a plain request right after it was answered within `answerMs`. */

@@ -36,9 +36,8 @@ export async function followStream(exchange: Exchange): Promise<Outcome> {
   const heard: Heard = { lastAtMs: null, retryMs: DEFAULT_RETRY_MS };
   let error: StatusError | null = null;
   try {
-    await exchange.http.get({ path: STREAM_PATH, headers, limitMs, signal }, (response, deadline) =>
-      readFrames(response, deadline, exchange, heard),
-    );
+    const call = { path: exchange.statusPath + STREAM_PATH, headers, limitMs, signal };
+    await exchange.http.get(call, (response, deadline) => readFrames(response, deadline, exchange, heard));
   } catch (thrown) {
     error = toStatusError(thrown);
   }

@@ -1,5 +1,6 @@
 import type { ReactNode } from 'react';
 import { Platform, Pressable, Text, View } from 'react-native';
+import type { StatusClient } from '../types.js';
 import { duration, fill, type Labels, labelOf } from './labels.js';
 import type { Shown } from './observation.js';
 import type { ExtraStages } from './stages.js';
@@ -25,6 +26,7 @@ function summaryOf({ shown: { status }, labels, extra, progress, formatCount }: 
 }
 
 interface IndicatorLineProps {
+  readonly client: StatusClient;
   readonly shown: Shown;
   readonly labels: Labels;
   readonly extra: ExtraStages;
@@ -36,7 +38,7 @@ interface IndicatorLineProps {
 
 /** Whether the numbers are live, to see; and with the numbers, in a sentence, to hear. */
 export function IndicatorLine(props: IndicatorLineProps): ReactNode {
-  const { shown, labels, theme } = props;
+  const { client, shown, labels, theme } = props;
   const color = indicatorColors(theme, shown);
   const words = labels[shown.indicator];
   const detail = detailOf(labels, shown);
@@ -47,7 +49,7 @@ export function IndicatorLine(props: IndicatorLineProps): ReactNode {
     : shown.indicator === 'live'
       ? ''
       : labels.notLive;
-  const spoken = useUnhurried(`${state} ${summaryOf(props)}`.trim());
+  const spoken = useUnhurried(client, `${state} ${summaryOf(props)}`.trim());
   const textStyle = [styles.liveText, { color: color.text }];
   return (
     <>

@@ -50,14 +50,15 @@ function wayOutOf(
 /** Makes the component for one kind of surface. */
 export function createLegend(Surface: ComponentType<SurfaceProps>) {
   return function RealtimeStorageStatus(props: LegendProps<StyleProp<ViewStyle>>): ReactNode {
-    const { source, locale, pulse = 'changed', onSignIn, stuckAfterMs = STUCK_AFTER_MS } = props;
+    const { source, caseId, locale, pulse = 'changed', onSignIn, stuckAfterMs = STUCK_AFTER_MS } = props;
     const { extra, expected, headingLevel = 1, style, testID } = props;
     const { labels: words, formatCount } = useMemo(() => wordingOf(locale), [locale]);
     const labels = withOwnWords(words, props.labels);
     const theme = useTheme(props.theme);
-    const shown = useShown(source, stuckAfterMs, expected);
+    const client = clientOf(source, caseId);
+    const shown = useShown(client, stuckAfterMs, expected);
     const { status, indicator } = shown;
-    const scaleOf = usePulse(status, pulse, useReducedMotion());
+    const scaleOf = usePulse(client, status, pulse, useReducedMotion());
     const counts = countsOf(status);
     const { isStacked, onRowLayout, fit } = useStacking(counts.size);
 
@@ -69,7 +70,7 @@ export function createLegend(Surface: ComponentType<SurfaceProps>) {
         words: fill(labels.progress, { done: formatCount(done), expected: formatCount(expected) }),
         left: timeLeft(labels, shown.fromMinutes, shown.toMinutes),
       };
-    const wayOut = wayOutOf(indicator, labels, clientOf(source), onSignIn);
+    const wayOut = wayOutOf(indicator, labels, client, onSignIn);
 
     return (
       <Surface theme={theme} style={[styles.container, style]} contentStyle={styles.gradient} testID={testID}>
@@ -100,6 +101,7 @@ export function createLegend(Surface: ComponentType<SurfaceProps>) {
         </View>
         {progress && <ProgressLine {...progress} isConfirmed={indicator === 'live'} theme={theme} />}
         <IndicatorLine
+          client={client}
           shown={shown}
           labels={labels}
           extra={extra}

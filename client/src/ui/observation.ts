@@ -2,6 +2,7 @@
  * What time adds to a snapshot: since when the numbers are old, whether anything moves, and what need not be shown
  * because it passes. Pure: every moment is given.
  */
+import { CASE_UNKNOWN } from '../protocol.js';
 import type { StatusSnapshot, StorageStatus } from '../types.js';
 import { isExpected, minutesLeft, remember, type Step } from './progress.js';
 import { countsOf } from './stages.js';
@@ -84,8 +85,8 @@ function indicatorOf({ state, reason, error }: StatusSnapshot): Indicator {
     if (reason === 'unauthorized') return reason;
     return reason === 'idle' ? 'connecting' : 'paused';
   }
-  const isNotReady = error?.problem === 'counts-not-ready' && state !== 'offline';
-  return isNotReady ? 'notReady' : state;
+  const isNotReady = error?.problem === 'counts-not-ready' || error?.problem === CASE_UNKNOWN;
+  return isNotReady && state !== 'offline' ? 'notReady' : state;
 }
 
 function sameCounts(a: StorageStatus | null, b: StorageStatus | null): boolean {

@@ -1,5 +1,6 @@
 /** What the component takes. Free of react-native's types, which a web app need not have. */
 import type { StatusSource } from '../react/source.js';
+import type { CaseOptions } from '../types.js';
 import type { Labels } from './labels.js';
 import type { ExtraStages } from './stages.js';
 import type { ThemeChoice } from './theme.js';
@@ -8,7 +9,7 @@ import type { ThemeChoice } from './theme.js';
 export type PulseMode = 'changed' | 'all';
 
 /** `Style` is what the platform's views take. */
-export interface LegendProps<Style> {
+export interface LegendProps<Style> extends CaseOptions {
   /** A client, or the app's own `apiService`. */
   readonly source: StatusSource;
   /** A language tag as the system gives it, such as `id-ID`. Default `en`, also for languages that are not known. */

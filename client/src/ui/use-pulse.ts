@@ -27,8 +27,9 @@ export function itemsToPulse(
   return before ? [...counts.keys()].filter((item) => known.has(item) && known.get(item) !== counts.get(item)) : [];
 }
 
-/** A scale for each item: 1 → 1.1 → 1 on an update. Still when `still` is true. */
+/** A scale for each item: 1 → 1.1 → 1 on an update of the same `subject`. Still when `still` is true. */
 export function usePulse(
+  subject: object,
   status: StorageStatus | null,
   mode: PulseMode,
   still: boolean,
@@ -41,12 +42,12 @@ export function usePulse(
       return scale;
     };
   });
-  const before = useRef<StorageStatus | null>(null);
+  const before = useRef({ subject, status: null as StorageStatus | null });
   useEffect(() => {
-    const items = itemsToPulse(before.current, status, mode);
-    before.current = status;
+    const items = itemsToPulse(before.current.subject === subject ? before.current.status : null, status, mode);
+    before.current = { subject, status };
     if (still) return;
     for (const item of items) pulse(scaleOf(item)).start();
-  }, [status, mode, still, scaleOf]);
+  }, [subject, status, mode, still, scaleOf]);
   return scaleOf;
 }

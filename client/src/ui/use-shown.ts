@@ -1,6 +1,5 @@
 import { useMemo, useSyncExternalStore } from 'react';
 import { systemClock } from '../clock.js';
-import { clientOf, type StatusSource } from '../react/source.js';
 import type { StatusClient, StatusSnapshot } from '../types.js';
 import { type Moment, NOTHING_SHOWN, type Observation, observe, present, type Shown } from './observation.js';
 
@@ -53,9 +52,8 @@ export function createView(client: StatusClient, stuckAfterMs: number | null, ex
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** What the legend of a source shows. `stuckAfterMs` and `expected`: see `LegendProps`. */
-export function useShown(source: StatusSource, stuckAfterMs: number | null, expected?: number | null): Shown {
-  const client = clientOf(source);
+/** What the legend of a client shows. `stuckAfterMs` and `expected`: see `LegendProps`. */
+export function useShown(client: StatusClient, stuckAfterMs: number | null, expected?: number | null): Shown {
   const limitMs = stuckAfterMs !== null && stuckAfterMs > 0 && stuckAfterMs <= LONGEST_TIMER_MS ? stuckAfterMs : null;
   const view = useMemo(() => createView(client, limitMs, expected), [client, limitMs, expected]);
   return useSyncExternalStore(view.watch, view.getSnapshot, () => NOTHING_SHOWN);

@@ -107,6 +107,15 @@ describe('Node', () => {
     expect([...keys]).toEqual(['of this kind of app']);
   });
 
+  it('follows one case by its own client, and by the drop-in', async () => {
+    const app = await makeApp('web/node');
+    const one = app.service.caseOf('2026/117');
+    const served = start(['node', 'case.mjs'], app);
+    await Promise.all([served.wrote(/^0 0$/m), served.wrote(/^0$/m)]);
+    one.set({ queued: 7 });
+    await Promise.all([served.wrote(/^7 0$/m), served.wrote(/^7$/m)]);
+  });
+
   it('signs in, and forgets the numbers when it signs out', async () => {
     const app = await makeApp('web/node');
     app.service.token = 'secret';

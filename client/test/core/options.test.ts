@@ -12,6 +12,7 @@ const NONSENSE: Readonly<Record<string, readonly unknown[]>> = {
   waitSeconds: [...NUMBERS, 0, 0.5],
   transport: ['', 'websocket', 'SSE', 'longpoll', 0, {}, true],
   fetch: NO_FUNCTIONS,
+  caseId: ['', '.', '..', 'secret\ud800', 42, true, {}, []],
   getToken: NO_FUNCTIONS,
   onError: NO_FUNCTIONS,
   random: NO_FUNCTIONS,

@@ -57,6 +57,7 @@ describe('protocol', () => {
     const body = { success: true, data: { ...data, ...other, timestamp: 't', version: 'v' } };
     expect(parseStatus(JSON.stringify(body), null).status.extra).toEqual({ failed: 4, x_count: 5 });
     const frame = { queued: 1, processing: 2, completed: 3, failed: 4, x_count: 5, Mixed: 1, bad: -1, note: 'x' };
+    expect(parseStreamData(JSON.stringify({ ...frame, timestamp: null }), 'v').status.timestamp).toBe('');
     const { status } = parseStreamData(JSON.stringify({ ...frame, timestamp: 7, version: 8 }), 'v');
     expect(status.extra).toEqual({ failed: 4, x_count: 5 });
   });
@@ -84,6 +85,11 @@ describe('protocol', () => {
     ['this API', 405, { contentType: PROBLEM, body: ours('method-not-allowed') }, 'rejected', 'method-not-allowed'],
     ['this API', 500, { contentType: PROBLEM, body: ours('internal-error') }, 'http', 'internal-error'],
     ['this API', 503, { contentType: PROBLEM, body: ours('counts-not-ready') }, 'http', 'counts-not-ready'],
+    ['this API', 403, { contentType: PROBLEM, body: ours('case-not-permitted') }, 'unauthorized', 'case-not-permitted'],
+    ['this API', 404, { contentType: PROBLEM, body: ours('case-unknown') }, 'http', 'case-unknown'],
+    ['somebody', 404, { contentType: PROBLEM, body: ours('not-found') }, 'http', null],
+    ['somebody', 404, { contentType: PROBLEM, body: ours() }, 'http', null],
+    ['somebody', 404, { contentType: 'application/json', body: ours('case-unknown') }, 'http', null],
     ['a gateway with a challenge', 401, { challenge: 'Bearer' }, 'unauthorized', null],
     ['a gateway with a challenge', 403, { challenge: 'Bearer error="insufficient_scope"' }, 'unauthorized', null],
     ['the platform, for its key', 401, { body: '' }, 'unauthorized', null],

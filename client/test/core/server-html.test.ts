@@ -18,3 +18,10 @@ it.each(['en', 'id-ID', undefined])('server HTML says that it connects, not that
   expect(html).toContain('color:rgba(0,71,171,1.00)'); // the light theme's title: a server knows no system
   expect(fetch).not.toHaveBeenCalled();
 });
+
+it('the web’s legend hands its case on: one that cannot be asked for is refused, also on a server', () => {
+  const source = createStatusClient({ baseUrl: 'https://status.test/api' });
+  const of = (caseId?: string): string => renderToString(createElement(RealtimeStorageStatus, { source, caseId }));
+  expect(of('a')).toBe(of());
+  expect(() => of('..')).toThrow(/caseId/);
+});

@@ -136,6 +136,49 @@ describe('useStorageStatus', () => {
     expect(wire.sent.at(-1)?.url).toContain('other.test');
     expect(wire.maxInFlight).toBe(1);
   });
+
+  it.each([
+    ['a client', () => native.createStatusClient({ baseUrl: 'https://status.test/api', getToken: () => 'secret' })],
+    ['an apiService', apiService],
+  ])('follows another case of %s: no number and no version of the former one, and no late answer', async (_, make) => {
+    const source = make();
+    const seen: string[] = [];
+    function CaseView({ caseId }: { caseId?: string }) {
+      const { status } = useStorageStatus(source, { caseId });
+      seen.push(`${caseId} ${status?.queued ?? '-'}`);
+      return null;
+    }
+    let answer = (): void => undefined;
+    for (const [id, queued] of Object.entries({ a: 11, b: 22 })) {
+      service.caseOf(id).counts = { queued, input: 0, output: 0 };
+    }
+    const { rerender } = render(<CaseView caseId="a" />);
+    await pass(1000);
+    // Held, and answered whatever becomes of its signal.
+    wire.fault = ({ url }) =>
+      url.includes('/cases/a/')
+        ? (request) =>
+            new Promise((resolve, reject) => {
+              answer = () => service.handle({ ...request, signal: new AbortController().signal }).then(resolve, reject);
+            })
+        : undefined;
+    await act(async () => native.clientOf(source, 'a').refresh());
+    await pass(10);
+    rerender(<CaseView caseId="b" />);
+    service.caseOf('a').set({ queued: 66 });
+    const before = wire.sent.length;
+    answer();
+    await pass(1000);
+    const first = wire.sent.slice(before - 1).find(({ url }) => url.includes('/cases/b/'));
+    expect(first?.headers).not.toHaveProperty('if-none-match');
+    wire.fault = () => undefined;
+    rerender(<CaseView caseId="a" />);
+    await pass(1000);
+    rerender(<CaseView />);
+    await pass(1000);
+    expect([...new Set(seen)]).toEqual(['a -', 'a 11', 'b -', 'b 22', 'a 66', 'undefined -', 'undefined 12']);
+    expect(wire.maxInFlight).toBe(1);
+  });
 });
 
 describe('the phone', () => {

@@ -2,6 +2,7 @@ import type { StatusClient, StatusSnapshot, StorageStatus } from '../../src/type
 
 /** A client whose snapshot the test sets. */
 export interface FakeSource extends StatusClient {
+  forCase(this: void, caseId: string): FakeSource;
   show(change: Partial<StatusSnapshot>): void;
   readonly watchers: number;
   /** How often it was told to try again. */
@@ -17,6 +18,7 @@ export const counts = (queued: number, processing: number, completed: number): S
 
 export function fakeSource(first: Partial<StatusSnapshot> = {}): FakeSource {
   let refreshed = 0;
+  const cases = new Map<string, FakeSource>();
   const watchers = new Set<() => void>();
   let snapshot: StatusSnapshot = {
     status: null,
@@ -33,6 +35,11 @@ export function fakeSource(first: Partial<StatusSnapshot> = {}): FakeSource {
     },
     subscribe: () => () => undefined,
     getSnapshot: () => snapshot,
+    forCase(caseId) {
+      const one = cases.get(caseId) ?? fakeSource();
+      cases.set(caseId, one);
+      return one;
+    },
     get state() {
       return snapshot.state;
     },

@@ -31,6 +31,7 @@ export interface ServiceOptions {
 }
 
 const STATUS = '/api/cases/storage/status';
+const CASE_STATUS = /^\/api\/cases\/([^/]+)\/storage\/status(\/stream)?$/;
 const COMMON = { 'cache-control': 'private, no-cache, no-transform', vary: 'Authorization, Prefer' };
 
 export function problem(status: number, title: string, headers: Record<string, string> = {}, code?: string): Answer {
@@ -46,24 +47,37 @@ export class StatusService {
   counts: Counts = { queued: 0, input: 0, output: 0 };
   ready = true;
   token: string | null;
+  /** By their ids. */
+  private readonly cases = new Map<string, StatusService>();
   private revision = 1;
-  private changedAt = Date.UTC(2026, 10, 22, 18, 20, 31);
+  private changedAt: number | null = Date.UTC(2026, 10, 22, 18, 20, 31);
   private readonly wakers = new Set<() => void>();
 
   constructor(
     private readonly clock: Clock,
     private readonly options: ServiceOptions = {},
+    private readonly generation = 'g1',
   ) {
     this.token = options.token ?? null;
   }
 
   get version(): string {
-    return `g1.${this.revision}`;
+    return `${this.generation}.${this.revision}`;
   }
 
   /** Requests that are held and streams that are open. */
   get waiters(): number {
-    return this.wakers.size;
+    return [...this.cases.values()].reduce((sum, each) => sum + each.waiters, this.wakers.size);
+  }
+
+  /** What is served for one case: zeros that have never changed until something is set. */
+  caseOf(id: string): StatusService {
+    const known = this.cases.get(id);
+    if (known) return known;
+    const made = new StatusService(this.clock, this.options, `c${this.cases.size + 1}`);
+    made.changedAt = null;
+    this.cases.set(id, made);
+    return made;
   }
 
   set(change: Partial<Counts>): void {
@@ -74,13 +88,19 @@ export class StatusService {
   goTo(revision: number, change: Partial<Counts>): void {
     this.counts = { ...this.counts, ...change };
     this.revision = revision;
-    this.changedAt += 1000;
+    this.changedAt = (this.changedAt ?? this.clock.now()) + 1000;
     for (const wake of [...this.wakers]) wake();
   }
 
   async handle(request: Request): Promise<Answer> {
     const [path = '', query = ''] = request.target.split('?');
     const params = new URLSearchParams(query);
+    const [isCase, id = '', rest = ''] = CASE_STATUS.exec(path) ?? [];
+    if (isCase) {
+      const one = this.caseOf(decodeURIComponent(id));
+      [one.token, one.ready] = [this.token, this.ready];
+      return one.handle({ ...request, target: STATUS + rest + (query && `?${query}`) });
+    }
     if (!path.startsWith(STATUS)) return { status: 404, headers: {}, body: '' };
     if (!['GET', 'HEAD'].includes(request.method)) return problem(405, 'Method not allowed', { allow: 'GET, HEAD' });
     if (this.token !== null && request.headers.authorization !== `Bearer ${this.token}`) {
@@ -106,7 +126,7 @@ export class StatusService {
     const headers: Record<string, string> = {
       ...COMMON,
       etag: `"${this.version}"`,
-      'last-modified': new Date(this.changedAt).toUTCString(),
+      ...(this.changedAt !== null && { 'last-modified': new Date(this.changedAt).toUTCString() }),
       ...(wait === null ? {} : { 'preference-applied': `wait=${seconds}` }),
     };
     if (tags && holds()) return { status: 304, headers, body: '' };
@@ -115,7 +135,7 @@ export class StatusService {
       queued_count: queued,
       input_count: input,
       output_count: output,
-      timestamp: new Date(this.changedAt).toISOString(),
+      timestamp: this.timestamp,
       version: this.version,
     };
     return {
@@ -123,6 +143,10 @@ export class StatusService {
       headers: { ...headers, 'content-type': 'application/json' },
       body: JSON.stringify({ success: true, data }),
     };
+  }
+
+  private get timestamp(): string | null {
+    return this.changedAt === null ? null : new Date(this.changedAt).toISOString();
   }
 
   private tags(value: string | undefined): string[] {
@@ -175,8 +199,7 @@ export class StatusService {
 
   private frame(): string {
     const { queued, input, output } = this.counts;
-    const timestamp = new Date(this.changedAt).toISOString();
-    const data = { queued, processing: input, completed: output, timestamp, version: this.version };
+    const data = { queued, processing: input, completed: output, timestamp: this.timestamp, version: this.version };
     return `id: ${this.version}\nevent: status_update\ndata: ${JSON.stringify(data)}\n\n`;
   }
 }
