@@ -93,11 +93,12 @@ class Checker:
         self.marks: set[str] = set()
         #: Somebody else has written to the table: rows and tally may disagree until it is reconciled.
         self.is_tampered = False
-        self.served: dict[str, bytes] = {}
+        self.served: dict[tuple[str, str], bytes] = {}
         self.versions: dict[str, tuple[object, ...]] = {}
         self.case_versions: dict[tuple[str, str], tuple[object, ...]] = {}
         self.visible_changes: list[tuple[float, str]] = []
         self.on_visible_change: Callable[[], None] = lambda: None
+        self.on_case_change: Callable[[str, str], None] = lambda _key, _version: None
         self.on_listed: Callable[[], None] = lambda: None
         #: What looks at blobs were answered: path, Date, present.
         self._looks: set[tuple[str, datetime, bool]] = set()
@@ -425,8 +426,11 @@ class Checker:
         self, tally: Mapping[str, Any], key: str, old: Mapping[str, Any] | None, new: Mapping[str, Any]
     ) -> None:
         shown = (*sorted(_case_counts(new).items()), new["changed_at"])
-        if self.case_versions.setdefault((key, f"{tally['epoch']}-{new['revision']}"), shown) != shown:
+        version = f"{tally['epoch']}-{new['revision']}"
+        if self.case_versions.setdefault((key, version), shown) != shown:
             self.fail("I6", f"a version of {new['case']} stands for two things")
+        if tally["ready"] and (old is None or old["revision"] != new["revision"]):
+            self.on_case_change(key, version)
         if old is None:
             return
         if (_case_counts(old) != _case_counts(new)) != (old["revision"] != new["revision"]):
@@ -525,11 +529,12 @@ class Checker:
 
     # What clients see
 
-    def answered(self, version: str, body: bytes) -> None:
+    def answered(self, case: str, version: str, body: bytes) -> None:
         """I6: the same version is always the same bytes, and was committed."""
-        if self.served.setdefault(version, body) != body:
-            self.fail("I6", f"version {version} was served with other bytes")
-        if version not in self.versions:
+        if self.served.setdefault((case, version), body) != body:
+            self.fail("I6", f"version {version} of {case or 'everything'} was served with other bytes")
+        is_known = version.endswith("-0") or (cases.key_of(case), version) in self.case_versions
+        if not is_known if case else version not in self.versions:
             self.fail("I6", f"version {version} was served and never committed")
 
 

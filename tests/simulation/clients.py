@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from shared.errors import CountsNotReady, Unavailable
+from shared.errors import CountsNotReady, StorageError, Unavailable
+from shared.model.cases import key_of
+from shared.model.tally import Tally
 from tests.simulation.app import POLL_INTERVAL_SECONDS, App
 from tests.simulation.loop import ProcessLoop
 from tests.simulation.world import World
@@ -27,12 +29,14 @@ class Request:
     Attributes:
         app: The process that holds it.
         version: What the client has; "" for nothing.
+        case: What it follows; "" for everything.
         waits: Whether it is waiting by now.
         is_over: Whether it was answered, or its process died.
     """
 
     app: App
     version: str
+    case: str = ""
     waits: bool = False
     is_over: bool = False
 
@@ -53,14 +57,16 @@ class Clients:
         self.well_since = float("inf")
         self.is_over = False
         world.checker.on_visible_change = self._counts_changed
-        for _ in range(count):
-            self._loop.spawn(self._poll())
+        world.checker.on_case_change = self._case_changed
+        for number in range(count):
+            follows_case = world.folders.cases is not None and number % 2
+            self._loop.spawn(self._poll(f"case {number % 3 + 1}" if follows_case else ""))
 
     @property
     def _is_well(self) -> bool:
         return self._world.scheduler.now >= self.well_since
 
-    async def _poll(self) -> None:
+    async def _poll(self, case: str) -> None:
         """One client: asks, waits, asks again with what it has got."""
         world, random = self._world, self._world.random
         version = ""
@@ -70,17 +76,17 @@ class Clients:
             if not world.apps:
                 continue
             app = world.apps[int(random.random() * len(world.apps))]
-            answer = await self._ask(app, version, random.choice([0.0, 2.0, MAX_WAIT_SECONDS]))
+            answer = await self._ask(app, case, version, random.choice([0.0, 2.0, MAX_WAIT_SECONDS]))
             if answer is None:
                 await asyncio.sleep(random.random() * BACK_OFF_SECONDS)
                 continue
-            self._check(version, *answer)
+            self._check(case, version, *answer)
             version = answer[0]
 
-    async def _ask(self, app: App, version: str, wait_seconds: float) -> tuple[str, bytes] | None:
+    async def _ask(self, app: App, case: str, version: str, wait_seconds: float) -> tuple[str, bytes] | None:
         """Send a request; return version and body, or None for anything but a 200."""
         answered = self._loop.create_future()
-        request = Request(app, version)
+        request = Request(app, version, case)
         self._held.append(request)
 
         def ended(result: tuple[str, bytes] | None, error: BaseException | None) -> None:
@@ -108,33 +114,34 @@ class Clients:
     async def _serve(self, request: Request, wait_seconds: float) -> tuple[str, bytes] | None:
         """Answer a request as the app's endpoint does (runs in the process)."""
         watch, stats = request.app.watch, self._world.stats
+        topic = watch.of(request.case) if request.case else watch
         try:
-            snapshot = await watch.latest(newer_than=frozenset({request.version}))
+            snapshot = await topic.latest(newer_than=frozenset({request.version}))
             if snapshot.version == request.version:
                 request.waits = True
-                changed = await watch.changed(request.version, wait_seconds) if wait_seconds else None
+                changed = await topic.changed(request.version, wait_seconds) if wait_seconds else None
                 if changed is None:
                     stats["answers 304"] += 1
                     return None
-                stats["wakes"] += 1
+                stats["wakes for cases" if request.case else "wakes"] += 1
                 snapshot = changed
         except CountsNotReady:
             stats["answers not ready"] += 1
             return None
-        except Unavailable:
+        except (Unavailable, StorageError):
             stats["answers unavailable"] += 1
             if self._world.scheduler.now > self.well_since + RECOVERED_SECONDS:
                 self._world.checker.fail("I9", "a client was refused although storage was well")
             return None
         stats["answers 200"] += 1
-        if not snapshot.tally.ready:
+        if watch.snapshot is None or not isinstance(watch.snapshot.tally, Tally) or not watch.snapshot.tally.ready:
             self._world.checker.fail("ready", "counts were served before they were ready")
         return snapshot.version, snapshot.body
 
-    def _check(self, known: str, version: str, body: bytes) -> None:
+    def _check(self, case: str, known: str, version: str, body: bytes) -> None:
         checker = self._world.checker
         checker.note("answer", version)
-        checker.answered(version, body)
+        checker.answered(case, version, body)
         if known == version:
             checker.fail("I7", f"a client was woken with the version that it had, {version}")
         (epoch, _, revision), (known_epoch, _, known_revision) = version.partition("-"), known.partition("-")
@@ -151,7 +158,17 @@ class Clients:
         if not self._is_well:
             return
         version = checker.visible_changes[-1][1]
-        late = [each for each in self._held if each.waits and not each.is_over and each.version != version]
+        self._expect_wakes("", version)
+
+    def _case_changed(self, key: str, version: str) -> None:
+        """The same for those who follow a case."""
+        if self._is_well:
+            for case in {each.case for each in self._held if each.case and key_of(each.case) == key}:
+                self._expect_wakes(case, version)
+
+    def _expect_wakes(self, case: str, version: str) -> None:
+        waiting = [each for each in self._held if each.case == case and each.waits and not each.is_over]
+        late = [each for each in waiting if each.version != version]
         if late:
             self._loop.call_later(WAKE_SECONDS, self._require_woken, late, version.partition("-")[0])
 
