@@ -658,6 +658,47 @@ MUTANTS: dict[str, Mutant] = {
         '    was_in = before.folder if before is not None and before.present else ""\n',
         '    was_in = after.folder if before is not None and before.present else ""\n',
     ),
+    # Cases
+    "a case left as it was": _edit("writing.plan", "        if any(by.values()):\n", "        if False:\n"),
+    "what goes is added to a case": _edit("model.cases", "count + by.get(folder, 0)", "count + abs(by.get(folder, 0))"),
+    "all cases of a commit get one number": _edit(
+        "writing.plan", "recent.revision + len(changed) + 1, now)", "recent.revision + 1, now)"
+    ),
+    "a case decided from what is not known": _edit(
+        "writing.group_commit", "if not plan.unread and not plan.unread_cases:", "if not plan.unread:"
+    ),
+    "the ring passes over a change": _edit(
+        "model.cases", "for number in range(revision + 1,", "for number in range(revision + 2,"
+    ),
+    "the ring of one change more than it holds": _edit(
+        "model.cases",
+        "if not self.revision - RING <= revision <= self.revision:",
+        "if not self.revision - RING - 1 <= revision <= self.revision:",
+        test="tests/model/test_cases.py::test_the_ring_tells_what_came_after_or_that_it_cannot",
+    ),
+    "a case dropped that counts something": _edit("model.cases", 'if properties.get("total") != 0 or not', "if not"),
+    "time of a case goes back": _edit("model.cases", "changed_at=max(now, self.changed_at or now)", "changed_at=now"),
+    "nobody woken who follows a case": _edit(
+        "watching.cases", "telemetry.WAKES.add(self.hub.waiting.wake(self.key))", "pass"
+    ),
+    "a row read late replaces what the ring has told": _edit(
+        "watching.cases",
+        "if known is None or not is_same or known.tally.revision < snapshot.tally.revision:",
+        "if True:",
+    ),
+    "a case current although the counts began anew": _edit(
+        "watching.cases", "                topic.is_current = False\n", "                pass\n"
+    ),
+    "cases added up against rows of cases that are read last": _edit(
+        "reconciling.tally_audit",
+        "    corrected = 0\n",
+        "    rows = await _rows_of_cases(parts.table, stored, parts.counts.folders)\n    corrected = 0\n",
+    ),
+    "cases never added up": _edit(
+        "reconciling.stages",
+        "self._run.report.miscounted_cases += await correct_cases(",
+        "False and await correct_cases(",
+    ),
     # Watching
     "version compared with >": Mutant(
         {
