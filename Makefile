@@ -18,7 +18,7 @@ WITH_CHROMIUM := CHROMIUM_PATH=$$(./localdev/chromium.sh) && export CHROMIUM_PAT
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-python client dev demo ops test quick simulate mutants mutate test-client test-consumers chaos fuzz check check-infra infra-snapshots format lock clean
-.PHONY: bench-readme bench-page bench-idle bench-intermediaries bench-write bench-writers bench-quarantine bench-reconcile bench-serve bench-compare soak
+.PHONY: bench-cases bench-readme bench-page bench-idle bench-intermediaries bench-write bench-writers bench-quarantine bench-reconcile bench-serve bench-compare soak
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -125,6 +125,9 @@ bench-writers: setup ## measure 1 to 100 instances at one ledger, in virtual tim
 
 bench-write: setup ## measure the write path: against a naive counter, cold, at rest, contended
 	@$(PYTHON) -m bench.writing.throughput $(ARGS)
+
+bench-cases: setup ## measure cases: following a thousand of them, wakes, the write path with and without
+	@$(PYTHON) -m bench.serving.cases $(ARGS)
 
 bench-quarantine: setup ## measure deliveries of 20,000 objects that are no events, equal and distinct: time and memory
 	@$(PYTHON) -m bench.writing.quarantine $(ARGS)

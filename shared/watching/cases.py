@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
-from shared.errors import StorageError, Unavailable
+from shared.errors import Unavailable
 from shared.model.cases import key_of
 from shared.model.snapshot import StatusSnapshot, claimed_revision
 from shared.process import telemetry
@@ -118,6 +118,7 @@ class CaseTopics:
         self._interval_from = float("-inf")
         self._reads_in_interval = 0
         self._refreshing: asyncio.Task[None] | None = None
+        self._is_refresh_due = False  # with the next tally: somebody waits for a case that is not current
         self.reads = 0
 
     def of(self, case: str) -> CaseTopic:
@@ -149,8 +150,10 @@ class CaseTopics:
             self._era += 1
             for topic in self._topics.values():
                 topic.is_current = False
-        waited_for = (self._topics.get(key) for key in self.hub.waiting.topics())
-        self.refresh([topic for topic in waited_for if topic is not None])
+        if changes is None or self._is_refresh_due:
+            self._is_refresh_due = False
+            waited_for = (self._topics.get(key) for key in self.hub.waiting.topics())
+            self.refresh([topic for topic in waited_for if topic is not None])
 
     def is_behind(self, tags: frozenset[str]) -> bool:
         """Tell whether one of these versions is later than the tally that was seen last."""
@@ -203,23 +206,28 @@ class CaseTopics:
     def refresh(self, topics: list[CaseTopic]) -> None:
         """Read the rows of cases that are waited for, and are not current, in the background."""
         stale = [topic for topic in topics if not topic.is_current and topic.reading is None]
-        if stale and self._epoch and self._refreshing is None:
+        if stale and (not self._epoch or self._refreshing is not None):
+            self._is_refresh_due = True
+        elif stale:
             self._refreshing = asyncio.create_task(self._refresh(stale), name="refresh of cases")
 
     async def _refresh(self, topics: list[CaseTopic]) -> None:
         try:
-            await asyncio.gather(*map(self._refresh_one, topics))
+            results = await asyncio.gather(*map(self._refresh_one, topics), return_exceptions=True)
         finally:
             self._refreshing = None
+        failures = [result for result in results if isinstance(result, BaseException)]
+        if failures:
+            self._is_refresh_due = True
+            log.warning(
+                "%d of %d cases that are waited for cannot be read: %r", len(failures), len(topics), failures[0]
+            )
 
     async def _refresh_one(self, topic: CaseTopic) -> None:
         async with self._at_once:
-            try:
-                if topic.reading is None:
-                    topic.reading = asyncio.create_task(self._read(topic), name="status read of a case")
-                await asyncio.shield(topic.reading)
-            except StorageError as error:
-                log.warning("a case cannot be read: %s", error)  # the next poll tries again
+            if topic.reading is None:
+                topic.reading = asyncio.create_task(self._read(topic), name="status read of a case")
+            await asyncio.shield(topic.reading)
 
     def close(self) -> None:
         """Stop reading."""

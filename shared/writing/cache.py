@@ -93,19 +93,23 @@ CaseMemory = Memory[RememberedCase]
 
 
 class Guesses:
-    """Whether it is worth assuming that a name never seen has no row.
+    """Whether it is worth assuming that a name, or a case, never seen has no row.
+
+    Args:
+        most_wrong: So many wrong guesses, not made up for by right ones, and rows are read first.
 
     A wrong guess costs a failed transaction and the read that it would have saved. A burst of redeliveries to a
     process that remembers nothing is all wrong guesses: then rows are read first, until most names are new again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_wrong: int = MAX_WRONG_GUESSES) -> None:
+        self._most_wrong = most_wrong
         self._wrong = 0
 
     @property
     def are_good(self) -> bool:
         """Tell whether to guess."""
-        return self._wrong < MAX_WRONG_GUESSES
+        return self._wrong < self._most_wrong
 
     def note_conflict(self, writes: list[Write], index: int) -> None:
         """Note what conflicted: a row that was to be made is one that was there."""

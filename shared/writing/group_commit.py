@@ -19,10 +19,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected, StorageError
-from shared.model import cases, ledger
+from shared.model import ledger
+from shared.model.cases import ROW_PREFIX, Recent, key_of
 from shared.model.ledger import row_key
 from shared.process import telemetry
-from shared.writing.cache import CaseMemory, Guesses, Remembered, RememberedCase, RowMemory, TallyMemory
+from shared.writing.cache import Guesses, Remembered, RememberedCase, RowMemory, TallyMemory
 from shared.writing.plan import Cases, Group, Plan, fail, is_full, origins, plan_batch
 from shared.writing.tally_row import PARTITION, TALLY_KEY, StoredTally
 
@@ -90,10 +91,10 @@ class GroupCommit:
         self._pauses = pauses
         self._tally = TallyMemory()
         self._rows = RowMemory()
-        self._case_memory = CaseMemory()
         #: Of the last change of a case that the memory has been told of.
         self._case_revision = 0
-        self._cases = Cases(counts.case_of, self._case_memory) if counts.case_of is not None else None
+        self._has_cases = counts.case_of is not None
+        self._cases = Cases(counts.case_of or (lambda _: ""))
         self._guesses = Guesses()
         #: The tally that a commit was conditional on which failed by it.
         self._conflicting_etag = ""
@@ -162,10 +163,12 @@ class GroupCommit:
         except OutcomeUnknown as unknown:
             self._tally.forget()
             self._rows.clear()
-            self._case_memory.clear()
+            self._cases.memory.clear()
+            self._cases.doubt(plan.cases if plan is not None else ())
             return Again(unknown, self._pauses.unanswered(unknown.retry_after_seconds))
         self._pauses.answered()
         self._guesses.note_batch(len(batch), plan.new_rows)
+        self._cases.guesses.note_batch(len(plan.cases), plan.new_cases)
         plan.resolve()
         return None
 
@@ -194,7 +197,8 @@ class GroupCommit:
         except Conflict as conflict:
             result = "conflict"
             self.stats.conflicts += 1
-            self._guesses.note_conflict(plan.writes, conflict.index)
+            is_case = conflict.index < len(plan.writes) and not plan.paths[conflict.index]
+            (self._cases.guesses if is_case else self._guesses).note_conflict(plan.writes, conflict.index)
             raise
         finally:
             took = self._clock.monotonic() - began
@@ -207,7 +211,8 @@ class GroupCommit:
         """Decide the batch, reading the rows that cannot be decided from memory."""
         while True:
             may_guess = self._guesses.are_good
-            plan = plan_batch(batch, stored, self._rows, self._clock, may_guess=may_guess, cases=self._cases)
+            cases = self._cases if self._has_cases else None
+            plan = plan_batch(batch, stored, self._rows, self._clock, may_guess=may_guess, cases=cases)
             if not plan.unread and not plan.unread_cases:
                 return plan
             unread = (self._read_row(path, stored.partition, stored.tally.doubt) for path in plan.unread)
@@ -238,7 +243,7 @@ class GroupCommit:
         self.stats.reads += 1
         tally, entity = await self._counts.read_case(case, stored.partition, stored.tally.epoch)
         etag = entity.etag if entity is not None else None
-        self._case_memory.remember(cases.key_of(case), RememberedCase(tally, etag, stored.partition))
+        self._cases.remember(key_of(case), RememberedCase(tally, etag, stored.partition))
 
     def _known_tally(self) -> StoredTally | None:
         """Return the tally as remembered, unless this process has learnt of a newer generation since."""
@@ -256,13 +261,13 @@ class GroupCommit:
 
     def _forget_changed_cases(self, stored: StoredTally) -> None:
         """Forget the cases that others have changed: the ring says which, unless there were too many."""
-        recent, seen = stored.tally.recent or cases.Recent(), self._case_revision
+        recent, seen = stored.tally.recent or Recent(), self._case_revision
         self._case_revision = recent.revision
         changes = recent.after(seen, stored.tally.epoch, self._counts.folders)
         if changes is None:
-            self._case_memory.clear()
+            self._cases.memory.clear()
         for key, _ in changes or ():
-            self._case_memory.forget(key)
+            self._cases.memory.forget(key)
 
     def _learn(self, stored: StoredTally, asked_at: float) -> None:
         self._tally.remember(stored, asked_at)
@@ -273,9 +278,9 @@ class GroupCommit:
             if write.row_key == TALLY_KEY:
                 self._case_revision = plan.tally.recent.revision if plan.tally.recent is not None else 0
                 self._learn(StoredTally(plan.tally, etag, partition=stored.partition), asked_at)
-            elif write.row_key.startswith(cases.ROW_PREFIX):
-                key = write.row_key.removeprefix(cases.ROW_PREFIX)
-                self._case_memory.remember(key, RememberedCase(plan.cases[key], etag, stored.partition))
+            elif write.row_key.startswith(ROW_PREFIX):
+                key = write.row_key.removeprefix(ROW_PREFIX)
+                self._cases.remember(key, RememberedCase(plan.cases[key], etag, stored.partition))
             else:
                 self._rows.remember(path, Remembered(plan.rows[path], etag, asked_at, stored.partition))
         if (plan.tally.revision, plan.tally.recent) != (stored.tally.revision, stored.tally.recent):
@@ -289,8 +294,7 @@ class GroupCommit:
             was_read = all(group.must_read for group in blamed)  # then it is another row: the index is only a hint
             self._distrust(batch if was_read else blamed)
             return 0.0
-        for key in plan.cases if plan is not None else ():
-            self._case_memory.forget(key)
+        self._cases.doubt(plan.cases if plan is not None else ())
         used = self._tally.forget()
         self._conflicting_etag = used.etag if used is not None else ""
         now = self._clock.monotonic()

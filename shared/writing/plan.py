@@ -7,22 +7,21 @@ assumed absent is reported in ``unread``; the writer reads it and plans again.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import StorageError
 from shared.model import ledger
-from shared.model.cases import ROW_PREFIX, Changed, Recent, key_of, to_properties
+from shared.model.cases import ROW_PREFIX, Changed, Recent, key_of, nothing, to_properties
 from shared.model.ledger import Outcome, Row, Transition, row_key
 from shared.model.ports import Write
 from shared.model.tally import Change
-from shared.writing.cache import Remembered
+from shared.writing.cache import CaseMemory, Guesses, Remembered, RememberedCase
 from shared.writing.tally_row import TRUSTED_SECONDS
 
 if TYPE_CHECKING:
-    from collections import deque
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from shared.clock import Clock
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from shared.model.changes import BlobChange
     from shared.model.ledger import Observation
     from shared.model.tally import NamedWriter, Tally
-    from shared.writing.cache import CaseMemory, RowMemory
+    from shared.writing.cache import RowMemory
     from shared.writing.tally_row import StoredTally
 
 
@@ -39,6 +38,8 @@ if TYPE_CHECKING:
 BUDGET_SECONDS: Final = 15.0
 #: A transaction holds 100 operations; one is the tally. The cases of the blobs need room too.
 MAX_BLOBS: Final = 99
+#: So many wrong guesses that a case has no row yet, and rows of cases are read first, until most are new again.
+MAX_WRONG_CASES: Final = 2
 
 
 class RowChanged(StorageError):  # noqa: N818
@@ -117,10 +118,25 @@ class Cases:
     Attributes:
         case_of: Returns the case of a path, or "".
         memory: The cases last seen, by key.
+        guesses: Whether one that is not among them may be taken to have no row.
+        doubted: Those of which that has turned out to be wrong: they are read.
     """
 
     case_of: Callable[[str], str]
-    memory: CaseMemory
+    memory: CaseMemory = field(default_factory=CaseMemory)
+    guesses: Guesses = field(default_factory=lambda: Guesses(MAX_WRONG_CASES))
+    doubted: set[str] = field(default_factory=set)
+
+    def doubt(self, keys: Iterable[str]) -> None:
+        """Have these cases read before they are written again."""
+        for key in keys:
+            self.memory.forget(key)
+            self.doubted.add(key)
+
+    def remember(self, key: str, seen: RememberedCase) -> None:
+        """Remember a case as just read or written."""
+        self.memory.remember(key, seen)
+        self.doubted.discard(key)
 
 
 @dataclass(slots=True)
@@ -151,6 +167,11 @@ class Plan:
     def new_rows(self) -> int:
         """How many of the writes make a blob's row."""
         return sum(write.etag is None and bool(path) for write, path in zip(self.writes, self.paths, strict=True))
+
+    @property
+    def new_cases(self) -> int:
+        """How many of the writes make a case's row."""
+        return sum(write.etag is None and not path for write, path in zip(self.writes, self.paths, strict=True))
 
     @property
     def writes_rows_only(self) -> bool:
@@ -188,19 +209,33 @@ def take_batch(queue: deque[Intent], case_of: Callable[[str], str] | None = None
 
     Args:
         queue: The queue.
-        case_of: Returns the case of a path, which needs room of its own; None where there are no counts of cases.
+        case_of: Returns the case of a path, which needs room of its own, so that intents of the cases that have waited
+            longest go together; None where there are no counts of cases.
     """
     groups: dict[str, Group] = {}
     cases: set[str] = set()
-    while queue:
-        intent = queue[0]
+    waiting = deque(_by_case(queue, case_of)) if case_of is not None else queue
+    while waiting:
+        intent = waiting[0]
         if intent.path not in groups:
             needed = cases | _cases_of([intent.path], case_of)
             if len(groups) + 1 + len(needed) > MAX_BLOBS:
                 break
             cases = needed
-        groups.setdefault(intent.path, Group(intent.path)).intents.append(queue.popleft())
+        groups.setdefault(intent.path, Group(intent.path)).intents.append(waiting.popleft())
+    if waiting is not queue:
+        left = set(map(id, waiting))
+        kept = [intent for intent in queue if id(intent) in left]
+        queue.clear()
+        queue.extend(kept)
     return list(groups.values())
+
+
+def _by_case(queue: deque[Intent], case_of: Callable[[str], str]) -> list[Intent]:
+    found: dict[str, list[Intent]] = {}
+    for intent in queue:
+        found.setdefault(case_of(intent.path), []).append(intent)
+    return [intent for intents in found.values() for intent in intents]
 
 
 def is_full(batch: list[Group], case_of: Callable[[str], str] | None) -> bool:
@@ -290,6 +325,8 @@ def _plan_cases(plan: Plan, stored: StoredTally, cases: Cases, changes: list[Cha
             continue
         key = key_of(case)
         base = cases.memory.get(key, stored.partition)
+        if base is None and cases.guesses.are_good and key not in cases.doubted:
+            base = RememberedCase(nothing(stored.tally.epoch, stored.tally.sums), None, stored.partition)
         if base is None:
             plan.unread_cases.append(case)
             continue

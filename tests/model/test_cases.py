@@ -46,6 +46,7 @@ def test_the_ring_tells_what_came_after_or_that_it_cannot(steps: list[int], know
         assert told == said[known:]
     else:
         assert told is None
+    assert ring.after(ring.revision - RING - 1, "e", FOLDERS) is None
 
 
 def test_a_commit_changes_few_of_the_rings_texts() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bench import report
 from bench.reconciling import passes
-from bench.serving import scale, soak
+from bench.serving import cases, scale, soak
 from bench.starting import readme
 from bench.writing import throughput
 
@@ -19,6 +19,7 @@ from bench.writing import throughput
         ("readme", readme.CLAIMS),
         ("write", throughput.CLAIMS),
         ("reconcile", passes.CLAIMS),
+        ("cases", cases.CLAIMS),
         ("serve", scale.CLAIMS),
         ("soak", soak.CLAIMS),
     ],

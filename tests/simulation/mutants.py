@@ -327,7 +327,10 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "changed texts of the sketch left as they are stored": _edit("model.tally", "if text != old}", "if old is None}"),
     "a name that goes stays where the tally is merged": _edit(
-        "model.tally", "after.sketch is not None and not goes", "after.sketch is not None"
+        "model.tally",
+        "after.sketch is not None and not goes",
+        "after.sketch is not None",
+        test="tests/model/test_tally.py::test_what_changes_ends_in_the_tally_afterwards",
     ),
     "what lies beyond a sketch that grows is added": _edit("model.sketch", "if row_key <= self.upto]", "]"),
     "page read before the tally that it is added to": _edit(
@@ -685,14 +688,19 @@ MUTANTS: dict[str, Mutant] = {
         "watching.cases",
         "if known is None or not is_same or known.tally.revision < snapshot.tally.revision:",
         "if True:",
+        test="tests/watching/test_cases.py::test_a_row_that_is_read_late_does_not_replace_newer_counts",
     ),
     "a case current although the counts began anew": _edit(
-        "watching.cases", "                topic.is_current = False\n", "                pass\n"
+        "watching.cases",
+        "                topic.is_current = False\n",
+        "                pass\n",
+        test="tests/watching/test_cases.py::test_who_asks_after_a_while_is_shown_what_is_there",
     ),
     "cases added up against rows of cases that are read last": _edit(
         "reconciling.tally_audit",
         "    corrected = 0\n",
         "    rows = await _rows_of_cases(parts.table, stored, parts.counts.folders)\n    corrected = 0\n",
+        test="tests/reconciling/test_cases.py::test_i4_a_case_that_changes_meanwhile_is_left_to_its_events",
     ),
     "cases never added up": _edit(
         "reconciling.stages",

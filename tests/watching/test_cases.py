@@ -196,3 +196,39 @@ async def test_a_table_that_begins_anew_has_other_versions(world: World, watch: 
     assert woken is not None
     assert woken.tally.epoch != snapshot.tally.epoch
     assert woken.tally.counts() == snapshot.tally.counts()
+
+
+async def test_a_row_that_is_read_late_does_not_replace_newer_counts(world: World, watch: Watch) -> None:
+    """The ring has told more meanwhile."""
+    await upload(world, "queued/a/1.jpg")
+    await watch.latest()
+    calls, gate = 0, asyncio.Event()
+
+    async def pause() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:  # after the row was found
+            await gate.wait()
+
+    world.table.pause = pause
+    reading = asyncio.create_task(watch.of("a").latest())
+    while calls < 2:
+        await asyncio.sleep(0)
+    await upload(world, "queued/a/2.jpg")
+    await asyncio.sleep(2 * INTERVAL_SECONDS)
+    assert (await watch.latest()).tally.counts()["queued"] == 2
+    gate.set()
+    assert (await reading).tally.counts()["queued"] == 2
+
+
+@pytest.mark.parametrize("changes", [1, RING + 1])
+async def test_who_asks_after_a_while_is_shown_what_is_there(world: World, watch: Watch, changes: int) -> None:
+    """Nobody has waited, so nothing was read meanwhile: the ring says what has changed, or the row is read again."""
+    await upload(world, "queued/a/1.jpg")
+    assert (await watch.of("a").latest()).tally.counts()["queued"] == 1
+    await upload(world, "queued/a/2.jpg")
+    await upload(world, *(f"queued/{number}/1.jpg" for number in range(changes - 1)))
+    await asyncio.sleep(2 * INTERVAL_SECONDS)
+    reads = watch._cases.reads
+    assert (await watch.of("a").latest()).tally.counts()["queued"] == 2
+    assert watch._cases.reads - reads == (changes > RING)

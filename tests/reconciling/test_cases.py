@@ -1,0 +1,106 @@
+"""Cases against their own rows: corrected after a comparison of everything, and never against a live event (I4)."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.model.cases import ROW_PREFIX, key_of
+from shared.model.ledger import TOMBSTONE_HORIZON
+from shared.model.ports import Write
+from shared.reconciling.tally_audit import correct_cases
+from shared.writing.tally_row import PARTITION
+from tests.fakes.world import CASES_MAP, World
+
+
+@pytest.fixture
+async def world() -> World:
+    """Count two cases, and a blob without one."""
+    made = await World(folders=CASES_MAP).bootstrap()
+    for path in ("queued/a/1.jpg", "queued/a/2.jpg", "output/b/1.jpg", "queued/1.jpg"):
+        await made.process.delivery.take(made.blobs.put(path))
+    made.clock.advance(60)
+    return made
+
+
+def row(case: str) -> str:
+    """Return the row key of a case."""
+    return f"{ROW_PREFIX}{key_of(case)}"
+
+
+def counts(world: World, case: str) -> tuple[object, ...]:
+    """Return what stands in a case's row."""
+    properties = world.table.entities(PARTITION)[row(case)].properties
+    return tuple(properties[f"{folder}_count"] for folder in ("queued", "input", "output"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"queued_count": 7}, {"queued_count": "x"}, {"case": "other"}, {"revision": "x"}, None],
+    ids=["a count", "no count", "another case", "no revision", "the row is gone"],
+)
+async def test_i4_a_case_that_somebody_has_changed_is_put_right(
+    world: World, changes: dict[str, object] | None
+) -> None:
+    """By the next comparison of everything, which says so; the one after it finds nothing."""
+    entity = world.table.entities(PARTITION)[row("a")]
+    edited = {**entity.properties, **changes} if changes is not None else None
+    await world.table.commit(PARTITION, [Write(row("a"), edited, entity.etag)])  # type: ignore[arg-type]
+    report = await world.process.reconciler.run(full=True)
+    assert (report.miscounted_cases, report.corrected) == (1, 1)
+    assert (counts(world, "a"), counts(world, "b")) == ((2, 0, 0), (0, 0, 1))
+    assert (await world.process.reconciler.run(full=True)).corrected == 0
+
+
+async def test_i4_a_case_that_changes_meanwhile_is_left_to_its_events(world: World) -> None:
+    """The rows of its blobs are not of one moment then."""
+
+    async def meanwhile(_stage: str, _done: int) -> None:
+        if "queued/a/3.jpg" not in world.blobs.blobs:
+            await world.process.delivery.take(world.blobs.put("queued/a/3.jpg"))
+
+    parts = world.process.reconciler._parts
+    assert await correct_cases(parts, meanwhile, commit=True) == 0
+    assert counts(world, "a") == (3, 0, 0)
+
+
+async def test_i4_a_name_that_replaces_another_meanwhile_does_not_count_twice(world: World) -> None:
+    """The counts are the same, and so is the version: the row's ETag says that its names are others."""
+
+    async def meanwhile(_stage: str, _done: int) -> None:
+        if "queued/a/3.jpg" not in world.blobs.blobs:
+            events = world.blobs.delete("queued/a/2.jpg"), world.blobs.put("queued/a/3.jpg")
+            for event in events:
+                await world.process.delivery.take(event)
+
+    entity = world.table.entities(PARTITION)[row("a")]
+    edited = {**entity.properties, "queued_count": 3}
+    await world.table.commit(PARTITION, [Write(row("a"), edited, entity.etag)])
+    await correct_cases(world.process.reconciler._parts, meanwhile, commit=True)
+    assert (await world.process.reconciler.run(full=True)).finished
+    assert counts(world, "a") == (2, 0, 0)
+
+
+async def test_only_told_where_nothing_is_to_be_changed(world: World) -> None:
+    """For whoever verifies."""
+    entity = world.table.entities(PARTITION)[row("a")]
+    await world.table.commit(PARTITION, [Write(row("a"), {**entity.properties, "queued_count": 7}, entity.etag)])
+
+    async def go_on(_stage: str, _done: int) -> None:
+        pass
+
+    assert await correct_cases(world.process.reconciler._parts, go_on, commit=False) == 1
+    assert counts(world, "a") == (7, 0, 0)
+
+
+async def test_a_case_that_counts_nothing_for_long_is_dropped(world: World) -> None:
+    """With the tombstones of its names; and begins anew with a version that it never had."""
+    versions = {world.table.entities(PARTITION)[row("b")].properties["revision"]}
+    await world.process.delivery.take(world.blobs.delete("output/b/1.jpg"))
+    versions.add(world.table.entities(PARTITION)[row("b")].properties["revision"])
+    world.clock.advance(TOMBSTONE_HORIZON.total_seconds() + 3 * 86_400)
+    await world.process.reconciler.run()
+    assert row("b") not in world.table.entities(PARTITION)
+    assert counts(world, "a") == (2, 0, 0)
+    await world.process.delivery.take(world.blobs.put("output/b/2.jpg"))
+    assert counts(world, "b") == (0, 0, 1)
+    assert world.table.entities(PARTITION)[row("b")].properties["revision"] not in versions
