@@ -20,6 +20,7 @@ from shared.model import tally as tallies
 from shared.model.folders import FolderMap
 from shared.model.ports import Entity
 from shared.model.sketch import Sketch
+from shared.model.tally import Tally
 from shared.reconciling.lease import CONTROL_PARTITION
 from shared.writing.tally_row import PARTITION, TALLY_KEY
 
@@ -180,8 +181,15 @@ class Checker:
     @property
     def has_sketch(self) -> bool:
         """Tell whether the tally of the generation that counts has a sketch of all of it."""
-        found = tallies.from_properties(self.tally).sketch if self.tally is not None else None
-        return found is not None and found.is_complete
+        read = self._read(self.tally) if self.tally is not None else None
+        return read is not None and read.sketch is not None and read.sketch.is_complete
+
+    def _read(self, tally: Mapping[str, Any]) -> Tally | None:
+        try:
+            return tallies.from_properties(tally)
+        except (KeyError, ValueError) as error:
+            self.fail("I3", f"the tally cannot be read: {error!r}")
+            return None
 
     def is_counted(self, path: str) -> bool:
         """Tell whether the generation that counts has a row that says "present"."""
@@ -411,7 +419,8 @@ class Checker:
     def _check_ring(
         self, before: Mapping[str, Any], tally: Mapping[str, Any], written: Mapping[str, Mapping[str, Any] | None]
     ) -> None:
-        recent, folders = tallies.from_properties(tally).recent, self._folders_of(tally).locations
+        read, folders = self._read(tally), self._folders_of(tally).locations
+        recent = read.recent if read is not None else None
         told = recent.after(before["case_revision"], tally["epoch"], folders) if recent is not None else None
         if told is None:
             self.fail("I3", f"the tally's ring does not go on from {before['case_revision']}")
@@ -442,7 +451,8 @@ class Checker:
         """A sketch that there is holds the rows that count, up to its last key."""
         if "moved_to" in tally or "sketch000" not in tally:
             return
-        found = tallies.from_properties(tally).sketch
+        read = self._read(tally)
+        found = read.sketch if read is not None else None
         if found is None:
             self.fail("I3", "the sketch cannot be read")
             return
