@@ -30,6 +30,7 @@ LOCAL = {
     "MAX_WAIT_SECONDS": "20",
     "CORS_ORIGINS": "https://app.example.com",
     "EXTRA_FOLDERS": "failed=failed,review=images/review",
+    "CASE_FROM": "first-segment",
     "TELEMETRY": "console",  # into the host's log, which is searched for secrets as everything is (tests/leaks)
 }
 
@@ -89,7 +90,7 @@ def _secured(request: pytest.FixtureRequest) -> Iterator[Deployment]:
     from tests.e2e.issuer import running_issuer, token
 
     with running_issuer() as settings:
-        yield _other(request.getfixturevalue("stack"), token=token(), **settings)
+        yield other_deployment(request.getfixturevalue("stack"), token=token(), **settings)
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ async def secured(_secured: Deployment) -> AsyncIterator[Caller]:
 
 @pytest.fixture(scope="session")
 def _unreconciled(stack: Stack) -> Deployment:
-    return _other(stack, answers=503, COUNTS_TABLE="neverreconciled", RECONCILE_ON_START="false")
+    return other_deployment(stack, answers=503, COUNTS_TABLE="neverreconciled", RECONCILE_ON_START="false")
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def _without_storage(stack: Stack) -> Deployment:
     from localdev.azurite import Azurite
 
     absent = Azurite(in_memory=True)  # only its ports: it is not started
-    return _other(stack, answers=503, STORAGE=absent.connection_string)
+    return other_deployment(stack, answers=503, STORAGE=absent.connection_string)
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ async def without_storage(_without_storage: Deployment) -> AsyncIterator[Caller]
 @pytest.fixture(scope="session")
 def _keyed(stack: Stack) -> Deployment:
     key = secret("a function key", secrets.token_urlsafe(24))
-    return _other(stack, "--enable-auth", code=key, AUTH_MODE="function", HOST_FUNCTION_KEY=key)
+    return other_deployment(stack, "--enable-auth", code=key, AUTH_MODE="function", HOST_FUNCTION_KEY=key)
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ async def keyed(_keyed: Deployment) -> AsyncIterator[Caller]:
 
 @pytest.fixture(scope="session")
 def _crowded(stack: Stack) -> Deployment:
-    return _other(stack, MAX_WAITERS="1", CORS_ORIGINS="*")
+    return other_deployment(stack, MAX_WAITERS="1", CORS_ORIGINS="*")
 
 
 @pytest.fixture
@@ -183,9 +184,10 @@ def _foreign(config: pytest.Config, url: str) -> Deployment:
     return Deployment(url, token, code, settings, trigger if command else None)
 
 
-def _other(
+def other_deployment(
     stack: Stack, *options: str, token: str = "", code: str = "", answers: int = 200, **environ: str
 ) -> Deployment:
+    """Start another host with settings of its own on the stack's account."""
     from localdev.ports import free_port
 
     port = free_port()

@@ -25,6 +25,8 @@ DEFAULTS = {
     "POLL_INTERVAL_SECONDS": "0.5",
     "CORS_ORIGINS": "",
     "EXTRA_FOLDERS": "",
+    "CASE_FROM": "",
+    "CASE_UNKNOWN": "zeros",
 }
 #: The way there and back, and a busy machine.
 SLACK_SECONDS = 5
