@@ -150,8 +150,10 @@ async def _write_case(parts: Parts, case: str, row: _CaseRow, sums: Mapping[str,
         stored = await parts.counts.open()
         recent = stored.tally.recent or cases.Recent()
         base = row.tally or cases.nothing(stored.tally.epoch, parts.counts.folders)
-        counted = replace(base, epoch=stored.tally.epoch, sums={folder: sums.get(folder, 0) for folder in base.sums})
-        tally = counted.moved({}, recent.revision + 1, parts.clock.now())
+        base = replace(base, epoch=stored.tally.epoch)
+        by = {folder: sums.get(folder, 0) - count for folder, count in base.sums.items()}
+        marks = parts.counts.marks_drained and stored.tally.ready
+        tally = base.moved(by, recent.revision + 1, parts.clock.now(), marks=marks)
         after = replace(stored.tally, recent=recent.adding([cases.Changed(key, tally)]))
         writes = [stored.write(after), Write(f"{cases.ROW_PREFIX}{key}", cases.to_properties(case, tally), row.etag)]
         try:

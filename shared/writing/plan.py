@@ -117,10 +117,12 @@ class Cases:
     Attributes:
         case_of: Returns the case of a path, or "".
         memory: The cases last seen, by key.
+        marks_drained: Whether a case that is drained is marked.
     """
 
     case_of: Callable[[str], str]
     memory: CaseMemory
+    marks_drained: bool = False
 
 
 @dataclass(slots=True)
@@ -285,6 +287,7 @@ def _plan_cases(plan: Plan, stored: StoredTally, cases: Cases, changes: list[Cha
         moves.setdefault(cases.case_of(path), Counter())[folder] += delta
     recent = plan.tally.recent or Recent()
     changed: list[Changed] = []
+    marks = cases.marks_drained and stored.tally.ready  # before that, what is missing may be there, and not listed
     for case, by in moves.items():
         if not case:
             continue
@@ -295,7 +298,7 @@ def _plan_cases(plan: Plan, stored: StoredTally, cases: Cases, changes: list[Cha
             continue
         tally = base.tally
         if any(by.values()):
-            tally = tally.moved(by, recent.revision + len(changed) + 1, now)
+            tally = tally.moved(by, recent.revision + len(changed) + 1, now, marks=marks)
             changed.append(Changed(key, tally))
         plan.cases[key] = tally  # also when one name has replaced another: its ETag stands for the names
         plan.writes.insert(0, Write(f"{ROW_PREFIX}{key}", to_properties(case, tally), base.etag))

@@ -658,6 +658,26 @@ MUTANTS: dict[str, Mutant] = {
         '    was_in = before.folder if before is not None and before.present else ""\n',
         '    was_in = after.folder if before is not None and before.present else ""\n',
     ),
+    # Cases that are drained
+    "drained case not marked": _edit("model.cases", "(self.drained or (marks and self.has_work))", "self.drained"),
+    "mark outlives a refill": _edit("model.cases", "drained=not moved.has_work and (self", "drained=(self"),
+    "mark dropped by what comes after it": _edit(
+        "model.cases", "(self.drained or (marks and self.has_work))", "marks and self.has_work"
+    ),
+    "mark removed before it is announced": _edit(
+        "watching.drained",
+        "        await self._topic.publish_drained(some)\n",
+        "        for row in some:\n            await self._unmark(row)\n        await self._topic.publish_drained(some)\n",
+    ),
+    "mark kept once it is announced": _edit(
+        "writing.group_commit", "tally = replace(drained.tally, drained=False)", "tally = drained.tally"
+    ),
+    "marks that are left are not looked for": _edit(
+        "watching.drained",
+        "row.tally.changed_at < fresh_from:",
+        "row.tally.changed_at > fresh_from:",
+        test="tests/watching/test_drained.py::test_i5_a_process_that_dies_before_it_publishes",
+    ),
     # Watching
     "version compared with >": Mutant(
         {
