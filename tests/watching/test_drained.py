@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 from random import Random
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from shared.errors import StorageError
-from shared.model.cases import ROW_PREFIX, CaseTally, from_properties, is_marked, key_of
+from localdev.azurite import Azurite
+from shared.azure.topic import GridTopic
+from shared.errors import NotPublished, StorageError
+from shared.model.cases import ROW_PREFIX, CaseTally, StoredCase, from_properties, is_marked, key_of
 from shared.model.folders import FOLDERS
 from shared.model.ledger import TOMBSTONE_HORIZON
 from shared.model.ports import Entity, Write
+from shared.services import Services
+from shared.settings.app import Settings
 from shared.watching import drained
 from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.fakes.memory_table import Fault
@@ -288,6 +293,57 @@ async def test_i5_a_case_that_is_marked_is_not_forgotten(world: World) -> None:
     world.clock.advance(2 * 86400)
     await world.process.reconciler.run()
     assert set(world.table.entities(PARTITION)) == {TALLY_KEY}
+
+
+async def test_i5_on_real_storage(azurite: Azurite, unique: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The services wired as the app's: a process publishes, or ends before it can, and the timer does."""
+    said: list[tuple[str, int]] = []
+    is_away = False
+
+    async def take(_: GridTopic, drained: Sequence[StoredCase]) -> None:
+        if is_away:
+            raise NotPublished("no")
+        said.extend((case, tally.counts()["output"]) for case, tally, _, _ in drained)
+
+    async def ignore(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr(GridTopic, "publish_drained", take)
+    monkeypatch.setattr(GridTopic, "publish", ignore)
+    monkeypatch.setattr(drained, "FRESH", timedelta(0))
+    places = {f"{folder.upper()}_FOLDER": f"{unique}-{folder}" for folder in FOLDERS}
+    environ = {
+        "STORAGE": azurite.connection_string,
+        "COUNTS_TABLE": unique,
+        "QUARANTINE_CONTAINER": f"{unique}-quarantine",
+        "CASE_FROM": "first-segment",
+        "STATUS_TOPIC_ENDPOINT": "https://nobody.invalid/api/events",
+        **places,
+    }
+    first, second = (Services(Settings.from_environ(environ)) for _ in range(2))
+    try:
+        await first.start()
+        await first.reconcile()
+        container = await first.blobs.create_container(f"{unique}-queued")
+        for case in "ab":
+            is_away = case == "b"
+            await container.upload_blob(f"{case}/1.jpg", b"x")
+            await first.writer.look(f"{unique}-queued", f"{case}/1.jpg", "queued")
+            await container.delete_blob(f"{case}/1.jpg")
+            await first.writer.look(f"{unique}-queued", f"{case}/1.jpg", "queued")
+            async with asyncio.timeout(10):
+                while not said:
+                    await asyncio.sleep(0.01)
+        await first.close()
+        assert said == [("a", 0)]
+        assert "b" in [row.case async for row in second.counts.marked_cases()]
+        is_away = False
+        await second.reconcile()
+        assert ("b", 0) in said
+        assert [row async for row in second.counts.marked_cases()] == []
+    finally:
+        await first.close()
+        await second.close()
 
 
 class History:
