@@ -102,7 +102,8 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         return made
 
-    add(commands, "status", status, "counts, version, last reconciliation, size of the quarantine")
+    asked = add(commands, "status", status, "counts, version, last reconciliation, size of the quarantine")
+    asked.add_argument("--case", metavar="NAME", help="the counts of this case instead, where CASE_FROM is set")
     add(commands, "watch", watch, "the counts, live, until Ctrl-C")
     _add_reconcile(add(commands, "reconcile", reconciling.reconcile, "list the account and correct the counts"))
     add(commands, "verify", reconciling.verify, "compare counts and listing, change nothing; exit code 0 says exact")

@@ -105,6 +105,11 @@ def _show(report: Report, out: Output, what: str, sides: tuple[str, str]) -> Non
             f"{folder} {more:+,}" if more else f"{folder} (names)" for folder, more in report.miscounted.items()
         )
         text.append(f"MISCOUNTED: {off}: the tally disagreed with its own rows, so something else writes to the table")
+    if report.miscounted_cases:
+        text.append(
+            f"miscounted cases: {report.miscounted_cases:,}: their counts disagreed with their rows, so something else "
+            "writes to the table"
+        )
     if report.refused:
         text.append(f"REFUSED: {report.refused:,} blobs are not counted: storage does not take their rows")
     if report.disputed:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ops.exits import Exit
+from ops.exits import Exit, WrongArgument
 from ops.output import moment, table
 from shared.clock import to_iso
 from shared.intake.quarantine import MAX_COUNTED
+from shared.model.cases import CaseTally
 
 if TYPE_CHECKING:
     import argparse
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
     from ops.output import Output
     from shared.model.tally import Tally
     from shared.services import Services
+    from shared.writing.tally_row import StoredTally
 
 
 async def status(services: Services, given: argparse.Namespace, out: Output) -> Exit:
-    """Show counts, version, last reconciliation and the size of the quarantine."""
-    del given
+    """Show counts, version, last reconciliation and the size of the quarantine; or the counts of one case."""
     stored = await services.counts.read()
+    if given.case is not None:
+        return await _status_of_case(services, given.case, stored, out)
     report = await services.reconciler.last_report()
     quarantined = await services.quarantine.count()
     waiting = len(await services.writer.waiting_paths())
@@ -45,9 +48,40 @@ async def status(services: Services, given: argparse.Namespace, out: Output) -> 
     return Exit.DONE
 
 
+async def _status_of_case(services: Services, case: str, stored: StoredTally | None, out: Output) -> Exit:
+    if services.counts.case_of is None:
+        raise WrongArgument(f"--case {case}: cases are not counted here, because CASE_FROM is not set")
+    tally, entity = CaseTally("", {}), None
+    if stored is not None:
+        tally, entity = await services.counts.read_case(case, stored.partition, stored.tally.epoch)
+    data: dict[str, object] = {
+        "case": case,
+        "ready": stored is not None and stored.tally.ready,
+        "known": tally.revision > 0,
+        "counts": tally.counts() if stored is not None else None,
+        "version": tally.version if stored is not None else None,
+        "changed_at": to_iso(tally.changed_at) if tally.changed_at is not None else None,
+    }
+    lines = ["", f"case         {case}", _ready(stored.tally if stored is not None else None)]
+    if tally.changed_at is not None:
+        lines.append(f"version      {tally.version}, counts changed {moment(to_iso(tally.changed_at))}")
+    elif entity is not None:
+        lines.append("unreadable   its row makes no sense: `reconcile --full` counts the case anew")
+    else:
+        lines.append("unknown      nothing was ever counted of it, or it is long gone")
+    locations = services.settings.folders.locations
+    rows = [(folder, tally.sums.get(folder, "-"), str(location)) for folder, location in locations.items()]
+    out.show(data, table(("folder", "images", "where"), rows, numbers=[1]), *lines)
+    return Exit.DONE
+
+
+def _ready(tally: Tally | None) -> str:
+    is_ready = tally is not None and tally.ready
+    return f"ready        {'yes' if is_ready else 'no: never reconciled to the end, the app answers 503'}"
+
+
 def _lines(tally: Tally | None, report: dict[str, Any] | None, quarantined: int, waiting: int) -> list[str]:
-    ready = tally is not None and tally.ready
-    lines = ["", f"ready        {'yes' if ready else 'no: never reconciled to the end, the app answers 503'}"]
+    lines = ["", _ready(tally)]
     if tally is not None:
         lines.append(f"version      {tally.version}, counts changed {moment(to_iso(tally.changed_at))}")
     if tally is not None and tally.writer is not None:

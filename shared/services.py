@@ -28,6 +28,7 @@ from shared.serving.auth import BearerTokens, Open
 from shared.serving.endpoints import StatusApi
 from shared.serving.health import Health
 from shared.watching.announcer import Announcer
+from shared.watching.drained import DrainedCases
 from shared.watching.watch import Watch
 from shared.writing.tally_row import Counts
 from shared.writing.writer import Writer
@@ -35,6 +36,7 @@ from shared.writing.writer import Writer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from shared.model.cases import StoredCase
     from shared.model.tally import Tally
     from shared.serving.health import Probe
     from shared.settings.app import Settings
@@ -61,10 +63,20 @@ class Services:
         account = self._clients.blobs.account_name or self._clients.blobs.primary_hostname
         folders = settings.folders
         fingerprint = folders.fingerprint(account)
-        self.counts = Counts(self.table, fingerprint, clock, folders.locations, folders.cases_of_paths)
+        topic = self._clients.topic(settings.status_topic_endpoint)
+        self.counts = Counts(
+            self.table,
+            fingerprint,
+            clock,
+            folders.locations,
+            folders.cases_of_paths,
+            marks_drained=topic is not None,
+        )
         self.watch = Watch(self.counts, clock, settings.poll_interval_seconds, settings.max_waiters)
         self._inbox = self._clients.inbox(settings.inbox_table)
-        self.writer = Writer(self.table, self.counts, heads, clock, self.random, self._changed, self._inbox)
+        self.writer = Writer(
+            self.table, self.counts, heads, clock, self.random, self._changed, self._inbox, self._cases_written
+        )
         bodies = BlobBodies(self._clients.blobs, settings.quarantine_container)
         self.quarantine = Quarantine(self.table, bodies, clock, self.random)
         self.reconciler = Reconciler(
@@ -88,8 +100,8 @@ class Services:
             verify_deletes=settings.verify_deletes,
             topics=settings.event_topics,
         )
-        topic = self._clients.topic(settings.status_topic_endpoint)
         self.announcer = Announcer(topic, clock) if topic is not None else None
+        self.drained = DrainedCases(topic, self.writer.unmark, clock) if topic is not None else None
         self.clock = clock
         probes = [self.delivery.health, self.writer.health, self.quarantine.health, self.reconciler.health]
         self.api = StatusApi(
@@ -119,6 +131,8 @@ class Services:
     async def reconcile(self) -> None:
         """Do what the timer is for, on a table that is there."""
         await self.counts.open()
+        if self.drained is not None and self.counts.marks_drained:
+            await self.drained.sweep(self.counts.marked_cases())
         await self.reconciler.run_scheduled(self.settings.reconcile_slice_seconds)
         await self.writer.clear_inbox()
         await self.quarantine.purge_daily(self.settings.quarantine_retention)
@@ -135,6 +149,8 @@ class Services:
         self.writer.close()
         if self.announcer is not None:
             self.announcer.close()
+        if self.drained is not None:
+            self.drained.close()
         await self._clients.close()
 
     def _changed(self, tally: Tally) -> None:
@@ -143,6 +159,10 @@ class Services:
         self.watch.offer(tally)
         if self.announcer is not None:
             self.announcer.offer(tally)
+
+    def _cases_written(self, written: list[StoredCase]) -> None:
+        if self.drained is not None:
+            self.drained.offer(written)
 
 
 class AppProcess:

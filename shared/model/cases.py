@@ -2,6 +2,9 @@
 
 A case's counts change in the transaction that changes the tally. Which cases changed lately stands in the tally itself,
 in a ring of :data:`RING` entries, so that whoever reads the tally knows of them without a read a case.
+
+A case of which nothing is queued or in process any more is *drained*. Where that is announced, the commit that drains
+it marks its row, so that no process's end can lose it; the mark goes once it is announced, or the case is refilled.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.clock import from_iso, to_iso
-from shared.model.folders import FOLDERS, in_order
+from shared.model.folders import FOLDERS, INPUT, QUEUED, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +32,7 @@ RING_TEXTS: Final = RING // _A_TEXT
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _COUNT: Final = "_count"
+_DRAINED: Final = "drained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +45,14 @@ class CaseTally:
         revision: The number of that change among all changes of cases; 0: none of its names was ever counted, or they
             are all gone for so long that the case is forgotten.
         changed_at: When that was, or None.
+        drained: It is marked: it was drained, and that is to be announced. No part of what is served.
     """
 
     epoch: str
     sums: Mapping[str, int]
     revision: int = 0
     changed_at: datetime | None = None
+    drained: bool = False
 
     @property
     def version(self) -> str:
@@ -57,10 +63,39 @@ class CaseTally:
         """Return folder → count, in the order in which they are served."""
         return {folder: self.sums[folder] for folder in in_order(self.sums)}
 
-    def moved(self, by: Mapping[str, int], revision: int, now: datetime) -> CaseTally:
-        """Return the counts after so many have come to, or gone from, these folders."""
+    @property
+    def has_work(self) -> bool:
+        """Whether something is queued or in process."""
+        return bool(self.sums[QUEUED] or self.sums[INPUT])
+
+    def moved(self, by: Mapping[str, int], revision: int, now: datetime, *, marks: bool = False) -> CaseTally:
+        """Return the counts after so many have come to, or gone from, these folders.
+
+        Args:
+            by: Folder → how many more.
+            revision: The number of the change.
+            now: The time.
+            marks: Whether it is marked when this drains it. A mark stays as long as it is true.
+        """
         sums = {folder: count + by.get(folder, 0) for folder, count in self.sums.items()}
-        return replace(self, sums=sums, revision=revision, changed_at=max(now, self.changed_at or now))
+        moved = replace(self, sums=sums, revision=revision, changed_at=max(now, self.changed_at or now))
+        return replace(moved, drained=not moved.has_work and (self.drained or (marks and self.has_work)))
+
+
+class StoredCase(NamedTuple):
+    """A case as it stands in the table.
+
+    Attributes:
+        case: The case.
+        tally: Its counts.
+        etag: Its row's ETag.
+        partition: Where its row stands.
+    """
+
+    case: str
+    tally: CaseTally
+    etag: str
+    partition: str
 
 
 class Changed(NamedTuple):
@@ -150,6 +185,7 @@ def to_properties(case: str, tally: CaseTally) -> Properties:
         "revision": tally.revision,
         "changed_at": to_iso(tally.changed_at or _EPOCH),
         **{f"{folder}{_COUNT}": count for folder, count in tally.sums.items()},
+        **({_DRAINED: True} if tally.drained else {}),
     }
 
 
@@ -161,13 +197,19 @@ def from_properties(properties: Mapping[str, object], epoch: str, folders: Itera
         ValueError: A property makes no sense.
     """
     sums = {folder: int(str(properties[f"{folder}{_COUNT}"])) for folder in in_order(folders)}
-    return CaseTally(epoch, sums, int(str(properties["revision"])), from_iso(str(properties["changed_at"])))
+    changed_at = from_iso(str(properties["changed_at"]))
+    return CaseTally(epoch, sums, int(str(properties["revision"])), changed_at, is_marked(properties))
+
+
+def is_marked(properties: Mapping[str, object]) -> bool:
+    """Tell whether a case's row says that it was drained, and that nobody has announced it."""
+    return properties.get(_DRAINED) is True
 
 
 def is_forgotten(properties: Mapping[str, object], oldest_kept: datetime) -> bool:
-    """Tell whether a case's row counts nothing, and has not changed since."""
+    """Tell whether a case's row counts nothing, has not changed since, and has nothing to be announced."""
     changed_at = properties.get("changed_at")
-    if properties.get("total") != 0 or not isinstance(changed_at, str):
+    if properties.get("total") != 0 or not isinstance(changed_at, str) or is_marked(properties):
         return False
     try:
         return from_iso(changed_at) < oldest_kept

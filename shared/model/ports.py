@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from datetime import datetime
 
+    from shared.model.cases import StoredCase
     from shared.model.ledger import Properties
     from shared.model.tally import Tally
 
@@ -230,10 +231,18 @@ class Bodies(Protocol):
 
 
 class Topic(Protocol):
-    """Where changes of the counts are published."""
+    """Where changes of the counts, and cases that are drained, are published."""
 
     async def publish(self, tally: Tally) -> None:
         """Publish these counts.
+
+        Raises:
+            NotPublished: The topic did not take them.
+        """
+        ...
+
+    async def publish_drained(self, drained: Sequence[StoredCase]) -> None:
+        """Publish that these cases (100 at most) have been drained.
 
         Raises:
             NotPublished: The topic did not take them.

@@ -223,6 +223,7 @@ class Reconciler:
             await work.compare(locations, only)
             if only is None:
                 await work.audit()
+                await work.audit_cases()
             run.report.finished = True
         run.report.clean = run.report.is_exact
         return run.report

@@ -96,10 +96,10 @@ class Pass:
         if run.stage is Stage.COMPARING:
             await self.compare(self._parts.folders.locations)
             await self.audit()
-            await self._audit_cases()
+            await self.audit_cases()
         elif run.stage is Stage.AUDITING:
             await self._go_on_auditing(await self._parts.counts.open())
-            await self._audit_cases()
+            await self.audit_cases()
         if run.stage is Stage.COLLECTING:
             if self._lease is not None and self._is_collecting_due(self._lease):
                 await self._collect(self._lease)
@@ -142,6 +142,11 @@ class Pass:
         run.tally_etag = stored.etag
         await self._go_on_auditing(stored)
 
+    async def audit_cases(self) -> None:
+        """Then correct the cases; when the slice ends meanwhile, that is left to the next comparison of everything."""
+        self._run.enter(Stage.COLLECTING)
+        self._run.report.miscounted_cases += await correct_cases(self._parts, self._keep_going, commit=self._commits)
+
     async def _go_on_auditing(self, stored: StoredTally) -> None:
         """Add the rows up, and correct the tally; one that has moved since the audit began is left to the next run."""
         run = self._run
@@ -154,11 +159,6 @@ class Pass:
             run.after_key = page[-1].row_key if page else run.after_key
             await self._keep_going(run.stage, run.compared)
         run.report.miscounted = await correct(self._parts, stored, run.listed, commit=self._commits)
-
-    async def _audit_cases(self) -> None:
-        """Correct the cases; when the slice ends meanwhile, that is left to the next comparison of everything."""
-        self._run.enter(Stage.COLLECTING)
-        self._run.report.miscounted_cases += await correct_cases(self._parts, self._keep_going, commit=self._commits)
 
     def _leaves_live(self, only: Location | None) -> bool:
         """Tell whether what changes meanwhile is left to its events: a first run trusts none, a directory has none."""

@@ -105,7 +105,8 @@ async def correct_cases(parts: Parts, keep_going: Callable[[str, int], Awaitable
     for key, case in names.items():
         row, sums = rows.get(key, _NO_ROW), held[key]
         if row.case != case or row.tally is None or Counter(row.tally.sums) != sums:
-            corrected += not commit or await _write_case(parts, case, row, sums)
+            put_right = _write_case(parts, case, row, sums) if commit else _is_still(parts, stored.partition, key, row)
+            corrected += await put_right
     if corrected:
         log.error("%d cases disagreed with their rows", corrected)
     return corrected
@@ -136,22 +137,29 @@ async def _rows_of_cases(table: Table, stored: StoredTally, folders: Iterable[st
     return found
 
 
+async def _is_still(parts: Parts, partition: str, key: str, row: _CaseRow) -> bool:
+    """Tell whether a case has not changed since its row was read."""
+    entity = await parts.table.read(partition, f"{cases.ROW_PREFIX}{key}")
+    return (entity.etag if entity is not None else None) == row.etag
+
+
 async def _write_case(parts: Parts, case: str, row: _CaseRow, sums: Mapping[str, int]) -> bool:
     """Write the sums of a case, unless it has changed since its row was read. Returns whether it was written."""
-    row_key = f"{cases.ROW_PREFIX}{cases.key_of(case)}"
+    key = cases.key_of(case)
     while True:
         stored = await parts.counts.open()
         recent = stored.tally.recent or cases.Recent()
         base = row.tally or cases.nothing(stored.tally.epoch, parts.counts.folders)
-        counted = replace(base, epoch=stored.tally.epoch, sums={folder: sums.get(folder, 0) for folder in base.sums})
-        tally = counted.moved({}, recent.revision + 1, parts.clock.now())
-        after = replace(stored.tally, recent=recent.adding([cases.Changed(cases.key_of(case), tally)]))
-        writes = [stored.write(after), Write(row_key, cases.to_properties(case, tally), row.etag)]
+        base = replace(base, epoch=stored.tally.epoch)
+        by = {folder: sums.get(folder, 0) - count for folder, count in base.sums.items()}
+        marks = parts.counts.marks_drained and stored.tally.ready
+        tally = base.moved(by, recent.revision + 1, parts.clock.now(), marks=marks)
+        after = replace(stored.tally, recent=recent.adding([cases.Changed(key, tally)]))
+        writes = [stored.write(after), Write(f"{cases.ROW_PREFIX}{key}", cases.to_properties(case, tally), row.etag)]
         try:
             await parts.table.commit(stored.partition, writes)
         except Conflict:
-            entity = await parts.table.read(stored.partition, row_key)
-            if (entity.etag if entity is not None else None) != row.etag:
+            if not await _is_still(parts, stored.partition, key, row):
                 return False
             continue
         return True

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: Whoever decides an event reads another clock than whoever drops the row.
 _MARGIN: Final = timedelta(days=1)
 _OPERATIONS: Final = 100
-_COLUMNS: Final = ("present", "event_time", "observed_at", "total", "changed_at")
+_COLUMNS: Final = ("present", "event_time", "observed_at", "total", "changed_at", "drained")
 
 
 async def collect(table: Table, partition: str, now: datetime, after_key: str = "") -> AsyncIterator[tuple[int, str]]:

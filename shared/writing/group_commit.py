@@ -15,13 +15,15 @@ and no read. Nothing that is remembered is ever trusted for a write: every opera
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected, StorageError
 from shared.model import ledger
-from shared.model.cases import ROW_PREFIX, Recent, key_of
+from shared.model.cases import ROW_PREFIX, Recent, StoredCase, key_of, to_properties
 from shared.model.ledger import row_key
+from shared.model.ports import Write
 from shared.process import telemetry
 from shared.writing.cache import Guesses, Remembered, RememberedCase, RowMemory, TallyMemory
 from shared.writing.plan import Cases, Group, Plan, fail, is_full, origins, plan_batch
@@ -72,6 +74,7 @@ class GroupCommit:
         clock: Time.
         pauses: When to wait.
         on_change: Called with the new tally after a commit that changed a count.
+        on_cases: Called with the cases that a commit has written, where those that are drained are marked.
     """
 
     def __init__(
@@ -82,19 +85,21 @@ class GroupCommit:
         clock: Clock,
         pauses: Pauses,
         on_change: Callable[[Tally], None],
+        on_cases: Callable[[list[StoredCase]], None] = lambda _: None,
     ) -> None:
         self._table = table
         self._counts = counts
         self._naming = naming
         self._clock = clock
         self._on_change = on_change
+        self._on_cases = on_cases
         self._pauses = pauses
         self._tally = TallyMemory()
         self._rows = RowMemory()
         #: Of the last change of a case that the memory has been told of.
         self._case_revision = 0
         self._has_cases = counts.case_of is not None
-        self._cases = Cases(counts.case_of or (lambda _: ""))
+        self._cases = Cases(counts.case_of or (lambda _: ""), marks_drained=counts.marks_drained)
         self._guesses = Guesses()
         #: The tally that a commit was conditional on which failed by it.
         self._conflicting_etag = ""
@@ -273,7 +278,23 @@ class GroupCommit:
         self._tally.remember(stored, asked_at)
         self._naming.read(stored, asked_at)
 
+    async def unmark(self, drained: StoredCase) -> None:
+        """Take the mark off a case that is announced, unless its row has changed: whoever did that has seen the mark.
+
+        Raises:
+            StorageError: An outage; it may still be marked.
+        """
+        key = key_of(drained.case)
+        tally = replace(drained.tally, drained=False)
+        write = Write(f"{ROW_PREFIX}{key}", to_properties(drained.case, tally), drained.etag)
+        with suppress(Conflict):
+            (etag,) = await self._table.commit(drained.partition, [write])
+            known = self._cases.memory.get(key, drained.partition)
+            if known is not None and known.etag == drained.etag:
+                self._cases.remember(key, RememberedCase(tally, etag, drained.partition))
+
     def _remember(self, plan: Plan, stored: StoredTally, etags: list[str], asked_at: float) -> None:
+        written: list[StoredCase] = []
         for write, path, etag in zip(plan.writes, plan.paths, etags, strict=True):
             if write.row_key == TALLY_KEY:
                 self._case_revision = plan.tally.recent.revision if plan.tally.recent is not None else 0
@@ -281,10 +302,14 @@ class GroupCommit:
             elif write.row_key.startswith(ROW_PREFIX):
                 key = write.row_key.removeprefix(ROW_PREFIX)
                 self._cases.remember(key, RememberedCase(plan.cases[key], etag, stored.partition))
+                case = str((write.properties or {})["case"])
+                written.append(StoredCase(case, plan.cases[key], etag, stored.partition))
             else:
                 self._rows.remember(path, Remembered(plan.rows[path], etag, asked_at, stored.partition))
         if (plan.tally.revision, plan.tally.recent) != (stored.tally.revision, stored.tally.recent):
             self._on_change(plan.tally)
+        if written and self._counts.marks_drained:
+            self._on_cases(written)
 
     def _blame(self, conflict: Conflict, plan: Plan | None, batch: list[Group]) -> float:
         """Forget what was wrong. Returns the seconds to wait."""

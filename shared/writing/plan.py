@@ -118,11 +118,13 @@ class Cases:
     Attributes:
         case_of: Returns the case of a path, or "".
         memory: The cases last seen, by key.
+        marks_drained: Whether a case that is drained is marked.
         guesses: Whether one that is not among them may be taken to have no row.
         doubted: Those of which that has turned out to be wrong: they are read.
     """
 
     case_of: Callable[[str], str]
+    marks_drained: bool = False
     memory: CaseMemory = field(default_factory=CaseMemory)
     guesses: Guesses = field(default_factory=lambda: Guesses(MAX_WRONG_CASES))
     doubted: set[str] = field(default_factory=set)
@@ -320,6 +322,7 @@ def _plan_cases(plan: Plan, stored: StoredTally, cases: Cases, changes: list[Cha
         moves.setdefault(cases.case_of(path), Counter())[folder] += delta
     recent = plan.tally.recent or Recent()
     changed: list[Changed] = []
+    marks = cases.marks_drained and stored.tally.ready  # before that, what is missing may be there, and not listed
     for case, by in moves.items():
         if not case:
             continue
@@ -332,7 +335,7 @@ def _plan_cases(plan: Plan, stored: StoredTally, cases: Cases, changes: list[Cha
             continue
         tally = base.tally
         if any(by.values()):
-            tally = tally.moved(by, recent.revision + len(changed) + 1, now)
+            tally = tally.moved(by, recent.revision + len(changed) + 1, now, marks=marks)
             changed.append(Changed(key, tally))
         plan.cases[key] = tally  # also when one name has replaced another: its ETag stands for the names
         plan.writes.insert(0, Write(f"{ROW_PREFIX}{key}", to_properties(case, tally), base.etag))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -19,12 +20,13 @@ from typing import TYPE_CHECKING, Final
 from shared.errors import Conflict, Refused, Rejected
 from shared.model import cases
 from shared.model import tally as tallies
+from shared.model.cases import StoredCase
 from shared.model.folders import FOLDERS, in_order
 from shared.model.ports import Write
 from shared.model.sketch import Sketch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from shared.clock import Clock
     from shared.model.cases import CaseTally
@@ -82,6 +84,7 @@ class Counts:
         clock: For the first ``changed_at``.
         folders: The folders that this process counts.
         case_of: Returns the case of a counted blob's path, or ""; None where there are no counts of cases.
+        marks_drained: Whether a case that is drained is marked, because somebody is to be told.
     """
 
     def __init__(
@@ -91,9 +94,12 @@ class Counts:
         clock: Clock,
         folders: Iterable[str] = FOLDERS,
         case_of: Callable[[str], str] | None = None,
+        *,
+        marks_drained: bool = False,
     ) -> None:
         self.folders = frozenset(folders)
         self.case_of = case_of
+        self.marks_drained = marks_drained and case_of is not None
         self._table = table
         self._fingerprint = fingerprint
         self._clock = clock
@@ -158,6 +164,24 @@ class Counts:
         except (KeyError, ValueError):
             log.exception("the counts of the case %r make no sense; a comparison of everything counts them anew", case)
             return nothing, entity
+
+    async def marked_cases(self) -> AsyncIterator[StoredCase]:
+        """Iterate over the cases that are marked as drained: a scan of the rows of all cases.
+
+        Raises:
+            StorageError: As the table raises it.
+        """
+        stored = await self.read()
+        if stored is None:
+            return
+        async for page in self._table.scan(stored.partition, after=cases.ROW_PREFIX):
+            for entity in page:
+                if not entity.row_key.startswith(cases.ROW_PREFIX):
+                    return
+                if cases.is_marked(entity.properties):
+                    with suppress(KeyError, ValueError):  # a comparison of everything counts it anew
+                        tally = cases.from_properties(entity.properties, stored.tally.epoch, self.folders)
+                        yield StoredCase(str(entity.properties["case"]), tally, entity.etag, stored.partition)
 
     async def open(self) -> StoredTally:
         """Read the tally, making an empty one (not ready) when there is none."""

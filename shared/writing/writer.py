@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from shared.clock import Clock
+    from shared.model.cases import StoredCase
     from shared.model.changes import BlobChange
     from shared.model.ledger import Transition
     from shared.model.ports import Heads, InboxTable, Table
@@ -54,6 +55,7 @@ class Writer:
         random: Jitter.
         on_change: Called with the new tally after a commit that changed a count.
         inbox: Where processes hand over to each other; None: this one always commits by itself, as a tool does.
+        on_cases: Called with the cases that a commit has written, where those that are drained are marked.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Writer:
         random: Random,
         on_change: Callable[[Tally], None] = lambda _: None,
         inbox: InboxTable | None = None,
+        on_cases: Callable[[list[StoredCase]], None] = lambda _: None,
     ) -> None:
         self._counts = counts
         self._heads = heads
@@ -72,7 +75,7 @@ class Writer:
         process = secrets.token_hex(16)
         self._naming = Naming(process if inbox is not None else "")
         pauses = Pauses(random)
-        self._commits = GroupCommit(table, counts, self._naming, clock, pauses, on_change)
+        self._commits = GroupCommit(table, counts, self._naming, clock, pauses, on_change, on_cases)
         self._handover = (
             Handover(Inbox(inbox, process), self._naming, self._commits, clock, pauses, self._enqueue, self._claim)
             if inbox is not None
@@ -168,6 +171,14 @@ class Writer:
         """
         deadline = self._clock.monotonic() + BUDGET_SECONDS
         return await self._submit(Intent(seen.path, seen.folder, seen=seen, base=base, deadline=deadline))
+
+    async def unmark(self, drained: StoredCase) -> None:
+        """Take the mark off a case that is announced, unless its row has changed since.
+
+        Raises:
+            StorageError: An outage; it may still be marked.
+        """
+        await self._commits.unmark(drained)
 
     async def _submit(self, intent: Intent) -> Transition:
         intent.origin = telemetry.here()

@@ -8,15 +8,19 @@ from random import Random
 from shared.clock import Clock
 from shared.intake.delivery import Delivery
 from shared.model import ledger, tally
+from shared.model.cases import StoredCase
 from shared.model.folders import FOLDERS, CaseRule, FolderMap, Location, first_segment
+from shared.model.ports import Topic
 from shared.model.tally import Sum, Tally
 from shared.reconciling.parts import Parts
 from shared.reconciling.reconciler import Reconciler
+from shared.watching.drained import DrainedCases
 from shared.watching.watch import Watch
 from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts
 from shared.writing.writer import Writer
 from tests.fakes.memory_blobs import FakeClock, MemoryBlobs
 from tests.fakes.memory_table import MemoryTable
+from tests.fakes.memory_topic import MemoryTopic
 
 FOLDER_MAP = FolderMap({folder: Location(folder) for folder in FOLDERS}, ("jpg", "png"))
 FINGERPRINT = FOLDER_MAP.fingerprint("memory")
@@ -57,6 +61,7 @@ class Process:
         verify_deletes: As the setting.
         folders: What it counts.
         clock: Its machine's, when that is not right.
+        topic: Where drained cases are announced, or None.
     """
 
     def __init__(
@@ -68,11 +73,16 @@ class Process:
         verify_deletes: bool = False,
         folders: FolderMap = FOLDER_MAP,
         clock: Clock | None = None,
+        topic: Topic | None = None,
     ) -> None:
         clock = clock or blobs.clock
-        self.counts = Counts(table, folders.fingerprint("memory"), clock, folders.locations, folders.cases_of_paths)
+        fingerprint, is_announced = folders.fingerprint("memory"), topic is not None
+        self.counts = Counts(
+            table, fingerprint, clock, folders.locations, folders.cases_of_paths, marks_drained=is_announced
+        )
         self.watch = Watch(self.counts, clock, poll_interval_seconds=0.5)
-        self.writer = Writer(table, self.counts, blobs, clock, random)
+        self.writer = Writer(table, self.counts, blobs, clock, random, on_cases=self._cases_written)
+        self.drained = DrainedCases(topic, self.writer.unmark, clock) if topic is not None else None
         self.quarantine = MemoryQuarantine()
         self.reconciler = Reconciler(Parts(table, self.counts, self.writer, blobs, blobs, folders, clock))
         self.delivery = Delivery(
@@ -85,6 +95,15 @@ class Process:
             verify_deletes=verify_deletes,
         )
 
+    def _cases_written(self, written: list[StoredCase]) -> None:
+        assert self.drained is not None, "nobody is to be told"
+        self.drained.offer(written)
+
+    async def sweep(self) -> None:
+        """Announce what is left, as the timer does."""
+        assert self.drained is not None
+        await self.drained.sweep(self.counts.marked_cases())
+
 
 class World:
     """A storage account, a table, and a first process that has reconciled once.
@@ -92,19 +111,28 @@ class World:
     Args:
         seed: Of everything random.
         folders: What is counted.
+        announces: Whether there is a topic.
     """
 
-    def __init__(self, seed: int = 0, folders: FolderMap = FOLDER_MAP) -> None:
+    def __init__(self, seed: int = 0, folders: FolderMap = FOLDER_MAP, *, announces: bool = False) -> None:
         self.folders = folders
         self.random = Random(seed)
         self.clock = FakeClock()
         self.blobs = MemoryBlobs(self.clock)
         self.table = MemoryTable()
+        self.topic = MemoryTopic(self.clock) if announces else None
         self.process = self.new_process()
 
     def new_process(self, *, verify_deletes: bool = False) -> Process:
         """Start another process on the same table and account."""
-        return Process(self.table, self.blobs, self.random, verify_deletes=verify_deletes, folders=self.folders)
+        return Process(
+            self.table,
+            self.blobs,
+            self.random,
+            verify_deletes=verify_deletes,
+            folders=self.folders,
+            topic=self.topic,
+        )
 
     async def bootstrap(self) -> World:
         """Reconcile the account for the first time, and let a minute pass."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -21,6 +22,7 @@ from shared.model.cases import (
     to_properties,
 )
 from shared.model.folders import FOLDERS, CaseRule, FolderMap, Location, first_segment
+from shared.model.snapshot import StatusSnapshot
 from tests.builders import START, at
 
 COUNTS = st.fixed_dictionaries(dict.fromkeys(FOLDERS, st.integers(0, 2**40)), optional={"failed": st.integers(0, 9)})
@@ -89,13 +91,48 @@ def test_its_time_never_goes_back() -> None:
 
 @pytest.mark.parametrize(
     ("changed", "is_dropped"),
-    [({}, True), ({"total": 1}, False), ({"changed_at": "soon"}, False), ({"changed_at": None}, False)],
+    [
+        ({}, True),
+        ({"total": 1}, False),
+        ({"changed_at": "soon"}, False),
+        ({"changed_at": None}, False),
+        ({"drained": True}, False),
+    ],
 )
 def test_only_a_case_that_counts_nothing_for_long_is_forgotten(changed: dict[str, object], *, is_dropped: bool) -> None:
     """And one that makes no sense is left to whoever looks."""
     properties = {**to_properties("a", nothing("e").moved({}, 1, at(0))), **changed}
     assert is_forgotten(properties, at(1)) is is_dropped
     assert not is_forgotten(properties, at(0))
+
+
+@pytest.mark.parametrize(
+    ("sums", "by", "was_marked", "marks", "is_marked"),
+    [
+        ((1, 0, 0), {"queued": -1}, False, True, True),
+        ((0, 1, 0), {"input": -1, "output": 1}, False, True, True),
+        ((1, 0, 0), {"queued": -1}, False, False, False),  # nobody is to be told
+        ((1, 0, 0), {"queued": -1, "input": 1}, False, True, False),
+        ((2, 0, 0), {"queued": -1}, False, True, False),
+        ((0, 0, 0), {"output": 1}, False, True, False),  # it had nothing to do before
+        ((0, 0, 1), {"output": 1}, True, True, True),
+        ((0, 0, 1), {"output": -1}, True, False, True),  # by a tool that has no topic
+        ((0, 0, 1), {"queued": 1}, True, True, False),
+        ((0, 0, 1), {"input": 1}, True, False, False),
+    ],
+)
+def test_the_change_that_drains_a_case_marks_it(
+    sums: tuple[int, ...], by: dict[str, int], *, was_marked: bool, marks: bool, is_marked: bool
+) -> None:
+    """As long as that is true, and only where somebody is to be told; the mark is no part of what is served."""
+    before = CaseTally("e", dict(zip(FOLDERS, sums, strict=True)), 1, START, was_marked)
+    after = before.moved(by, 2, at(1), marks=marks)
+    assert after.drained is is_marked
+    properties = to_properties("a", after)
+    assert from_properties(properties, "e", FOLDERS) == after
+    assert ("drained" in properties) is is_marked
+    served = [StatusSnapshot(each, START) for each in (after, replace(after, drained=not is_marked))]
+    assert len({(each.body, each.frame, each.etag, each.last_modified) for each in served}) == 1
 
 
 def test_rows_of_cases_sort_before_the_tally() -> None:

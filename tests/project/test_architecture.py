@@ -164,7 +164,6 @@ TESTED_IN = {
     "reconciling/repair": "reconciling/test_reconciler",
     "reconciling/report": "reconciling/test_reconciler",
     "reconciling/stages": "reconciling/test_reconciler",
-    "reconciling/tally_audit": "reconciling/test_tampering",
     "serving/health": "serving/test_endpoints",
     "watching/topic": "watching/test_watch",
     "serving/issuer_keys": "serving/test_issuer",

@@ -16,9 +16,10 @@ from shared.azure.inbox import AzureInbox
 from shared.azure.listing import BlobListing
 from shared.azure.quarantine_bodies import BlobBodies
 from shared.azure.table import AzureTable
-from shared.errors import Conflict, Refused, Rejected
+from shared.errors import Conflict, NotPublished, Refused, Rejected
 from shared.intake.delivery import Delivery
 from shared.intake.quarantine import Quarantine
+from shared.model.cases import StoredCase
 from shared.model.folders import FolderMap
 from shared.model.ledger import Observation, Transition
 from shared.model.ports import Entity, PropertyRange, Write
@@ -26,6 +27,7 @@ from shared.model.tally import Tally
 from shared.reconciling.parts import Parts
 from shared.reconciling.reconciler import Reconciler
 from shared.reconciling.report import Report
+from shared.watching.drained import DrainedCases
 from shared.watching.watch import Watch
 from shared.writing.plan import Remembered
 from shared.writing.tally_row import Counts
@@ -35,7 +37,7 @@ from tests.fakes.memory_table import TableState
 from tests.fakes.world import FOLDER_MAP
 from tests.simulation.checker import Checker, Ticket
 from tests.simulation.loop import ProcessLoop
-from tests.simulation.network import Network, ProcessWire
+from tests.simulation.network import Faults, Network, ProcessWire
 from tests.simulation.sdk import BlobService, TableClient
 
 POLL_INTERVAL_SECONDS = 0.5
@@ -157,6 +159,33 @@ class CountingReconciler(Reconciler):
             self.ended += 1
 
 
+class SimulatedTopic:
+    """Where drained cases are announced: slow, and away now and then, as long as anything goes wrong.
+
+    Args:
+        clock: The process's.
+        checker: Told what is announced.
+        network: Says whether anything goes wrong.
+    """
+
+    def __init__(self, clock: SimulatedClock, checker: Checker, network: Network) -> None:
+        self._clock, self._checker, self._network = clock, checker, network
+
+    async def publish(self, tally: Tally) -> None:
+        """Publish nothing: nobody asks."""
+
+    async def publish_drained(self, drained: Sequence[StoredCase]) -> None:
+        """Publish, or not; who is told that it failed cannot know."""
+        is_well = self._network.faults == Faults()
+        luck = 1.0 if is_well else self._network.random.random()
+        await self._clock.sleep(0.05 if is_well else 3 * luck)
+        if luck > 0.3:
+            for row in drained:
+                self._checker.announced(row.case, row.tally.version, row.tally.counts())
+        if luck < 0.6:
+            raise NotPublished("the topic does not answer")
+
+
 class App:
     """One process.
 
@@ -197,12 +226,14 @@ class App:
         heads = BlobHeads(service)  # type: ignore[arg-type]
         listing = BlobListing(service)  # type: ignore[arg-type]
         fingerprint = folders.fingerprint("memory")
-        self.counts = Counts(table, fingerprint, clock, folders.locations, folders.cases_of_paths)
+        self.counts = Counts(table, fingerprint, clock, folders.locations, folders.cases_of_paths, marks_drained=True)
         self.watch = Watch(self.counts, clock, POLL_INTERVAL_SECONDS)
         inbox_client = TableClient(inbox, wire, checker.page_size)
         inbox_client.on_commit = checker.inbox_written
         handed_over = AzureInbox(inbox_client)  # type: ignore[arg-type]
-        self.writer = Writer(table, self.counts, heads, clock, random, self._changed, handed_over)
+        self.writer = Writer(table, self.counts, heads, clock, random, self._changed, handed_over, self._cases_written)
+        topic = SimulatedTopic(clock, checker, network)
+        self.drained = DrainedCases(topic, self.writer.unmark, clock)
         self.corrections = CountingWriter(self.writer)
         parts = Parts(table, self.counts, self.corrections, heads, listing, folders, clock)  # type: ignore[arg-type]
         self.reconciler = CountingReconciler(parts)
@@ -216,6 +247,14 @@ class App:
             clock,
             verify_deletes=False,
         )
+
+    async def sweep(self) -> None:
+        """Announce the drained cases that are left, as the timer does."""
+        if self.counts.marks_drained:
+            await self.drained.sweep(self.counts.marked_cases())
+
+    def _cases_written(self, written: list[StoredCase]) -> None:
+        self.drained.offer(written)
 
     def _changed(self, tally: Tally) -> None:
         if tally.ready:

@@ -97,6 +97,10 @@ class Checker:
         self.served: dict[tuple[str, str], bytes] = {}
         self.versions: dict[str, tuple[object, ...]] = {}
         self.case_versions: dict[tuple[str, str], tuple[object, ...]] = {}
+        #: Key and version of the cases that were announced as drained.
+        self.told: set[tuple[str, str]] = set()
+        #: Key of a case that was drained, and is → its versions since.
+        self.drained: dict[str, set[str]] = {}
         self.visible_changes: list[tuple[float, str]] = []
         self.on_visible_change: Callable[[], None] = lambda: None
         self.on_case_change: Callable[[str, str], None] = lambda _key, _version: None
@@ -283,6 +287,7 @@ class Checker:
         self.stats["recounts"] += 1
         self.note("moved", tally["moved_to"])
         self.current = str(tally["moved_to"])
+        self.drained.clear()
         self.unlisted.update(self.present)
         if self.tally is None or self.tally["ready"]:
             self.fail("ready", "a new generation begins that is not there, or ready from the start")
@@ -315,6 +320,7 @@ class Checker:
     def read_anew(self, rows: Mapping[str, Entity]) -> None:
         """Take the rows of the generation that counts as they stand, whoever has written them."""
         self.ledgers[self.current] = ledger = Ledger()
+        self.drained.clear()
         if TALLY_KEY not in rows:
             return
         tally = dict(rows[TALLY_KEY].properties)
@@ -402,7 +408,7 @@ class Checker:
             old = ledger.case_rows.pop(key, None)
             if new is not None:
                 ledger.case_rows[key] = new
-                self._check_case(tally, key, old if before is not None else None, new)
+                self._check_case(ledger, tally, key, old if before is not None else None, new)
             elif old is not None and any(_case_counts(old).values()):
                 self.fail("I5", f"the row of {old['case']} was dropped, which counts something")
             self.stats["cases collected"] += new is None
@@ -432,7 +438,7 @@ class Checker:
             self.fail("I7", "the tally's ring does not say what has become of the cases that were written")
 
     def _check_case(
-        self, tally: Mapping[str, Any], key: str, old: Mapping[str, Any] | None, new: Mapping[str, Any]
+        self, ledger: Ledger, tally: Mapping[str, Any], key: str, old: Mapping[str, Any] | None, new: Mapping[str, Any]
     ) -> None:
         shown = (*sorted(_case_counts(new).items()), new["changed_at"])
         version = f"{tally['epoch']}-{new['revision']}"
@@ -440,12 +446,51 @@ class Checker:
             self.fail("I6", f"a version of {new['case']} stands for two things")
         if tally["ready"] and (old is None or old["revision"] != new["revision"]):
             self.on_case_change(key, version)
+        if ledger is self.ledgers.get(self.current):
+            self._check_mark(tally, key, old, new)
         if old is None:
             return
         if (_case_counts(old) != _case_counts(new)) != (old["revision"] != new["revision"]):
             self.fail("I7", f"the revision of {new['case']} does not move with its counts")
         if old["revision"] > new["revision"] or old["changed_at"] > new["changed_at"]:
             self.fail("I6", f"the revision or the time of {new['case']} went back")
+
+    def _check_mark(
+        self, tally: Mapping[str, Any], key: str, old: Mapping[str, Any] | None, new: Mapping[str, Any]
+    ) -> None:
+        """I5: a case that is drained is marked, until that is announced; one that is not is not marked."""
+        had_work, is_marked, version = old is not None and _has_work(old), "drained" in new, _version(tally, new)
+        if _has_work(new):
+            self.drained.pop(key, None)
+            if is_marked:
+                self.fail("I5", f"{new['case']} is marked as drained, and is not")
+        elif had_work and tally["ready"]:
+            self.stats["cases drained"] += 1
+            self.drained[key] = set()
+            if not is_marked:
+                self.fail("I5", f"{new['case']} is drained, and not marked")
+        elif old is not None and "drained" in old and not is_marked and (key, _version(tally, old)) not in self.told:
+            self.fail("I5", f"the mark of {new['case']} is gone, and nobody was told")
+        if key in self.drained:
+            self.drained[key].add(version)
+
+    def announced(self, case: str, version: str, counts: Mapping[str, int]) -> None:
+        """A topic takes the event that a case is drained."""
+        self.stats["cases announced"] += 1
+        key, shown = cases.key_of(case), tuple(sorted(counts.items()))
+        self.told.add((key, version))
+        committed = self.case_versions.get((key, version))
+        if counts["queued"] or counts["input"] or (committed is not None and committed[:-1] != shown):
+            self.fail("I5", f"{case} was announced as drained at {version}, and was not")
+
+    def check_announced(self) -> None:
+        """I5: what is drained was announced, and nothing is marked any more."""
+        for key, versions in self.drained.items():
+            if not any((key, version) in self.told for version in versions):
+                self.fail("I5", f"the case {key} is drained, and nobody was told")
+        for row in self.ledgers[self.current].case_rows.values():
+            if "drained" in row:
+                self.fail("I5", f"{row['case']} is still marked")
 
     def _check_sketch(self, ledger: Ledger, tally: Mapping[str, Any]) -> None:
         """A sketch that there is holds the rows that count, up to its last key."""
@@ -546,6 +591,14 @@ class Checker:
         is_known = version.endswith("-0") or (cases.key_of(case), version) in self.case_versions
         if not is_known if case else version not in self.versions:
             self.fail("I6", f"version {version} was served and never committed")
+
+
+def _has_work(row: Mapping[str, Any]) -> bool:
+    return bool(row["queued_count"] or row["input_count"])
+
+
+def _version(tally: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    return f"{tally['epoch']}-{row['revision']}"
 
 
 def _case_counts(row: Mapping[str, Any]) -> Counter[str]:

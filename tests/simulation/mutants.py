@@ -665,7 +665,7 @@ MUTANTS: dict[str, Mutant] = {
     "a case left as it was": _edit("writing.plan", "        if any(by.values()):\n", "        if False:\n"),
     "what goes is added to a case": _edit("model.cases", "count + by.get(folder, 0)", "count + abs(by.get(folder, 0))"),
     "all cases of a commit get one number": _edit(
-        "writing.plan", "recent.revision + len(changed) + 1, now)", "recent.revision + 1, now)"
+        "writing.plan", "recent.revision + len(changed) + 1, now, marks", "recent.revision + 1, now, marks"
     ),
     "a case decided from what is not known": _edit(
         "writing.group_commit", "if not plan.unread and not plan.unread_cases:", "if not plan.unread:"
@@ -706,6 +706,26 @@ MUTANTS: dict[str, Mutant] = {
         "reconciling.stages",
         "self._run.report.miscounted_cases += await correct_cases(",
         "False and await correct_cases(",
+    ),
+    # Cases that are drained
+    "drained case not marked": _edit("model.cases", "(self.drained or (marks and self.has_work))", "self.drained"),
+    "mark outlives a refill": _edit("model.cases", "drained=not moved.has_work and (self", "drained=(self"),
+    "mark dropped by what comes after it": _edit(
+        "model.cases", "(self.drained or (marks and self.has_work))", "marks and self.has_work"
+    ),
+    "mark removed before it is announced": _edit(
+        "watching.drained",
+        "        await self._topic.publish_drained(some)\n",
+        "        for row in some:\n            await self._unmark(row)\n        await self._topic.publish_drained(some)\n",
+    ),
+    "mark kept once it is announced": _edit(
+        "writing.group_commit", "tally = replace(drained.tally, drained=False)", "tally = drained.tally"
+    ),
+    "marks that are left are not looked for": _edit(
+        "watching.drained",
+        "row.tally.changed_at < fresh_from:",
+        "row.tally.changed_at > fresh_from:",
+        test="tests/watching/test_drained.py::test_i5_a_process_that_dies_before_it_publishes",
     ),
     # Watching
     "version compared with >": Mutant(

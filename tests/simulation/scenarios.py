@@ -107,6 +107,18 @@ def _end(world: World, days: float = 4) -> None:
     world.calm_down()
     world.drain(days)
     world.check_quarantine()
+    _check_announced(world)
+
+
+def _check_announced(world: World) -> None:
+    """I5: the timer announces what a process has drained and not lived to announce."""
+    if world.scheduler.stopped:
+        return
+    world.run(120)
+    app = world.random.choice(world.apps)
+    world.run_until(app.loop.spawn(app.sweep()).done, 60, "the timer announces what is drained")
+    if not world.checker.is_tampered:
+        world.checker.check_announced()
 
 
 def _check_clean(world: World) -> None:
@@ -163,6 +175,7 @@ class Reconciling:
             app = random.choice(world.apps)
             full, slice_seconds = random.random() < self._full, random.choice(self._slices)
             app.loop.spawn(world.attempt(app, full=full, slice_seconds=slice_seconds))
+            app.loop.spawn(app.sweep())
         world.network.service.call_later(random.random() * 2 * self._every_seconds, self._again)
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 
 import pytest
-from aiohttp import web
-from azure.core.credentials import AzureKeyCredential
 
-from shared.azure.topic import GridTopic
 from shared.model.tally import Change, Tally
-from shared.watching.announcer import Announcer, NotPublished
+from shared.watching.announcer import Announcer
 from tests.fakes.memory_blobs import START, FakeClock
+from tests.fakes.memory_topic import MemoryTopic
 
 EMPTY = Tally("e", b"k" * 16, "f", START, START, ready=True)
 
@@ -21,23 +18,6 @@ EMPTY = Tally("e", b"k" * 16, "f", START, START, ready=True)
 def tally_of(count: int) -> Tally:
     """Return a tally with so many queued blobs."""
     return replace(EMPTY.apply([Change("queued", str(n), 1) for n in range(count)], START), revision=count)
-
-
-class MemoryTopic:
-    """Keeps what was published, and when; fails while told to."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        self.published: list[tuple[float, int]] = []
-        self.failing = 0
-        self._clock = clock
-
-    async def publish(self, tally: Tally) -> None:
-        """Publish."""
-        await asyncio.sleep(0)
-        if self.failing:
-            self.failing -= 1
-            raise NotPublished("no")
-        self.published.append((self._clock.monotonic(), tally.counts()["queued"]))
 
 
 async def settle() -> None:
@@ -103,48 +83,15 @@ async def test_closing_stops_it() -> None:
     """Whatever it waits for: no task is left behind."""
     asked = asyncio.Event()
 
-    class SilentTopic:
+    class SilentTopic(MemoryTopic):
         async def publish(self, _: Tally) -> None:
             asked.set()
             await asyncio.Event().wait()
 
-    announcer = Announcer(SilentTopic(), FakeClock())
+    announcer = Announcer(SilentTopic(FakeClock()), FakeClock())
     announcer.close()  # nothing has begun
     announcer.offer(tally_of(1))
     await asked.wait()
     announcer.close()
     await settle()
     assert announcer._task is None
-
-
-async def test_the_topic_gets_a_cloud_event_with_the_status() -> None:
-    """Over real HTTP: a CloudEvent 1.0 whose data is that of the status endpoint, and whose id is its version."""
-    received: list[tuple[str, object]] = []
-    status = 200
-
-    async def take(request: web.Request) -> web.Response:
-        received.append((request.content_type, await request.json()))
-        return web.Response(status=status)
-
-    app = web.Application()
-    app.router.add_post("/api/events", take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    topic = GridTopic(f"http://127.0.0.1:{port}/api/events", AzureKeyCredential("k"))
-    try:
-        await topic.publish(tally_of(3))
-        status = 503
-        with pytest.raises(NotPublished):
-            await topic.publish(tally_of(4))
-    finally:
-        await topic.close()
-        await runner.cleanup()
-    content_type, (event,) = received[0]  # type: ignore[misc]
-    assert content_type == "application/cloudevents-batch+json"
-    assert (event["specversion"], event["type"], event["source"]) == ("1.0", "Storage.StatusChanged", "/cases/storage")
-    assert event["id"] == event["data"]["version"] == "e-3"
-    assert json.dumps(event["data"]["queued_count"]) == "3"
-    assert len(received) == 2
