@@ -103,7 +103,49 @@ def test_documented_examples_are_accepted(name):
         if name.startswith("JWT_") or name == "AUTH_MODE"
         else {}
     )
+    if name == "JWT_CASES_CLAIM":
+        base |= {"CASE_FROM": "first-segment"}
     assert read(**(base | {name: documented()[name][1]}))
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "case"),
+    [
+        ("first-segment", "a/b/1.jpg", "a"),
+        ("^case-([0-9]+)/", "case-17/1.jpg", "17"),
+        ("^case-([0-9]+)/", "case-x/1.jpg", ""),
+        ("^(?:a|b)/([^/]*)/", "b/ä/1.jpg", "ä"),
+        ("^(x)?", "1.jpg", ""),
+    ],
+)
+def test_a_case_is_found_by_its_rule(rule, name, case):
+    """In the name below the folder; a name that the rule does not find has none."""
+    assert read(CASE_FROM=rule, QUEUED_FOLDER="images/queued").folders.case_of(f"images/queued/{name}") == case
+    assert read().folders.cases is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"CASE_FROM": "("}, "RE2"),
+        ({"CASE_FROM": "(?=a)(b)"}, "RE2"),
+        ({"CASE_FROM": "^a/"}, "0 groups"),
+        ({"CASE_FROM": "^(a)/(b)"}, "2 groups"),
+        ({"CASE_FROM": "first-segment", "CASE_UNKNOWN": "nothing"}, "zeros, not-found"),
+        ({**JWT, "JWT_CASES_CLAIM": "cases"}, "JWT_CASES_CLAIM needs CASE_FROM"),
+        ({**JWT, "CASE_FROM": "first-segment", "JWT_CASES_CLAIM": "a b"}, "not the name of one claim"),
+    ],
+)
+def test_a_rule_that_finds_no_case_is_refused(environ, said):
+    """At the start, with what to write instead."""
+    with pytest.raises(SettingsError, match=said):
+        read(**environ)
+
+
+def test_a_rule_takes_no_longer_than_the_name_is_long():
+    """Nested repetition on a name that nearly matches brings other engines down; the suite's timeout is the limit."""
+    find = read(CASE_FROM="^((?:a+)+)/$").folders.case_of
+    assert find(f"queued/{'a' * 1000}") == ""
 
 
 def test_the_example_file_is_valid():
