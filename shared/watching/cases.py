@@ -68,8 +68,9 @@ class CaseTopic(Topic):
     async def latest(self, *, newer_than: frozenset[str] = frozenset()) -> StatusSnapshot:
         """Return the current counts: see :meth:`Topic.latest`."""
         await self.hub.latest_as_of(lambda: self._cases.is_behind(newer_than))
-        while not self.is_current:
-            await self._cases.read(self)
+        for _ in range(2):  # a read that is under way may have begun before this call; the next one has not
+            if not self.is_current:
+                await self._cases.read(self)
         return self._cases.dated(self)
 
     async def next(
@@ -161,11 +162,11 @@ class CaseTopics:
         return any(revision is not None and revision > self._revision for revision in claimed)
 
     def dated(self, topic: CaseTopic) -> StatusSnapshot:
-        """Return a current snapshot, as of the last read: what it says of its age may be final by now."""
+        """Return a topic's snapshot, as of the last read: what it says of its age may be final by now."""
         snapshot = topic.snapshot
         if snapshot is None:
             raise Unavailable("the counts of the case cannot be read right now; try again")
-        if self._read_at is not None and snapshot.read_at < min(self._read_at, snapshot.dated_at):
+        if topic.is_current and self._read_at is not None and snapshot.read_at < min(self._read_at, snapshot.dated_at):
             topic.snapshot = snapshot = replace(snapshot, read_at=self._read_at)
         return snapshot
 
@@ -199,9 +200,9 @@ class CaseTopics:
             tally, entity = await self._counts.read_case(topic.case, self._counts.partition, epoch)
         finally:
             topic.reading = None
-        if era == self._era:  # else the counts have begun anew, or gone on too far, meanwhile
+        if epoch == self._epoch:  # else the counts have begun anew meanwhile
             topic.take(StatusSnapshot(tally, read_at, entity.written_at if entity is not None else None))
-            topic.is_current = True
+        topic.is_current = era == self._era  # else the ring has gone on too far meanwhile
 
     def refresh(self, topics: list[CaseTopic]) -> None:
         """Read the rows of cases that are waited for, and are not current, in the background."""
