@@ -128,12 +128,16 @@ it('is followed after a reload, until another is started', async ({ skip }) => {
   expect(await page.getByLabel('Name of the case').inputValue()).toMatch(/^case-\w+$/);
 });
 
-it.each(['', '..', 'a/b', 'a b'])('%j is no name', async (name) => {
+it('has a name that every path can carry', async () => {
   await open({ cases: true });
-  await page.getByLabel('Name of the case').fill(name);
-  await page.getByRole('button', { name: 'Start' }).click();
-  expect(await page.getByLabel('Name of the case').evaluate((input) => input.matches(':invalid'))).toBe(true);
-  expect(await page.getByTestId('case-legend').count()).toBe(0);
+  const name = page.getByLabel('Name of the case');
+  for (const wrong of ['', '..', 'a/b', 'a b']) {
+    await name.fill(wrong);
+    await page.getByRole('button', { name: 'Start' }).click();
+    expect(await name.evaluate((input) => input.matches(':invalid'))).toBe(true);
+    expect(await page.getByTestId('case-legend').count()).toBe(0);
+  }
+  await start('Kasus_4711-é');
 });
 
 it('where the app does not count cases there is none to start, nor one from before', async () => {
