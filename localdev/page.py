@@ -10,6 +10,7 @@ from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_ac
 
 from localdev.azurite import ACCOUNT, ACCOUNT_KEY
 from localdev.ports import LOOPBACK
+from shared.model.folders import first_segment
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,8 +31,8 @@ def config(functions_url: str, blob_url: str, folders: FolderMap) -> dict[str, A
         folders: Where the folders are.
 
     Returns:
-        `statusUrl`, `blobUrl`, `sas` (a query string without "?") and `containers` (folder → container, or
-        container/prefix).
+        `statusUrl`, `blobUrl`, `sas` (a query string without "?"), `containers` (folder → container, or
+        container/prefix) and `cases` (whether the first segment of a name is a case that is counted).
     """
     now = datetime.now(UTC)
     sas = generate_account_sas(
@@ -47,6 +48,7 @@ def config(functions_url: str, blob_url: str, folders: FolderMap) -> dict[str, A
         "blobUrl": f"{blob_url}/{ACCOUNT}",
         "sas": sas,
         "containers": {folder: str(location) for folder, location in folders.locations.items()},
+        "cases": folders.cases is not None and folders.cases.find is first_segment,
     }
 
 

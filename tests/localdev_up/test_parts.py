@@ -166,7 +166,14 @@ async def test_page_and_its_config(tmp_path: Path) -> None:
     assert answer["statusUrl"] == "http://f:1/api"
     assert answer["blobUrl"] == "http://b:2/devstoreaccount1"
     assert answer["containers"] == {"queued": "queued", "input": "input", "output": "done/images"}
+    assert not answer["cases"]
     assert {"sp=rwdlac", "ss=b", "srt=sco"} <= set(answer["sas"].split("&"))
+
+
+@pytest.mark.parametrize(("case_from", "told"), [("", False), ("first-segment", True), ("^case-([0-9]+)/", False)])
+def test_page_is_told_of_cases_that_it_can_start(case_from: str, told: bool) -> None:
+    """What the page uploads into a case begins with its name, which is the case by that one rule only."""
+    assert config("http://f:1", "http://b:2", Settings.from_environ({"CASE_FROM": case_from}).folders)["cases"] is told
 
 
 def test_images_are_jpegs_and_differ() -> None:

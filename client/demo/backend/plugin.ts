@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Plugin } from 'vite';
 import { systemClock } from '../../src/clock.js';
-import { StatusService } from '../../test/support/status-service.js';
+import { type Counts, StatusService } from '../../test/support/status-service.js';
 import { answerStatus } from '../../test/support/http-server.js';
 import { StorageStub } from './storage-stub.js';
 
@@ -18,10 +18,16 @@ type Next = () => void;
 
 function createBackend(): (request: IncomingMessage, response: ServerResponse, next: Next) => void {
   const service = new StatusService(systemClock);
-  const storage = new StorageStub(ACCOUNT, SAS, () => {
+  const counts = (prefix = ''): Counts => ({
+    queued: storage.count('queued', prefix),
+    input: storage.count('input', prefix),
+    output: storage.count('output', prefix),
+  });
+  const storage = new StorageStub(ACCOUNT, SAS, (name) => {
     setTimeout(() => {
-      const [queued, input, output] = ['queued', 'input', 'output'].map((name) => storage.count(name));
-      service.set({ queued: queued ?? 0, input: input ?? 0, output: output ?? 0 });
+      const [caseId = ''] = name.split('/');
+      service.set(counts());
+      service.caseOf(caseId).set(counts(`${caseId}/`));
     }, EVENT_MS);
   });
   return (request, response, next) => {
@@ -29,7 +35,8 @@ function createBackend(): (request: IncomingMessage, response: ServerResponse, n
     if (url.startsWith('/config.json')) {
       const origin = `http://${request.headers.host ?? 'localhost'}`;
       const containers = { queued: 'queued', input: 'input', output: 'output' };
-      const config = { statusUrl: `${origin}/api`, blobUrl: origin + ACCOUNT, sas: SAS, containers };
+      const cases = process.env.CASE_FROM === 'first-segment';
+      const config = { statusUrl: `${origin}/api`, blobUrl: origin + ACCOUNT, sas: SAS, containers, cases };
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(config));
     } else if (url.startsWith('/api/')) void answerStatus(service, request, response).catch(() => response.destroy());
     else void storage.handle(request, response).then((handled) => handled || next());

@@ -8,18 +8,19 @@ const CORS = {
   'access-control-expose-headers': '*',
 };
 
-/** Blob names by container. `onChange` is told after every put, copy and delete. */
+/** Blob names by container. `onChange` is told the name after every put, copy and delete. */
 export class StorageStub {
   private readonly blobs = new Map<string, Set<string>>();
 
   constructor(
     private readonly prefix: string,
     private readonly sas: string,
-    private readonly onChange: () => void,
+    private readonly onChange: (name: string) => void,
   ) {}
 
-  count(container: string): number {
-    return this.blobs.get(container)?.size ?? 0;
+  /** How many names in a container begin so. */
+  count(container: string, prefix = ''): number {
+    return [...(this.blobs.get(container) ?? [])].filter((name) => name.startsWith(prefix)).length;
   }
 
   /** Answers what is addressed to the storage; `false` for the rest. */
@@ -42,7 +43,7 @@ export class StorageStub {
     this.blobs.set(container, blobs);
     if (request.method === 'DELETE') {
       if (!blobs.delete(name)) return [404, {}];
-      this.onChange();
+      this.onChange(name);
       return [202, {}];
     }
     const source = request.headers['x-ms-copy-source'];
@@ -51,7 +52,7 @@ export class StorageStub {
       if (!this.blobs.get(from.container)?.has(from.name)) return [404, {}];
     } else if (request.headers['x-ms-blob-type'] !== 'BlockBlob') return [400, {}];
     blobs.add(name);
-    this.onChange();
+    this.onChange(name);
     return source === undefined ? [201, {}] : [202, { 'x-ms-copy-status': 'success' }];
   }
 

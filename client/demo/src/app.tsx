@@ -1,6 +1,7 @@
-/** The page: legend, connection, uploads, the last minutes. */
+/** The page: legends of everybody and of one case, connection, uploads, the last minutes. */
 import { createStatusClient, RealtimeStorageStatus, type Transport, useStorageStatus } from 'blob-status-client/web';
 import { type ReactNode, useEffect, useMemo, useState } from 'react';
+import { CaseForm, CaseLegend, useCase } from './case.js';
 import { Chart } from './chart.js';
 import type { DemoConfig } from './config.js';
 import { Connection } from './connection.js';
@@ -12,6 +13,7 @@ import { Uploads } from './uploads.js';
 import { useLanguage, WordsProvider } from './words.js';
 
 const TICK_MS = 1000;
+const LEGEND = { headingLevel: 2, style: { marginVertical: 0 } } as const;
 /** `?transport=sse` starts with SSE. */
 const asked = new URLSearchParams(location.search).get('transport');
 const first: Transport = asked === 'sse' || asked === 'poll' ? asked : 'long-poll';
@@ -54,6 +56,8 @@ export function App({ config }: { config: DemoConfig }): ReactNode {
   const { language, words, other, otherName, toggle } = useLanguage();
   const client = useClient(config, transport, meter);
   const snapshot = useStorageStatus(client);
+  const [caseId, follow] = useCase(config);
+  const look = { ...LEGEND, source: client, theme: theme.name, locale: language };
   useEffect(() => client.subscribe((status) => meter.heard(status)), [client, meter]);
   const now = Math.max(useNow(), meter.samples.at(-1)?.at ?? 0);
 
@@ -83,17 +87,18 @@ export function App({ config }: { config: DemoConfig }): ReactNode {
         <main>
           <div className="column">
             <RealtimeStorageStatus
-              source={client}
-              theme={theme.name}
-              locale={language}
-              headingLevel={2}
-              style={{ marginVertical: 0 }}
+              {...look}
+              labels={caseId === null ? null : { title: words.everybody }}
               testID="legend"
             />
             <Connection snapshot={snapshot} wanted={transport} onTransport={setTransport} meter={meter} />
           </div>
           <div className="column">
-            <Uploads images={images} onError={(error) => setProblem(String(error))} />
+            {config.cases && caseId === null && <CaseForm onStart={follow} />}
+            {caseId !== null && (
+              <CaseLegend {...look} caseId={caseId} images={images} config={config} onLeave={() => follow(null)} />
+            )}
+            <Uploads images={images} caseId={caseId} onError={(error) => setProblem(String(error))} />
           </div>
           <section className="card wide" aria-labelledby="chart-title">
             <h2 id="chart-title">{words.minutes}</h2>

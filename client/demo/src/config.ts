@@ -9,6 +9,8 @@ export interface DemoConfig {
   /** Query string with the right to write, read and delete; without `?`. */
   readonly sas: string;
   readonly containers: Readonly<Record<Folder, string>>;
+  /** The app also counts by the first segment of the names. */
+  readonly cases: boolean;
   /** Bearer token, where the API wants one. */
   readonly token?: string;
 }
@@ -26,7 +28,8 @@ export function parseConfig(value: unknown): DemoConfig {
   }
   const { statusUrl, blobUrl, sas, containers, token } = config as DemoConfig;
   const trimmed = { statusUrl: statusUrl.replace(/\/+$/, ''), blobUrl: blobUrl.replace(/\/+$/, '') };
-  return { ...trimmed, sas: sas.replace(/^\?/, ''), containers, ...(isText(token) && { token }) };
+  const cases = config.cases === true;
+  return { ...trimmed, sas: sas.replace(/^\?/, ''), containers, cases, ...(isText(token) && { token }) };
 }
 
 export async function loadConfig(): Promise<DemoConfig> {

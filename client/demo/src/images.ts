@@ -10,12 +10,16 @@ export interface Image {
 }
 
 const KEY = 'blob-status-demo-images';
+/** Of images that are uploaded while no case is followed. */
 const CASE = 'demo-case';
 const between = (from: number, to: number): number => from + Math.random() * (to - from);
+const unique = (): string => `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}`;
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class Images {
   private images: readonly Image[] = restore();
+  /** Names of images on their way to `queued`. */
+  private readonly sending = new Set<string>();
   private readonly watchers = new Set<() => void>();
 
   constructor(
@@ -31,14 +35,23 @@ export class Images {
     return () => this.watchers.delete(onChange);
   };
 
-  /** Uploads to `queued`, a few at a time. */
-  async upload(files: readonly File[]): Promise<void> {
-    await this.each(files, 3, async (file) => {
-      const name = `${CASE}/${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}-${file.name}`;
+  /** How many images of a case this page has uploaded, or is about to have. */
+  sentTo(caseId: string): number {
+    const names = [...this.sending, ...this.images.map(({ name }) => name)];
+    return names.filter((name) => name.startsWith(`${caseId}/`)).length;
+  }
+
+  /** Uploads to `queued`, a few at a time. A case is the first segment of a name, whichever folder it is in. */
+  async upload(files: readonly File[], caseId: string | null): Promise<void> {
+    const uploads = files.map((file) => ({ file, name: `${caseId ?? CASE}/${unique()}-${file.name}` }));
+    for (const { name } of uploads) this.sending.add(name);
+    this.tell();
+    await this.each(uploads, 3, async ({ file, name }) => {
       this.onUploadStart();
-      await this.storage.put('queued', name, file);
+      await this.storage.put('queued', name, file).finally(() => this.sending.delete(name));
       this.set([...this.images, { name, folder: 'queued', preview: URL.createObjectURL(file) }]);
     });
+    this.tell();
   }
 
   /** Moves everything on, as a detection would: queued → input → output. */
@@ -78,6 +91,10 @@ export class Images {
   private set(images: readonly Image[]): void {
     this.images = images;
     localStorage.setItem(KEY, JSON.stringify(images.map(({ name, folder }) => ({ name, folder, preview: null }))));
+    this.tell();
+  }
+
+  private tell(): void {
     for (const watcher of this.watchers) watcher();
   }
 }

@@ -5,6 +5,8 @@ import { sampleImage } from './samples.js';
 import { useWords } from './words.js';
 
 const SAMPLES = 5;
+/** Enough for a bar, and for an estimate of the rest. */
+const CASE_SAMPLES = 40;
 const SHOWN = 24;
 
 function Thumbnails({ images }: { images: readonly Image[] }): ReactNode {
@@ -23,16 +25,25 @@ function Thumbnails({ images }: { images: readonly Image[] }): ReactNode {
   );
 }
 
-export function Uploads({ images, onError }: { images: Images; onError: (error: unknown) => void }): ReactNode {
+interface Props {
+  readonly images: Images;
+  /** Where the uploads go; `null` while no case is followed. */
+  readonly caseId: string | null;
+  readonly onError: (error: unknown) => void;
+}
+
+export function Uploads({ images, caseId, onError }: Props): ReactNode {
   const words = useWords();
   const known = useSyncExternalStore(images.watch, images.getSnapshot);
   const input = useRef<HTMLInputElement>(null);
   const [over, setOver] = useState(false);
   const [busy, setBusy] = useState<'pipeline' | 'clear' | null>(null);
+  const sampleCount = caseId === null ? SAMPLES : CASE_SAMPLES;
   const waiting = known.filter(({ folder }) => folder !== 'output').length;
 
   const upload = (files: Iterable<File>): void => {
-    images.upload([...files].filter(({ type }) => type.startsWith('image/'))).catch(onError);
+    const chosen = [...files].filter(({ type }) => type.startsWith('image/'));
+    images.upload(chosen, caseId).catch(onError);
   };
   const drop = (event: DragEvent): void => {
     event.preventDefault();
@@ -40,7 +51,7 @@ export function Uploads({ images, onError }: { images: Images; onError: (error: 
     upload(event.dataTransfer.files);
   };
   const samples = (): void => {
-    Promise.all(Array.from({ length: SAMPLES }, (_, index) => sampleImage(index + 1))).then(upload, onError);
+    Promise.all(Array.from({ length: sampleCount }, (_, index) => sampleImage(index + 1))).then(upload, onError);
   };
   const run = (what: 'pipeline' | 'clear'): void => {
     setBusy(what);
@@ -85,7 +96,7 @@ export function Uploads({ images, onError }: { images: Images; onError: (error: 
       {known.length > 0 && <Thumbnails images={known} />}
       <div className="actions">
         <button type="button" onClick={samples}>
-          {words.samples(SAMPLES)}
+          {words.samples(sampleCount)}
         </button>
         <button
           type="button"

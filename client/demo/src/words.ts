@@ -36,6 +36,16 @@ const english = {
   over: (transport: string) => `over ${transport}`,
   fellBack: (transport: string) => `fell back to ${transport}`,
 
+  startCase: 'Start a case',
+  caseName: 'Name of the case',
+  caseNameRule: 'Letters, digits, - and _',
+  start: 'Start',
+  ownCounts: 'What you upload into it is counted by itself too, beside the images of everybody.',
+  everybody: '📊 Everybody’s images',
+  yourCase: (name: string) => `📁 Your case: ${name}`,
+  uploadsGoTo: 'Uploads go to',
+  anotherCase: 'Another case',
+
   tryIt: 'Try it',
   drop: 'Drop images here',
   orChoose: 'or choose some',
@@ -96,6 +106,16 @@ const indonesian: Words = {
   lastChange: 'Perubahan terakhir',
   over: (transport) => `lewat ${transport}`,
   fellBack: (transport) => `beralih ke ${transport}`,
+
+  startCase: 'Mulai sebuah kasus',
+  caseName: 'Nama kasus',
+  caseNameRule: 'Huruf, angka, - dan _',
+  start: 'Mulai',
+  ownCounts: 'Yang Anda unggah ke dalamnya juga dihitung tersendiri, di samping gambar semua orang.',
+  everybody: '📊 Gambar semua orang',
+  yourCase: (name) => `📁 Kasus Anda: ${name}`,
+  uploadsGoTo: 'Unggahan masuk ke',
+  anotherCase: 'Kasus lain',
 
   tryIt: 'Cobalah',
   drop: 'Jatuhkan gambar di sini',

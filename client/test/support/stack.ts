@@ -27,12 +27,13 @@ export async function pageConfig(pageUrl: string): Promise<DemoConfig> {
   return parseConfig(await response.json());
 }
 
-/** Starts it; resolves when an upload would be counted. */
-export async function startStack(): Promise<RunningStack> {
+/** Starts it, with these settings of the app; resolves when an upload would be counted. */
+export async function startStack(settings: Readonly<Record<string, string>> = {}): Promise<RunningStack> {
   if (!existsSync(PYTHON)) throw new Error('No .venv: run `make setup` first.');
   const data = await mkdtemp(join(tmpdir(), 'blob-status-'));
   const args = ['-m', 'localdev.up', '--free-ports', '--data', data];
-  const child = spawn(PYTHON, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+  const env = { ...process.env, ...settings };
+  const child = spawn(PYTHON, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = once(child, 'exit');
   const lines: string[] = [];
 
