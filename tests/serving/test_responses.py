@@ -95,7 +95,7 @@ async def test_a_slow_reader_gets_the_newest_state_and_no_backlog(world: World, 
     """A thousand changes while a client does not read: one frame waits for it, and the next one is the newest."""
     watch = Watch(Counts(world.table, FINGERPRINT, SystemClock()), SystemClock(), 30)
     first = await watch.latest()
-    frames = _frames(Served(watch), first, "", 60, lambda: False)  # type: ignore[arg-type]
+    frames = _frames(Served(watch), watch, first, "", 60, lambda: False)  # type: ignore[arg-type]
     sending = asyncio.create_task(EventStream(frames, {}, 60)({}, None, connection.send))
     while not connection.frames():
         await asyncio.sleep(0)
@@ -153,7 +153,7 @@ async def test_a_stream_whose_client_left_ends(
     monkeypatch.setattr("shared.watching.waiters.SWEEP_SECONDS", 0.01)
     watch = Watch(Counts(world.table, FINGERPRINT, SystemClock()), SystemClock(), 30)
     served = Served(watch)
-    frames = _frames(served, await watch.latest(), "", 60, lambda: has_left(connection.receive))  # type: ignore[arg-type]
+    frames = _frames(served, watch, await watch.latest(), "", 60, lambda: has_left(connection.receive))  # type: ignore[arg-type]
     sending = asyncio.create_task(EventStream(frames, {}, 60)({}, None, connection.send))
     while not watch.waiters:
         await asyncio.sleep(0)

@@ -20,6 +20,7 @@ from localdev import virtual_time
 from shared.model.ports import Write
 from shared.model.tally import to_properties
 from shared.serving import endpoints
+from shared.serving.auth import Permission
 from shared.serving.protocol import LONGEST_DATE_HOLD_SECONDS
 from shared.serving.responses import LatestAnswers
 from shared.watching.watch import Watch
@@ -48,6 +49,7 @@ class Served:
             clock=self.clock,
             random=Random(1),
             answers=LatestAnswers(),
+            hides_unknown_cases=False,
             max_wait_seconds=60.0,
         )
 
@@ -56,8 +58,8 @@ class Served:
         raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
         request: Any = SimpleNamespace(
             headers=SimpleNamespace(raw=raw),
-            scope={"query_string": query.encode()},
-            state=SimpleNamespace(token_ends_at=float("inf")),
+            scope={"query_string": query.encode(), "path": "/api/cases/storage/status"},
+            state=SimpleNamespace(permission=Permission()),
             receive=lambda: None,
         )
         await asyncio.sleep(TRIP_SECONDS)
