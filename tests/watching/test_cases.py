@@ -19,6 +19,8 @@ from tests.fakes.memory_table import Fault
 from tests.fakes.world import CASES_MAP, World
 
 INTERVAL_SECONDS = 0.05
+#: Longer than a test may take: whoever waits so long, and is answered, was woken.
+LONG_SECONDS = 600
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ async def test_a_case_that_nobody_has_heard_of_is_zeros_with_a_version(world: Wo
     assert snapshot.data["timestamp"] is None
     assert b'"queued_count":0' in snapshot.body
     assert snapshot.body == (await new_watch(world).of("a").latest()).body
-    waiting = asyncio.create_task(topic.changed(snapshot.version, 10))
+    waiting = asyncio.create_task(topic.changed(snapshot.version, LONG_SECONDS))
     await asyncio.sleep(0)
     await upload(world, "queued/a/1.jpg")
     woken = await waiting
@@ -96,7 +98,8 @@ async def test_i7_a_change_wakes_who_follows_that_case_and_nobody_else(world: Wo
     mine, other = watch.of("mine"), watch.of("other")
     versions = [(await each.latest()).version for each in (mine, other)]
     waits = [
-        asyncio.create_task(each.changed(version, 1)) for each, version in zip((mine, other), versions, strict=True)
+        asyncio.create_task(each.changed(version, seconds))
+        for each, version, seconds in zip((mine, other), versions, (LONG_SECONDS, 1), strict=True)
     ]
     await asyncio.sleep(0)
     await upload(world, "queued/0.jpg")
@@ -135,7 +138,7 @@ async def test_more_changes_than_the_ring_holds_wake_everybody_who_waits(world: 
     """Their rows are read, once each, and nothing else of the ledger."""
     topics = [watch.of(str(number)) for number in range(0, 2 * RING, 8)]
     versions = [(await each.latest()).version for each in topics]
-    waits = [asyncio.create_task(t.changed(v, 10)) for t, v in zip(topics, versions, strict=True)]
+    waits = [asyncio.create_task(t.changed(v, LONG_SECONDS)) for t, v in zip(topics, versions, strict=True)]
     await asyncio.sleep(0)
     reads = watch._cases.reads
     await upload(world, *(f"queued/{number}/1.jpg" for number in range(2 * RING)))
@@ -173,7 +176,7 @@ async def test_the_commits_of_this_process_are_served_without_a_read(world: Worl
     try:
         topic = watch.of("a")
         version = (await topic.latest()).version
-        waiting = asyncio.create_task(topic.changed(version, 10))
+        waiting = asyncio.create_task(topic.changed(version, LONG_SECONDS))
         await asyncio.sleep(0)
         await upload(world, "queued/a/1.jpg")
         assert await waiting is not None
@@ -186,7 +189,7 @@ async def test_a_table_that_begins_anew_has_other_versions(world: World, watch: 
     await upload(world, "queued/a/1.jpg")
     topic = watch.of("a")
     snapshot = await topic.latest()
-    waiting = asyncio.create_task(topic.changed(snapshot.version, 10))
+    waiting = asyncio.create_task(topic.changed(snapshot.version, LONG_SECONDS))
     await asyncio.sleep(0)
     del world.table.state.partitions[PARTITION]
     process = world.new_process()
