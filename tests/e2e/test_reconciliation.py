@@ -68,12 +68,15 @@ async def account(azurite: Azurite, unique: str) -> Account:
 
 
 @pytest.mark.parametrize("pages", [4, 9, 11])
-def test_a_killed_pass_lists_at_most_one_page_twice(account: Account, pages: int) -> None:
-    """SIGKILL in the middle of a clean pass: the next process goes on behind the last page that was dealt with."""
+def test_a_killed_pass_lists_at_most_two_pages_twice(account: Account, pages: int) -> None:
+    """SIGKILL in the middle of a clean pass: the next process goes on behind the last page that was dealt with.
+
+    Twice are listed the page whose checkpoint had not been written, and the one that had been asked for meanwhile.
+    """
     before = account.killed_after(pages)
     after, report = account.finished()
     assert (report["clean"], report["listed"], report["looks"]) == (True, 215, 0)
-    assert len(set(before) & set(after)) <= 1
+    assert len(set(before) & set(after)) <= 2
     assert len(set(before) | set(after)) == PAGES
 
 
