@@ -132,7 +132,7 @@ class Recent:
         return Recent(revision, tuple(entries))
 
     def after(self, revision: int, epoch: str, folders: Iterable[str]) -> list[Changed] | None:
-        """Return the changes after this number, in order; None if not all of them are here any more.
+        """Return the changes after this number, in order; None if not all of them are here, or can be read.
 
         Args:
             revision: The number.
@@ -144,9 +144,12 @@ class Recent:
         names = in_order(folders)
         found = []
         for number in range(revision + 1, self.revision + 1):
-            key, micros, *counts = self.entries[number % RING].split(":")
-            changed_at = _EPOCH + int(micros) * _MICROSECOND
-            sums = dict(zip(names, map(int, counts), strict=True))
+            try:
+                key, micros, *counts = self.entries[number % RING].split(":")
+                changed_at = _EPOCH + int(micros) * _MICROSECOND
+                sums = dict(zip(names, map(int, counts), strict=True))
+            except (ValueError, OverflowError):
+                return None  # a manual edit
             found.append(Changed(key, CaseTally(epoch, sums, number, changed_at)))
         return found
 

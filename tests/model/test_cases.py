@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shared.model.cases import (
@@ -49,6 +49,25 @@ def test_the_ring_tells_what_came_after_or_that_it_cannot(steps: list[int], know
     else:
         assert told is None
     assert ring.after(ring.revision - RING - 1, "e", FOLDERS) is None
+
+
+@given(st.integers(1, 2 * RING), st.data(), st.text(max_size=40).filter(lambda text: ";" not in text))
+def test_a_ring_with_an_entry_that_cannot_be_read_tells_nothing(count: int, data: st.DataObject, edited: str) -> None:
+    """A manual edit of the table: who needs the entry reads the cases instead, everybody else goes on."""
+    assume(edited.count(":") != 1 + len(FOLDERS))
+    ring = Recent().adding(changes(count, Recent()))
+    number = data.draw(st.integers(max(1, count - RING + 1), count))
+    entries = list(ring.entries)
+    entries[number % RING] = edited
+    ring = Recent.from_texts(ring.revision, Recent(count, tuple(entries)).to_texts())
+    assert ring.after(number - 1, "e", FOLDERS) is None
+    assert len(ring.after(number, "e", FOLDERS) or []) == count - number
+
+
+@pytest.mark.parametrize("edited", ["k:1:1:2", "k:x:1:2:3", "k:1:1:2:", f"k:{10**30}:1:2:3"])
+def test_an_edited_entry_is_not_believed(edited: str) -> None:
+    """Counts of another number of folders, words, a time beyond the calendar."""
+    assert Recent(1, ("", edited, *[""] * (RING - 2))).after(0, "e", FOLDERS) is None
 
 
 def test_a_commit_changes_few_of_the_rings_texts() -> None:

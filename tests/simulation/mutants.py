@@ -853,8 +853,8 @@ def main() -> None:
                 seeds[verdict.name] = verdict.seed
             found = f"seed {verdict.seed} ({verdict.scenario}), {verdict.seconds:.1f} s: {verdict.killer}"
             print(f"{verdict.name}: {found if verdict.killer else 'SURVIVED'}", flush=True)
-    if arguments.note:
-        FOUND.write_text(json.dumps({name: seeds[name] for name in MUTANTS if name in seeds}, indent=1) + "\n")
+            if arguments.note:
+                FOUND.write_text(json.dumps({name: seeds[name] for name in MUTANTS if name in seeds}, indent=1) + "\n")
     if survivors:
         print(f"{len(names)} mutants, survivors: {', '.join(survivors)}")
         sys.exit(1)
