@@ -19,8 +19,8 @@ from shared.clock import to_iso
 from shared.errors import Conflict, OutcomeUnknown, Rejected, StorageError
 from shared.model.ports import PropertyRange, Write
 from shared.reconciling.tombstones import drop
+from shared.writing.batch import BUDGET_SECONDS
 from shared.writing.contention import Pauses
-from shared.writing.plan import BUDGET_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence

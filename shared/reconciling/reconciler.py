@@ -32,7 +32,7 @@ from shared.reconciling.marked_directories import Marks
 from shared.reconciling.report import Progress, Report, publish
 from shared.reconciling.run import Run, Stage
 from shared.reconciling.stages import Pass, TimeIsUp
-from shared.writing.plan import BUDGET_SECONDS
+from shared.writing.batch import BUDGET_SECONDS
 from shared.writing.tally_row import PARTITION, TRUSTED_SECONDS, StoredTally
 
 if TYPE_CHECKING:

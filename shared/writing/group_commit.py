@@ -15,24 +15,24 @@ and no read. Nothing that is remembered is ever trusted for a write: every opera
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected, StorageError
 from shared.model import ledger
-from shared.model.cases import ROW_PREFIX, Recent, StoredCase, key_of, to_properties
 from shared.model.ledger import row_key
-from shared.model.ports import Write
 from shared.process import telemetry
-from shared.writing.cache import Guesses, Remembered, RememberedCase, RowMemory, TallyMemory
-from shared.writing.plan import Cases, Group, Plan, fail, is_full, origins, plan_batch
-from shared.writing.tally_row import PARTITION, TALLY_KEY, StoredTally
+from shared.writing.batch import Group, fail, is_full, origins
+from shared.writing.cache import Guesses, Remembered, RowMemory, TallyMemory
+from shared.writing.cases import Cases
+from shared.writing.plan import Plan, plan_batch
+from shared.writing.tally_row import PARTITION, StoredTally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shared.clock import Clock
+    from shared.model.cases import StoredCase
     from shared.model.ports import Table
     from shared.model.tally import NamedWriter, Tally
     from shared.writing.contention import Pauses
@@ -75,6 +75,10 @@ class GroupCommit:
         pauses: When to wait.
         on_change: Called with the new tally after a commit that changed a count.
         on_cases: Called with the cases that a commit has written, where those that are drained are marked.
+
+    Attributes:
+        cases: What is known of the rows of cases.
+        stats: What has been sent to storage.
     """
 
     def __init__(
@@ -96,10 +100,7 @@ class GroupCommit:
         self._pauses = pauses
         self._tally = TallyMemory()
         self._rows = RowMemory()
-        #: Of the last change of a case that the memory has been told of.
-        self._case_revision = 0
-        self._has_cases = counts.case_of is not None
-        self._cases = Cases(counts.case_of or (lambda _: ""), marks_drained=counts.marks_drained)
+        self.cases = Cases(table, counts)
         self._guesses = Guesses()
         #: The tally that a commit was conditional on which failed by it.
         self._conflicting_etag = ""
@@ -168,12 +169,11 @@ class GroupCommit:
         except OutcomeUnknown as unknown:
             self._tally.forget()
             self._rows.clear()
-            self._cases.memory.clear()
-            self._cases.doubt(plan.cases if plan is not None else ())
+            self.cases.forget(plan.cases if plan is not None else None)
             return Again(unknown, self._pauses.unanswered(unknown.retry_after_seconds))
         self._pauses.answered()
         self._guesses.note_batch(len(batch), plan.new_rows)
-        self._cases.guesses.note_batch(len(plan.cases), plan.new_cases)
+        self.cases.note_batch(plan.cases)
         plan.resolve()
         return None
 
@@ -202,8 +202,8 @@ class GroupCommit:
         except Conflict as conflict:
             result = "conflict"
             self.stats.conflicts += 1
-            is_case = conflict.index < len(plan.writes) and not plan.paths[conflict.index]
-            (self._cases.guesses if is_case else self._guesses).note_conflict(plan.writes, conflict.index)
+            guesses = self._guesses if plan.path_at(conflict.index) else self.cases.guesses
+            guesses.note_conflict(plan.writes, conflict.index)
             raise
         finally:
             took = self._clock.monotonic() - began
@@ -216,12 +216,11 @@ class GroupCommit:
         """Decide the batch, reading the rows that cannot be decided from memory."""
         while True:
             may_guess = self._guesses.are_good
-            cases = self._cases if self._has_cases else None
-            plan = plan_batch(batch, stored, self._rows, self._clock, may_guess=may_guess, cases=cases)
-            if not plan.unread and not plan.unread_cases:
+            plan = plan_batch(batch, stored, self._rows, self._clock, may_guess=may_guess, cases=self.cases)
+            if not plan.unread and not plan.cases.unread:
                 return plan
             unread = (self._read_row(path, stored.partition, stored.tally.doubt) for path in plan.unread)
-            unread_cases = (self._read_case(case, stored) for case in plan.unread_cases)
+            unread_cases = (self._read_case(case, stored) for case in plan.cases.unread)
             reads = await asyncio.gather(*unread, *unread_cases, return_exceptions=True)
             for result in reads:
                 if isinstance(result, BaseException):
@@ -246,9 +245,7 @@ class GroupCommit:
 
     async def _read_case(self, case: str, stored: StoredTally) -> None:
         self.stats.reads += 1
-        tally, entity = await self._counts.read_case(case, stored.partition, stored.tally.epoch)
-        etag = entity.etag if entity is not None else None
-        self._cases.remember(key_of(case), RememberedCase(tally, etag, stored.partition))
+        await self.cases.read(case, stored)
 
     def _known_tally(self) -> StoredTally | None:
         """Return the tally as remembered, unless this process has learnt of a newer generation since."""
@@ -261,51 +258,20 @@ class GroupCommit:
         asked_at = self._clock.monotonic()
         stored = await self._counts.open()
         self._learn(stored, asked_at)
-        self._forget_changed_cases(stored)
+        self.cases.learn(stored.tally)
         return stored
-
-    def _forget_changed_cases(self, stored: StoredTally) -> None:
-        """Forget the cases that others have changed: the ring says which, unless there were too many."""
-        recent, seen = stored.tally.recent or Recent(), self._case_revision
-        self._case_revision = recent.revision
-        changes = recent.after(seen, stored.tally.epoch, self._counts.folders)
-        if changes is None:
-            self._cases.memory.clear()
-        for key, _ in changes or ():
-            self._cases.memory.forget(key)
 
     def _learn(self, stored: StoredTally, asked_at: float) -> None:
         self._tally.remember(stored, asked_at)
         self._naming.read(stored, asked_at)
 
-    async def unmark(self, drained: StoredCase) -> None:
-        """Take the mark off a case that is announced, unless its row has changed: whoever did that has seen the mark.
-
-        Raises:
-            StorageError: An outage; it may still be marked.
-        """
-        key = key_of(drained.case)
-        tally = replace(drained.tally, drained=False)
-        write = Write(f"{ROW_PREFIX}{key}", to_properties(drained.case, tally), drained.etag)
-        with suppress(Conflict):
-            (etag,) = await self._table.commit(drained.partition, [write])
-            known = self._cases.memory.get(key, drained.partition)
-            if known is not None and known.etag == drained.etag:
-                self._cases.remember(key, RememberedCase(tally, etag, drained.partition))
-
     def _remember(self, plan: Plan, stored: StoredTally, etags: list[str], asked_at: float) -> None:
-        written: list[StoredCase] = []
-        for write, path, etag in zip(plan.writes, plan.paths, etags, strict=True):
-            if write.row_key == TALLY_KEY:
-                self._case_revision = plan.tally.recent.revision if plan.tally.recent is not None else 0
-                self._learn(StoredTally(plan.tally, etag, partition=stored.partition), asked_at)
-            elif write.row_key.startswith(ROW_PREFIX):
-                key = write.row_key.removeprefix(ROW_PREFIX)
-                self._cases.remember(key, RememberedCase(plan.cases[key], etag, stored.partition))
-                case = str((write.properties or {})["case"])
-                written.append(StoredCase(case, plan.cases[key], etag, stored.partition))
-            else:
-                self._rows.remember(path, Remembered(plan.rows[path], etag, asked_at, stored.partition))
+        left = iter(etags)
+        if plan.tally_write is not None:
+            self._learn(StoredTally(plan.tally, next(left), partition=stored.partition), asked_at)
+        written = self.cases.written(plan.cases, left, stored.partition)
+        for path, row in plan.rows.items():
+            self._rows.remember(path, Remembered(row, next(left), asked_at, stored.partition))
         if (plan.tally.revision, plan.tally.recent) != (stored.tally.revision, stored.tally.recent):
             self._on_change(plan.tally)
         if written and self._counts.marks_drained:
@@ -313,13 +279,14 @@ class GroupCommit:
 
     def _blame(self, conflict: Conflict, plan: Plan | None, batch: list[Group]) -> float:
         """Forget what was wrong. Returns the seconds to wait."""
-        path = plan.paths[conflict.index] if plan and conflict.index < len(plan.paths) else ""
+        path = plan.path_at(conflict.index) if plan is not None else ""
         if path:
             blamed = [group for group in batch if group.path == path]
             was_read = all(group.must_read for group in blamed)  # then it is another row: the index is only a hint
             self._distrust(batch if was_read else blamed)
             return 0.0
-        self._cases.doubt(plan.cases if plan is not None else ())
+        if plan is not None:
+            self.cases.doubt(plan.cases)
         used = self._tally.forget()
         self._conflicting_etag = used.etag if used is not None else ""
         now = self._clock.monotonic()

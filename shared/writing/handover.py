@@ -21,17 +21,18 @@ from typing import TYPE_CHECKING, Final
 from shared.errors import Conflict, OutcomeUnknown, StorageError
 from shared.model.ledger import Transition
 from shared.process import telemetry
-from shared.writing.plan import BUDGET_SECONDS, MAX_BLOBS, OtherGeneration
+from shared.writing.batch import BUDGET_SECONDS, MAX_BLOBS
+from shared.writing.plan import OtherGeneration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from shared.clock import Clock
+    from shared.writing.batch import Intent
     from shared.writing.contention import Pauses
     from shared.writing.group_commit import GroupCommit
     from shared.writing.inbox import Answer, Handed, Inbox, Waiting
     from shared.writing.naming import Naming
-    from shared.writing.plan import Intent
 
 log = logging.getLogger(__name__)
 

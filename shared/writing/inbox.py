@@ -26,9 +26,10 @@ from shared.model.changes import BlobChange
 from shared.model.ledger import Observation, Outcome, Transition
 from shared.model.ports import Write
 from shared.model.tally import NamedWriter
+from shared.writing.batch import Intent
 from shared.writing.cache import Remembered
 from shared.writing.naming import FORMAT
-from shared.writing.plan import Intent, OtherGeneration, RowChanged
+from shared.writing.plan import OtherGeneration, RowChanged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,40 +6,28 @@ assumed absent is reported in ``unread``; the writer reads it and plans again.
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter, deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from shared.errors import StorageError
 from shared.model import ledger
-from shared.model.cases import ROW_PREFIX, Changed, Recent, key_of, nothing, to_properties
 from shared.model.ledger import Outcome, Row, Transition, row_key
 from shared.model.ports import Write
 from shared.model.tally import Change
-from shared.writing.cache import CaseMemory, Guesses, Remembered, RememberedCase
+from shared.writing.cache import Remembered
+from shared.writing.cases import CaseWrites
 from shared.writing.tally_row import TRUSTED_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from shared.clock import Clock
-    from shared.model.cases import CaseTally
-    from shared.model.changes import BlobChange
     from shared.model.ledger import Observation
     from shared.model.tally import NamedWriter, Tally
+    from shared.writing.batch import Group, Intent
     from shared.writing.cache import RowMemory
+    from shared.writing.cases import Cases
     from shared.writing.tally_row import StoredTally
-
-
-#: From a delivery's start, looks included. Event Grid waits 30 s for an answer; one that comes later counts as a
-#: failure and is redelivered.
-BUDGET_SECONDS: Final = 15.0
-#: A transaction holds 100 operations; one is the tally. The cases of the blobs need room too.
-MAX_BLOBS: Final = 99
-#: So many wrong guesses that a case has no row yet, and rows of cases are read first, until most are new again.
-MAX_WRONG_CASES: Final = 2
 
 
 class RowChanged(StorageError):  # noqa: N818
@@ -51,149 +39,55 @@ class OtherGeneration(StorageError):  # noqa: N818
 
 
 @dataclass(slots=True)
-class Intent:
-    """One caller's wish, and where its answer goes.
-
-    Either ``change`` (an event) or ``seen`` with ``base`` (a look that started from that row) is given.
-
-    Attributes:
-        path: Of the blob.
-        folder: The folder that it counts in.
-        deadline: When its caller gives up, by the monotonic clock.
-        origin: The caller's place in a trace.
-        is_bound: It is not to be handed over to another process, whoever is named.
-        owner: The process that has handed it over, "" for this one.
-        since: When this process came to know of it, by its monotonic clock.
-        is_repeated: Another process may have committed it already: its row is read, and not guessed.
-        generation: The partition and fingerprint that it was handed over for, or None: whatever this process counts.
-        done: Where the answer goes.
-    """
-
-    path: str
-    folder: str
-    change: BlobChange | None = None
-    seen: Observation | None = None
-    base: Remembered | None = None
-    deadline: float = float("inf")
-    origin: object = None
-    is_bound: bool = False
-    owner: str = ""
-    since: float = float("-inf")
-    is_repeated: bool = False
-    generation: tuple[str, str] | None = None
-    done: asyncio.Future[Transition] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-
-@dataclass(slots=True)
-class Group:
-    """All intents of a batch that concern one path, in order of arrival."""
-
-    path: str
-    intents: list[Intent] = field(default_factory=list)
-    must_read: bool = False
-
-    @property
-    def is_bound(self) -> bool:
-        """Tell whether this process has to commit it."""
-        return any(intent.is_bound for intent in self.intents)
-
-    def split_late(self, at: float) -> Group:
-        """Take out the intents whose callers will have given up by then."""
-        late = Group(self.path, [intent for intent in self.intents if intent.deadline < at])
-        self.intents = [intent for intent in self.intents if intent.deadline >= at]
-        return late
-
-    @property
-    def may_be_new(self) -> bool:
-        """Tell whether it is worth assuming that no row exists: a wrong guess costs a conflict, never a count."""
-        return all(
-            intent.change is not None and intent.change.present and not intent.is_repeated for intent in self.intents
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Cases:
-    """What is known of cases.
-
-    Attributes:
-        case_of: Returns the case of a path, or "".
-        memory: The cases last seen, by key.
-        marks_drained: Whether a case that is drained is marked.
-        guesses: Whether one that is not among them may be taken to have no row.
-        doubted: Those of which that has turned out to be wrong: they are read.
-    """
-
-    case_of: Callable[[str], str]
-    marks_drained: bool = False
-    memory: CaseMemory = field(default_factory=CaseMemory)
-    guesses: Guesses = field(default_factory=lambda: Guesses(MAX_WRONG_CASES))
-    doubted: set[str] = field(default_factory=set)
-
-    def doubt(self, keys: Iterable[str]) -> None:
-        """Have these cases read before they are written again."""
-        for key in keys:
-            self.memory.forget(key)
-            self.doubted.add(key)
-
-    def remember(self, key: str, seen: RememberedCase) -> None:
-        """Remember a case as just read or written."""
-        self.memory.remember(key, seen)
-        self.doubted.discard(key)
-
-
-@dataclass(slots=True)
 class Plan:
     """What to write, and what to tell whom once it is written.
 
     Attributes:
         tally: The tally afterwards.
-        writes: The transaction; the tally, when it changes, comes first.
-        paths: The path of each write ("" for the tally and for cases).
+        tally_write: What writes it, or None when it stays as it is.
+        cases: What becomes of the cases.
         rows: Path → the row that is written.
-        cases: Key of a case → its counts that are written.
+        row_writes: What writes them, in the same order.
         unread: Paths whose rows must be read before this can be decided.
-        unread_cases: Cases whose rows must be.
         answers: What each intent's caller gets.
     """
 
     tally: Tally
-    writes: list[Write] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
+    tally_write: Write | None = None
+    cases: CaseWrites = field(default_factory=CaseWrites)
     rows: dict[str, Row] = field(default_factory=dict)
-    cases: dict[str, CaseTally] = field(default_factory=dict)
+    row_writes: list[Write] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
-    unread_cases: list[str] = field(default_factory=list)
     answers: list[tuple[Intent, Transition | StorageError]] = field(default_factory=list)
+
+    @property
+    def writes(self) -> list[Write]:
+        """The transaction: the tally, when it changes, then the cases, then the blobs."""
+        return [*([self.tally_write] if self.tally_write is not None else ()), *self.cases.writes, *self.row_writes]
 
     @property
     def new_rows(self) -> int:
         """How many of the writes make a blob's row."""
-        return sum(write.etag is None and bool(path) for write, path in zip(self.writes, self.paths, strict=True))
-
-    @property
-    def new_cases(self) -> int:
-        """How many of the writes make a case's row."""
-        return sum(write.etag is None and not path for write, path in zip(self.writes, self.paths, strict=True))
+        return sum(write.etag is None for write in self.row_writes)
 
     @property
     def writes_rows_only(self) -> bool:
         """Whether rows are written and no count changes: overwrites, and looks that found what was known."""
-        return bool(self.paths) and bool(self.paths[0])
+        return bool(self.rows) and self.tally_write is None
+
+    def path_at(self, index: int) -> str:
+        """Return the path of the blob whose row is written at this place of the transaction, or ""."""
+        place = index - (len(self.writes) - len(self.row_writes))
+        return list(self.rows)[place] if 0 <= place < len(self.rows) else ""
 
     def name(self, stored: StoredTally, named: NamedWriter | None, is_due: bool) -> None:
         """Have the tally name this process afterwards: with what is written anyway, or, when it is due, for that alone.
 
         Whatever writes the tally drops a name whose time is over.
         """
-        writes_tally = bool(self.paths) and not self.writes_rows_only
-        if not is_due and (not writes_tally or named == self.tally.writer):
-            return
-        self.tally = replace(self.tally, writer=named)
-        if not writes_tally:
-            self.paths.insert(0, "")
-            self.writes.insert(0, stored.write(self.tally))
-        else:
-            self.writes[0] = stored.write(self.tally)
+        if is_due or (self.tally_write is not None and named != self.tally.writer):
+            self.tally = replace(self.tally, writer=named)
+            self.tally_write = stored.write(self.tally)
 
     def resolve(self) -> None:
         """Answer every caller; one that was cancelled meanwhile is passed over."""
@@ -204,68 +98,6 @@ class Plan:
                 intent.done.set_exception(answer)
             else:
                 intent.done.set_result(answer)
-
-
-def take_batch(queue: deque[Intent], case_of: Callable[[str], str] | None = None) -> list[Group]:
-    """Take what one transaction can hold off the queue, in order; intents of one path go together.
-
-    Args:
-        queue: The queue.
-        case_of: Returns the case of a path, which needs room of its own, so that intents of the cases that have waited
-            longest go together; None where there are no counts of cases.
-    """
-    groups: dict[str, Group] = {}
-    cases: set[str] = set()
-    waiting = deque(_by_case(queue, case_of)) if case_of is not None else queue
-    while waiting:
-        intent = waiting[0]
-        if intent.path not in groups:
-            needed = cases | _cases_of([intent.path], case_of)
-            if len(groups) + 1 + len(needed) > MAX_BLOBS:
-                break
-            cases = needed
-        groups.setdefault(intent.path, Group(intent.path)).intents.append(waiting.popleft())
-    if waiting is not queue:
-        left = set(map(id, waiting))
-        kept = [intent for intent in queue if id(intent) in left]
-        queue.clear()
-        queue.extend(kept)
-    return list(groups.values())
-
-
-def _by_case(queue: deque[Intent], case_of: Callable[[str], str]) -> list[Intent]:
-    found: dict[str, list[Intent]] = {}
-    for intent in queue:
-        found.setdefault(case_of(intent.path), []).append(intent)
-    return [intent for intents in found.values() for intent in intents]
-
-
-def is_full(batch: list[Group], case_of: Callable[[str], str] | None) -> bool:
-    """Tell whether a batch has no room for another blob of a case of its own."""
-    cases = _cases_of([group.path for group in batch], case_of)
-    return len(batch) + len(cases) >= MAX_BLOBS - (case_of is not None)
-
-
-def _cases_of(paths: list[str], case_of: Callable[[str], str] | None) -> set[str]:
-    return {case_of(path) for path in paths} - {""} if case_of is not None else set()
-
-
-def grouped(queue: deque[Intent]) -> list[Group]:
-    """Return all that is queued, each intent alone."""
-    return [Group(intent.path, [intent]) for intent in queue]
-
-
-def origins(groups: list[Group]) -> list[object]:
-    """Return where in traces the intents came from."""
-    return [intent.origin for group in groups for intent in group.intents]
-
-
-def fail(groups: list[Group], error: BaseException) -> None:
-    """Tell every caller that it failed."""
-    for group in groups:
-        for intent in group.intents:
-            if not intent.done.done():
-                intent.done.set_exception(error)
 
 
 def plan_batch(
@@ -285,7 +117,7 @@ def plan_batch(
         rows: The remembered rows.
         clock: Time.
         may_guess: Whether names never seen may be taken to have no row.
-        cases: The cases; None where there are no counts of them.
+        cases: What is known of the cases; None: they are not counted.
     """
     now = clock.now()
     plan = Plan(stored.tally)
@@ -303,44 +135,15 @@ def plan_batch(
         plan.answers += answers
         if row is not None:
             plan.rows[group.path] = row
-            plan.writes.append(Write(row_key(group.path), ledger.to_properties(row), base.etag))
-            plan.paths.append(group.path)
+            plan.row_writes.append(Write(row_key(group.path), ledger.to_properties(row), base.etag))
             changes += _changes(base.row, row)
     if changes:
         plan.tally = stored.tally.apply(changes, now)
         if cases is not None:
-            _plan_cases(plan, stored, cases, changes, now)
-        plan.writes.insert(0, stored.write(plan.tally))
-        plan.paths.insert(0, "")
+            plan.cases = cases.decide(stored, changes, now)
+            plan.tally = replace(plan.tally, recent=plan.cases.recent or plan.tally.recent)
+        plan.tally_write = stored.write(plan.tally)
     return plan
-
-
-def _plan_cases(plan: Plan, stored: StoredTally, cases: Cases, changes: list[Change], now: datetime) -> None:
-    """Add to a plan what its changes make of the cases, each with a number of its own, and note them in the tally."""
-    moves: dict[str, Counter[str]] = {}
-    for folder, path, delta in changes:
-        moves.setdefault(cases.case_of(path), Counter())[folder] += delta
-    recent = plan.tally.recent or Recent()
-    changed: list[Changed] = []
-    marks = cases.marks_drained and stored.tally.ready  # before that, what is missing may be there, and not listed
-    for case, by in moves.items():
-        if not case:
-            continue
-        key = key_of(case)
-        base = cases.memory.get(key, stored.partition)
-        if base is None and cases.guesses.are_good and key not in cases.doubted:
-            base = RememberedCase(nothing(stored.tally.epoch, stored.tally.sums), None, stored.partition)
-        if base is None:
-            plan.unread_cases.append(case)
-            continue
-        tally = base.tally
-        if any(by.values()):
-            tally = tally.moved(by, recent.revision + len(changed) + 1, now, marks=marks)
-            changed.append(Changed(key, tally))
-        plan.cases[key] = tally  # also when one name has replaced another: its ETag stands for the names
-        plan.writes.insert(0, Write(f"{ROW_PREFIX}{key}", to_properties(case, tally), base.etag))
-        plan.paths.insert(0, "")
-    plan.tally = replace(plan.tally, recent=recent.adding(changed))
 
 
 def _changes(before: Row | None, after: Row) -> list[Change]:

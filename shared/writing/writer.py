@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Final
 from shared.errors import OutcomeUnknown, StorageError
 from shared.model.ledger import Observation, Outcome
 from shared.process import telemetry
+from shared.writing.batch import BUDGET_SECONDS, Group, Intent, fail, grouped, take_batch
 from shared.writing.contention import Pauses
 from shared.writing.group_commit import GroupCommit
 from shared.writing.handover import Handover
 from shared.writing.inbox import Inbox
 from shared.writing.naming import STAY_SECONDS, Naming
-from shared.writing.plan import BUDGET_SECONDS, Group, Intent, RowChanged, fail, grouped, take_batch
+from shared.writing.plan import RowChanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -178,7 +179,7 @@ class Writer:
         Raises:
             StorageError: An outage; it may still be marked.
         """
-        await self._commits.unmark(drained)
+        await self._commits.cases.unmark(drained)
 
     async def _submit(self, intent: Intent) -> Transition:
         intent.origin = telemetry.here()

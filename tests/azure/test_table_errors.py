@@ -16,7 +16,7 @@ from shared.azure.table import AzureTable
 from shared.errors import OutcomeUnknown, Refused, Rejected, StorageError
 from shared.model.changes import BlobChange
 from shared.model.ports import Write
-from shared.writing.plan import BUDGET_SECONDS
+from shared.writing.batch import BUDGET_SECONDS
 from shared.writing.tally_row import Counts
 from shared.writing.writer import Writer
 from tests.azure.test_batch import DONE, WRITES, answering, changeset, error, table_behind

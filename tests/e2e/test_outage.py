@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from shared.writing.plan import BUDGET_SECONDS
+from shared.writing.batch import BUDGET_SECONDS
 from tests.e2e.load import Load
 from tests.e2e.stack import App, bridge_stats, eventually, listed, running_stack
 

@@ -14,13 +14,13 @@ from shared.model import ledger, sketch, tally
 from shared.reconciling import comparison, lease, parts, reconciler, repair, row_key_sets, stages, tombstones
 from shared.serving import auth, endpoints, health, issuer, issuer_keys, protocol
 from shared.watching import announcer, own_commits, waiters, watch
-from shared.writing import cache, contention, inbox, naming, plan, tally_row
+from shared.writing import batch, cache, contention, inbox, naming, tally_row
 from tests.builders import ROOT
 
 #: Document, words in it, what the code has, and what the words mean.
 FIGURES: list[tuple[str, str, object, object]] = [
-    ("architecture", "≤ 99 distinct blobs", plan.MAX_BLOBS, 99),
-    ("architecture", "After 15 s the delivery fails", plan.BUDGET_SECONDS, 15),
+    ("architecture", "≤ 99 distinct blobs", batch.MAX_BLOBS, 99),
+    ("architecture", "After 15 s the delivery fails", batch.BUDGET_SECONDS, 15),
     ("architecture", "not believed of a memory older than 30 s", tally_row.TRUSTED_SECONDS, 30),
     ("architecture", "older than the last look (± 30 s)", ledger.SKEW_MARGIN, timedelta(seconds=30)),
     ("architecture", "more than five minutes late", ledger.LATE_AFTER, timedelta(minutes=5)),

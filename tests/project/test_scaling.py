@@ -27,7 +27,7 @@ from shared.reconciling.stages import COLLECT_EVERY
 from shared.serving.endpoints import JITTER
 from shared.serving.responses import StatusAnswers
 from shared.settings import app
-from shared.writing import plan
+from shared.writing import batch
 from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.fakes.memory_blobs import FakeClock, MemoryBlobs
 from tests.fakes.memory_table import MemoryTable
@@ -52,7 +52,7 @@ def test_the_facts_are_those_of_the_app():
     """What the app sets is written here as it is there."""
     assert FACTS.names_a_page == PAGE_SIZE
     assert FACTS.rows_at_once == comparison.ROWS_AT_ONCE
-    assert FACTS.blobs_a_commit == plan.MAX_BLOBS
+    assert FACTS.blobs_a_commit == batch.MAX_BLOBS
     days = TOMBSTONE_HORIZON + tombstones._MARGIN + COLLECT_EVERY
     assert days.days == FACTS.tombstone_days
     defaults = app.Settings.from_environ({})

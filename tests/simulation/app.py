@@ -29,7 +29,7 @@ from shared.reconciling.reconciler import Reconciler
 from shared.reconciling.report import Report
 from shared.watching.drained import DrainedCases
 from shared.watching.watch import Watch
-from shared.writing.plan import Remembered
+from shared.writing.cache import Remembered
 from shared.writing.tally_row import Counts
 from shared.writing.writer import Writer
 from tests.fakes.memory_blobs import START, MemoryBlobs

@@ -529,8 +529,8 @@ MUTANTS: dict[str, Mutant] = {
     # Generations
     "tally dated when its commit is answered": _edit(
         "writing.group_commit",
-        "self._learn(StoredTally(plan.tally, etag, partition=stored.partition), asked_at)",
-        "self._learn(StoredTally(plan.tally, etag, partition=stored.partition), self._clock.monotonic())",
+        "self._learn(StoredTally(plan.tally, next(left), partition=stored.partition), asked_at)",
+        "self._learn(StoredTally(plan.tally, next(left), partition=stored.partition), self._clock.monotonic())",
         test="tests/reconciling/test_recount.py::test_what_a_paused_process_knows_is_as_old_as_its_question",
     ),
     "tally dated when its read is answered": _edit(
@@ -597,8 +597,8 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "tally remembered without its generation": _edit(
         "writing.group_commit",
-        "self._learn(StoredTally(plan.tally, etag, partition=stored.partition), asked_at)",
-        "self._learn(StoredTally(plan.tally, etag), asked_at)",
+        "self._learn(StoredTally(plan.tally, next(left), partition=stored.partition), asked_at)",
+        "self._learn(StoredTally(plan.tally, next(left)), asked_at)",
     ),
     "run of another generation gone on with": _edit(
         "reconciling.reconciler",
@@ -662,13 +662,13 @@ MUTANTS: dict[str, Mutant] = {
         '    was_in = after.folder if before is not None and before.present else ""\n',
     ),
     # Cases
-    "a case left as it was": _edit("writing.plan", "        if any(by.values()):\n", "        if False:\n"),
+    "a case left as it was": _edit("writing.cases", "            if any(by.values()):\n", "            if False:\n"),
     "what goes is added to a case": _edit("model.cases", "count + by.get(folder, 0)", "count + abs(by.get(folder, 0))"),
     "all cases of a commit get one number": _edit(
-        "writing.plan", "recent.revision + len(changed) + 1, now, marks", "recent.revision + 1, now, marks"
+        "writing.cases", "recent.revision + len(changed) + 1, now, marks", "recent.revision + 1, now, marks"
     ),
     "a case decided from what is not known": _edit(
-        "writing.group_commit", "if not plan.unread and not plan.unread_cases:", "if not plan.unread:"
+        "writing.group_commit", "if not plan.unread and not plan.cases.unread:", "if not plan.unread:"
     ),
     "the ring passes over a change": _edit(
         "model.cases", "for number in range(revision + 1,", "for number in range(revision + 2,"
@@ -719,7 +719,7 @@ MUTANTS: dict[str, Mutant] = {
         "        for row in some:\n            await self._unmark(row)\n        await self._topic.publish_drained(some)\n",
     ),
     "mark kept once it is announced": _edit(
-        "writing.group_commit", "tally = replace(drained.tally, drained=False)", "tally = drained.tally"
+        "writing.cases", "tally = replace(drained.tally, drained=False)", "tally = drained.tally"
     ),
     "marks that are left are not looked for": _edit(
         "watching.drained",

@@ -19,9 +19,10 @@ from shared.model.changes import BlobChange
 from shared.model.ledger import Observation, Outcome, Transition, row_key
 from shared.model.ports import Entity, Head, Write
 from shared.model.tally import NamedWriter, Tally
+from shared.writing.batch import BUDGET_SECONDS, MAX_BLOBS, Intent
 from shared.writing.inbox import LEFT_OVER_AFTER, Inbox
 from shared.writing.naming import FORMAT, LIFE_SECONDS, STAY_SECONDS, TERM_COMMITS, Naming
-from shared.writing.plan import BUDGET_SECONDS, MAX_BLOBS, Intent, RowChanged
+from shared.writing.plan import RowChanged
 from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts, StoredTally
 from shared.writing.writer import Writer
 from tests.fakes.memory_table import Fault, MemoryTable

@@ -1,24 +1,21 @@
-"""What one flush will write: which intents go together, which row each is decided from, and who is told what."""
+"""What one flush will write: which row each intent is decided from, and who is told what."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from shared.clock import Clock
-from shared.errors import OutcomeUnknown, StorageError
+from shared.errors import StorageError
 from shared.model.ledger import Observation, Outcome, Transition, decide_observed, row_key, to_properties
 from shared.model.tally import NamedWriter
+from shared.writing.batch import Group, Intent
 from shared.writing.cache import Remembered, RowMemory
-from shared.writing.plan import Group, Intent, OtherGeneration, Plan, RowChanged, fail, grouped, plan_batch, take_batch
+from shared.writing.plan import OtherGeneration, Plan, RowChanged, plan_batch
 from shared.writing.tally_row import TRUSTED_SECONDS, StoredTally
 from tests.builders import PATH, START, at, change, row, tally
 
@@ -57,43 +54,6 @@ def answers(plan: Plan) -> list[object]:
     return [each.outcome if isinstance(each, Transition) else type(each) for _, each in plan.answers]
 
 
-@given(st.sampled_from([0, 1, 97, 98, 99, 100]), st.lists(st.integers(0, 110), max_size=20))
-def test_a_batch_is_the_longest_run_of_intents_with_at_most_99_blobs(distinct: int, more: list[int]) -> None:
-    """A transaction holds 100 operations, one is the tally; nobody is left out or put before another of his path."""
-
-    async def take() -> None:
-        intents = [Intent(str(path), "queued") for path in (*range(distinct), *more)]
-        queue = deque(intents)
-        groups = take_batch(queue)
-        taken = intents[: len(intents) - len(queue)]
-        assert list(queue) == intents[len(taken) :]
-        assert len(groups) == len({intent.path for intent in taken}) <= 99
-        assert not queue or (len(groups) == 99 and queue[0].path not in {group.path for group in groups})
-        for group in groups:
-            assert group.intents == [intent for intent in taken if intent.path == group.path]
-
-    asyncio.run(take())
-
-
-async def test_what_is_queued_fails_each_by_itself() -> None:
-    """Whoever was answered or cancelled meanwhile is passed over, and all others are told."""
-    intents = [event(), event(), event()]
-    intents[0].done.cancel()
-    groups = grouped(deque(intents))
-    assert [(group.path, group.intents) for group in groups] == [(PATH, [intent]) for intent in intents]
-    fail(groups, OutcomeUnknown("no"))
-    assert [type(intent.done.exception()) for intent in intents[1:]] == [OutcomeUnknown] * 2
-
-
-async def test_who_has_no_time_left_is_taken_out() -> None:
-    """And nobody else."""
-    intents = [replace(event(), deadline=float(seconds)) for seconds in (3, 1, 2)]
-    group = Group(PATH, intents, must_read=True)
-    late = group.split_late(2.0)
-    assert [[intent.deadline for intent in each.intents] for each in (late, group)] == [[1], [3, 2]]
-    assert late.path == PATH
-
-
 async def test_every_caller_gets_its_own_answer() -> None:
     """An outcome or an error; one that was cancelled is passed over."""
     intents = [event(), event(), event(), event()]
@@ -110,7 +70,7 @@ async def test_a_look_that_nothing_has_overtaken_is_committed_on_its_row() -> No
     """Row and tally together, each on condition of what was read."""
     plan = planned(look())
     assert answers(plan) == [Outcome.APPLIED]
-    assert plan.paths == ["", PATH]
+    assert [plan.path_at(index) for index in range(3)] == ["", PATH, ""]
     assert [write.etag for write in plan.writes] == ["0x7", "0x1"]
     assert plan.writes[1].row_key == row_key(PATH)
     assert plan.writes[1].properties == to_properties(plan.rows[PATH])
@@ -264,10 +224,10 @@ async def test_the_tally_names_a_process_with_what_is_written_anyway(
     batch = [Group(path, [replace(event(present=present, name=path.partition("/")[2]), path=path)]) for path in paths]
     plan = plan_batch(batch, STORED, rows, clock_at(0.0))
     assert plan.writes_rows_only == (present and bool(paths))
-    assert plan.paths == [*[""] * (not present), *paths]
+    assert [plan.path_at(index) for index in range(len(plan.writes))] == [*[""] * (not present), *paths]
     plan.name(STORED, NAMED, is_due)
     is_named = is_due or not present
-    assert plan.paths == [*[""] * is_named, *paths]
+    assert [plan.path_at(index) for index in range(len(plan.writes))] == [*[""] * is_named, *paths]
     assert [write.row_key for write in plan.writes] == [*["!tally"] * is_named, *map(row_key, paths)]
     assert plan.tally.writer == (NAMED if is_named else None)
     if is_named:
