@@ -25,6 +25,8 @@ from shared.reconciling.lease import CONTROL_PARTITION
 from shared.writing.tally_row import PARTITION, TALLY_KEY
 
 MODULUS = 1 << 128
+#: So many are added up at every commit.
+_FEW_CASES = 8
 
 
 @dataclass(slots=True)
@@ -419,8 +421,17 @@ class Checker:
             counted = ledger.cases.get(case, Counter())
             if +found != +counted or any(count < 0 for count in found.values()):
                 self.fail("I3", f"{case} counts {dict(found)}, and its rows are {dict(counted)}")
+        self._check_total_of_cases(ledger, tally)
         if before is not None and before["epoch"] == tally["epoch"]:
             self._check_ring(before, tally, written)
+
+    def _check_total_of_cases(self, ledger: Ledger, tally: Mapping[str, Any]) -> None:
+        """The cases, and what is of no case, add up to the tally: that follows from what was shown of each."""
+        if len(ledger.case_rows) > _FEW_CASES:
+            return
+        found = sum(map(_case_counts, ledger.case_rows.values()), Counter(ledger.cases.get("", Counter())))
+        if +found != +Counter({folder: tally[f"{folder}_count"] for folder in self._folders_of(tally).locations}):
+            self.fail("I3", f"the cases, and what is of no case, add up to {dict(found)}")
 
     def _check_ring(
         self, before: Mapping[str, Any], tally: Mapping[str, Any], written: Mapping[str, Mapping[str, Any] | None]
