@@ -149,6 +149,19 @@ async def test_an_old_process_cannot_take_an_event(world: World, path: str, *, k
             await old.delivery.take(event)
 
 
+async def test_a_commit_remembers_the_tally_of_its_generation(world: World) -> None:
+    """Otherwise each event after a recount reads the tally before it is counted."""
+    process = new_process(world)
+    await start_anew(world, process)
+    world.clock.advance(300)  # what happens sooner is looked at
+    reads = []
+    for path in ("inbox/g.jpg", "inbox/h.jpg", "inbox/i.jpg"):
+        before = process.writer.stats.reads
+        await process.delivery.take(world.blobs.put(path))
+        reads.append(process.writer.stats.reads - before)
+    assert reads[1:] == [0, 0]
+
+
 async def test_a_plan_takes_rows_of_the_generation_of_its_tally(world: World) -> None:
     """A process with the same settings learns of the new generation by an event of no concern, in mid-flight."""
     await fill(world)

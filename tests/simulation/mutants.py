@@ -599,6 +599,7 @@ MUTANTS: dict[str, Mutant] = {
         "writing.group_commit",
         "self._learn(StoredTally(plan.tally, next(left), partition=stored.partition), asked_at)",
         "self._learn(StoredTally(plan.tally, next(left)), asked_at)",
+        test="tests/reconciling/test_recount.py::test_a_commit_remembers_the_tally_of_its_generation",
     ),
     "run of another generation gone on with": _edit(
         "reconciling.reconciler",
