@@ -159,7 +159,6 @@ TESTED_IN = {
     "model/changes": "intake/test_event_grid",
     "model/ports": "contract/test_table",
     "process/exporters": "security/test_secrets",
-    "reconciling/comparison": "reconciling/test_run",
     "reconciling/lease": "reconciling/test_run",
     "reconciling/repair": "reconciling/test_reconciler",
     "reconciling/report": "reconciling/test_reconciler",

@@ -630,7 +630,10 @@ MUTANTS: dict[str, Mutant] = {
         "reconciling.row_key_sets", "            if not mark\n", "            if mark\n"
     ),
     "range ends before its last row": _edit(
-        "reconciling.comparison", "if not after < key <= upto:", "if not after < key < upto:"
+        "reconciling.comparison",
+        "if not after < key <= upto:",
+        "if not after < key < upto:",
+        test="tests/reconciling/test_comparison.py::test_i4_each_name_is_compared_in_one_range",
     ),
     "audit goes on although it was overtaken": _edit(
         "reconciling.stages", "        if stored.etag != run.tally_etag:\n            return\n", ""
