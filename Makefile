@@ -41,8 +41,22 @@ demo: setup ## send generated images through a running `make dev` (ARGS="--image
 ops: setup ## operator's command line, docs/operations.md (ARGS="status")
 	@$(PYTHON) -m ops $(ARGS)
 
-test: setup client ## run all tests, the client's and the page's in Chromium too (ARGS="-k name")
-	@$(PYTHON) -m pytest -q $(if $(PART),$(PART_$(PART)),$(TESTS)) $(ARGS)
+PYTEST := $(PYTHON) -m pytest -q
+
+# Most tests of a stack or a browser wait: beside the others they take little more time than alone.
+test: setup client ## run all tests, the client's and the page's in Chromium too (ARGS="-k name": one after the other)
+ifeq ($(PART)$(ARGS),)
+	@mkdir -p .local; failed=0; \
+	$(PYTEST) $(PART_stack) >.local/test-stack.log 2>&1 & stack=$$!; \
+	$(PYTEST) $(PART_client) $(PART_consumers) >.local/test-client.log 2>&1 & client=$$!; \
+	trap 'kill $$stack $$client' INT TERM; \
+	$(PYTEST) $(PART_rest) || failed=1; \
+	wait $$stack || failed=1; wait $$client || failed=1; \
+	cat .local/test-stack.log .local/test-client.log; \
+	exit $$failed
+else
+	@$(PYTEST) $(if $(PART),$(PART_$(PART)),$(TESTS)) $(ARGS)
+endif
 
 quick: setup-python ## run what needs Python only, in a minute: tests of the rooms and the project, 50 simulator seeds (ARGS="-k name")
 	@$(PYTHON) -m tests.simulation --seeds 50 --jobs 1 & simulated=$$!; \

@@ -11,10 +11,6 @@ find_chromium() {
 }
 
 find_chromium && exit
-if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
-    {
-        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium
-    } >/dev/null && find_chromium && exit
-fi
+"$(dirname "$0")/debian_packages.sh" chromium && find_chromium && exit
 echo 'missing: Chromium (Debian: apt-get install chromium) or Chrome; or say where one is with CHROMIUM_PATH' >&2
 exit 1
