@@ -25,6 +25,7 @@ class Stage(StrEnum):
     SETTLING = "settling what differs"
     COMPARING = "comparing"
     AUDITING = "auditing the tally"
+    AUDITING_CASES = "adding up the cases"
     COLLECTING = "collecting tombstones"
     SKETCHING = "sketching the ledger"
 

@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 #: Nobody has a blob of this name: it is asked for to learn the storage service's time.
 _NO_BLOB: Final = "what-time-is-it"
 COLLECT_EVERY: Final = timedelta(days=1)
+_HOW_TO_AUDIT_CASES: Final = "`python -m ops reconcile --full` has no limit, or raise RECONCILE_SLICE_SECONDS"
 
 
 class TimeIsUp(Exception):  # noqa: N818
@@ -76,6 +77,7 @@ class Pass:
         self._commits = commit
         self._expected = sum(total.count for total in run.before.values())
         self._doubt = stored.tally.doubt
+        self._had_whole_slice = run.stage is Stage.AUDITING_CASES
         self._is_tally_new = False  # and its rows are not: somebody has deleted the one before
 
     async def work(self) -> None:
@@ -96,9 +98,11 @@ class Pass:
         if run.stage is Stage.COMPARING:
             await self.compare(self._parts.folders.locations)
             await self.audit()
-            await self.audit_cases()
+            run.enter(Stage.AUDITING_CASES)
         elif run.stage is Stage.AUDITING:
             await self._go_on_auditing(await self._parts.counts.open())
+            run.enter(Stage.AUDITING_CASES)
+        if run.stage is Stage.AUDITING_CASES:
             await self.audit_cases()
         if run.stage is Stage.COLLECTING:
             if self._lease is not None and self._is_collecting_due(self._lease):
@@ -143,9 +147,16 @@ class Pass:
         await self._go_on_auditing(stored)
 
     async def audit_cases(self) -> None:
-        """Then correct the cases; when the slice ends meanwhile, that is left to the next comparison of everything."""
-        self._run.enter(Stage.COLLECTING)
-        self._run.report.miscounted_cases += await correct_cases(self._parts, self._keep_going, commit=self._commits)
+        """Then correct the cases, all in one slice: the next one, when this one ends meanwhile."""
+        run = self._run
+        try:
+            run.report.miscounted_cases += await correct_cases(self._parts, self._keep_going, commit=self._commits)
+        except TimeIsUp:
+            if self._had_whole_slice:
+                log.warning("a slice does not suffice to add up the cases: %s", _HOW_TO_AUDIT_CASES)
+                run.enter(Stage.COLLECTING)
+            raise
+        run.enter(Stage.COLLECTING)
 
     async def _go_on_auditing(self, stored: StoredTally) -> None:
         """Add the rows up, and correct the tally; one that has moved since the audit began is left to the next run."""

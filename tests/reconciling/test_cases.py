@@ -7,6 +7,8 @@ import pytest
 from shared.model.cases import ROW_PREFIX, key_of
 from shared.model.ledger import TOMBSTONE_HORIZON
 from shared.model.ports import Write
+from shared.reconciling.report import Progress
+from shared.reconciling.run import Stage
 from shared.reconciling.tally_audit import correct_cases
 from shared.writing.tally_row import PARTITION
 from tests.fakes.world import CASES_MAP, World
@@ -78,6 +80,28 @@ async def test_i4_a_name_that_replaces_another_meanwhile_does_not_count_twice(wo
     await correct_cases(world.process.reconciler._parts, meanwhile, commit=True)
     assert (await world.process.reconciler.run(full=True)).finished
     assert counts(world, "a") == (2, 0, 0)
+
+
+async def test_i4_cases_that_a_slice_cannot_add_up_are_left_to_the_next(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Which has the whole slice for them; one that does not suffice says what to do, and the run goes on."""
+    entity = world.table.entities(PARTITION)[row("a")]
+    await world.table.commit(PARTITION, [Write(row("a"), {**entity.properties, "queued_count": 7}, entity.etag)])
+
+    def slow(progress: Progress) -> None:
+        world.clock.advance(100 if progress.stage == Stage.AUDITING_CASES else 0)
+
+    run = world.process.reconciler.run
+    assert not (await run(full=True, slice_seconds=90, on_progress=slow)).finished
+    report = await world.new_process().reconciler.run(slice_seconds=110, on_progress=slow)
+    assert (report.finished, report.slices, report.miscounted_cases, counts(world, "a")) == (True, 2, 1, (2, 0, 0))
+    assert "RECONCILE_SLICE_SECONDS" not in caplog.text
+
+    assert not (await run(full=True, slice_seconds=90, on_progress=slow)).finished
+    assert not (await run(slice_seconds=90, on_progress=slow)).finished
+    assert "RECONCILE_SLICE_SECONDS" in caplog.text
+    assert (await run(slice_seconds=90, on_progress=slow)).finished
 
 
 async def test_only_told_where_nothing_is_to_be_changed(world: World) -> None:

@@ -311,6 +311,18 @@ class Checker:
         self.case_versions.clear()
         self.read_anew({key: row for key, row in rows.items() if key <= TALLY_KEY or self._makes_sense(key, row)})
 
+    def check_added_up(self, rows: Mapping[str, Entity]) -> None:
+        """I4: the tally is the sum of the rows that make sense, also where somebody else has written."""
+        counted = Counter(
+            str(row.properties["folder"])
+            for key, row in rows.items()
+            if key > TALLY_KEY and self._makes_sense(key, row) and row.properties["present"]
+        )
+        tally = rows[TALLY_KEY].properties
+        found = {folder: tally[f"{folder}_count"] for folder in self._folders_of(tally).locations}
+        if found != {folder: counted[folder] for folder in found}:
+            self.fail("I4", f"the tally says {found}, and its rows {dict(counted)}, after comparisons of everything")
+
     def _makes_sense(self, key: str, row: Entity) -> bool:
         """Tell whether a row can be part of a count: others count nothing, and heal when an event comes."""
         path, folder, present = (row.properties.get(name) for name in ("path", "folder", "present"))

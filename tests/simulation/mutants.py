@@ -708,7 +708,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "cases never added up": _edit(
         "reconciling.stages",
-        "self._run.report.miscounted_cases += await correct_cases(",
+        "run.report.miscounted_cases += await correct_cases(",
         "False and await correct_cases(",
     ),
     # Cases that are drained

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -460,13 +461,13 @@ def tampering(seed: int) -> World:
     """(j) Somebody else writes to the table; then it is reconciled, in slices, and everything is right again."""
     world = _begin(seed)
     random = world.random
-    for _ in range(2):
+    for _ in range(4):
         Traffic(world, changes=30, poison=False, names=random.choice([3, 20])).run()
         world.drain()
         world.run(60)
         if world.scheduler.stopped:
             return world
-        world.tamper(random.choice([1, 2, 5]))
+        world.tamper(random.choice([1, 2, 5, 10]))
         if random.random() < 0.5:
             _heal_by_events(world)
         if random.random() < 0.5:
@@ -474,14 +475,32 @@ def tampering(seed: int) -> World:
             world.run(20)
             reconciling.is_over = True
             world.run(60)
-        for _ in range(2):  # what a look has healed is added up by the next run
-            _reconcile_anew(world, full=True)
+        for compare in (_compare_in_slices, partial(_reconcile_anew, full=True)):  # cases: only by one that is not cut
+            for _ in range(2):  # what a look has healed is added up by the next run
+                compare(world)
+            world.checker.check_added_up(world.state.partitions[world.checker.current])
         world.checker.healed(world.state.partitions[world.checker.current])
         world.checker.check_exact("after a table that somebody has written to was reconciled")
         _redeliver(world, 10)
         world.drain()
     world.checker.check_exact("after late duplicates of what was reconciled")
     return world
+
+
+def _compare_in_slices(world: World) -> None:
+    """Compare everything: in one go, or in slices, in which much or nothing at all is done."""
+    app, slice_seconds = world.random.choice(world.apps), world.random.choice([None, 0.05, 0.2, 1.0])
+
+    async def compare() -> None:
+        report = await world.attempt(app, full=True, slice_seconds=slice_seconds)
+        for _ in range(50):
+            if report is not None:
+                return
+            await app.clock.sleep(0.1)
+            report = await world.attempt(app, slice_seconds=slice_seconds)
+        await world.reconciling(app, lambda _: None)
+
+    world.run_until(app.loop.spawn(compare()).done, 600, "a comparison of everything ends")
 
 
 def _heal_by_events(world: World) -> None:

@@ -147,9 +147,10 @@ class World:
                 del rows[key]
                 continue
             else:
-                name = random.choice([*properties, "observed_at"])
+                name = random.choice([*properties, "folder", "observed_at"])
                 odd = [None, "", "odd", 7, True, False, "9999-12-31T23:59:59Z"]
-                value = random.choice([*odd, *self.folders.locations])
+                folders = tuple(self.folders.locations)
+                value = random.choice(folders if name == "folder" and random.random() < 0.5 else [*odd, *folders])
                 properties[name] = value  # type: ignore[assignment]
             kept = {name: value for name, value in properties.items() if value is not None}
             self.state.apply(self.checker.current, [Write(key, kept, rows[key].etag)])
