@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 
 from shared.errors import CountsNotReady, OutcomeUnknown, Unavailable
 from shared.model import tally as tallies
-from shared.model.ports import Page, Write
+from shared.model.ports import Entity, Page, Write
 from shared.model.tally import Sum, Tally
 from shared.reconciling.recount import recount
 from shared.reconciling.report import Progress
@@ -224,6 +225,25 @@ async def test_what_a_paused_process_reads_is_as_old_as_its_question(world: Worl
     assert slept > 2
     with pytest.raises(ForeignTally):
         await old.delivery.take(world.blobs.put("queued/new.jpg"))
+
+
+async def test_what_a_paused_process_has_confirmed_is_as_old_as_its_question(world: World) -> None:
+    """The same for what costs no commit: it slept while it was told that its generation is the one that counts."""
+    await fill(world)
+    old, read = world.process.counts, world.table.read
+    world.clock.advance(31)
+
+    async def slow(*args: Any) -> Entity | None:
+        found = await read(*args)
+        world.table.read = read  # type: ignore[method-assign]
+        await new_process(world).counts.start_anew()
+        world.clock.advance(60)
+        return found
+
+    world.table.read = slow  # type: ignore[method-assign]
+    await old.confirm()
+    with pytest.raises(ForeignTally):
+        await old.confirm()
 
 
 @pytest.mark.parametrize("skew", [-3600, -60, 0, 60, 3600])

@@ -625,4 +625,6 @@ def _version(tally: Mapping[str, Any], row: Mapping[str, Any]) -> str:
 
 
 def _case_counts(row: Mapping[str, Any]) -> Counter[str]:
-    return Counter({name.removesuffix("_count"): row[name] for name in row if name.endswith("_count")})
+    """Return folder → count; -1 where somebody has written something else, and it was not put right."""
+    counts = {name.removesuffix("_count"): row[name] for name in row if name.endswith("_count")}
+    return Counter({folder: count if type(count) is int else -1 for folder, count in counts.items()})

@@ -543,6 +543,7 @@ MUTANTS: dict[str, Mutant] = {
         "writing.tally_row",
         "            self._confirmed_at = began\n",
         "            self._confirmed_at = self._clock.monotonic()\n",
+        test="tests/reconciling/test_recount.py::test_what_a_paused_process_has_confirmed_is_as_old_as_its_question",
     ),
     "rows written alone on a tally of any age": _edit(
         "writing.group_commit",
@@ -589,6 +590,7 @@ MUTANTS: dict[str, Mutant] = {
         "writing.group_commit",
         "stored is not None and stored.partition == self._counts.partition else None",
         "stored is not None else None",
+        test="tests/reconciling/test_recount.py::test_a_plan_takes_rows_of_the_generation_of_its_tally",
     ),
     "rows of the new generation dropped with the former ones": _edit(
         "reconciling.recount",
@@ -613,7 +615,8 @@ MUTANTS: dict[str, Mutant] = {
             "shared.reconciling.reconciler": [
                 ("        if unfinished.report.bootstrap and stored.tally.ready:\n", "        if False:\n")
             ],
-        }
+        },
+        test="tests/writing/test_plan.py::test_i4_a_look_that_was_overtaken_is_not_committed",
     ),
     "names that have rows left out of a first count": _edit(
         "reconciling.repair", "                known.append(path)\n", "                continue_ = path\n"
@@ -648,6 +651,7 @@ MUTANTS: dict[str, Mutant] = {
         "reconciling.stages",
         "not (run.differs or has_moved) or bool(report.corrected or report.unreadable)",
         "not (run.differs or has_moved)",
+        test="tests/reconciling/test_tampering.py::test_i4_a_row_that_somebody_has_deleted_comes_back_and_counts_once",
     ),
     "late events trusted after somebody has deleted rows": _edit(
         "reconciling.reconciler",
@@ -658,12 +662,16 @@ MUTANTS: dict[str, Mutant] = {
         "reconciling.repair", "row.is_sound and row.folder == folder and (", "row.is_sound and ("
     ),
     "live for ever what lies ahead of every clock": _edit(
-        "reconciling.repair", " and is_credible(changed_at, self.parts.clock.now())", ""
+        "reconciling.repair",
+        " and is_credible(changed_at, self.parts.clock.now())",
+        "",
+        test="tests/reconciling/test_reconciler.py::test_i4_a_time_ahead_of_every_clock_makes_nothing_live_for_ever",
     ),
     "rows of a folder that changed left where they were": _edit(
         "writing.plan",
         '    was_in = before.folder if before is not None and before.present else ""\n',
         '    was_in = after.folder if before is not None and before.present else ""\n',
+        test="tests/writing/test_plan.py::test_a_deletion_of_what_is_in_another_folder_leaves_that_one",
     ),
     # Cases
     "a case left as it was": _edit("writing.cases", "            if any(by.values()):\n", "            if False:\n"),
