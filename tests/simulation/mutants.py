@@ -20,6 +20,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -834,8 +835,9 @@ def hunt(name: str, seeds: int = SEEDS) -> Verdict:
     return Verdict(name, killer, seed, outcome.scenario, time.process_time() - began)
 
 
+@cache
 def found_at() -> dict[str, int]:
-    """Return the seed in which each mutant was noticed last."""
+    """Return the seed in which each mutant was noticed last; read once, before what is noticed now is noted."""
     seeds: dict[str, int] = json.loads(FOUND.read_text())
     return seeds
 
@@ -856,7 +858,7 @@ def main() -> None:
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-m", "tests.simulation.mutants", *sys.argv[1:]])  # noqa: S606
     names = [arguments.only] if arguments.only else list(MUTANTS)
-    survivors, seeds = [], found_at()
+    survivors, seeds = [], dict(found_at())
     with multiprocessing.get_context("fork").Pool(arguments.jobs) as pool:
         for verdict in pool.imap(hunt, names, chunksize=1):
             if not verdict.killer:
