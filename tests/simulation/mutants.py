@@ -761,7 +761,7 @@ MUTANTS: dict[str, Mutant] = {
                 (
                     "            waiter = hub.waiting.join(",
                     "            if self.snapshot is not None and self.snapshot.version != version:\n"
-                    "                return self.snapshot\n            await asyncio.sleep(0.05)\n"
+                    "                return self.snapshot\n            await hub.clock.sleep(0.05)\n"
                     "            waiter = hub.waiting.join(",
                 ),
                 (
