@@ -45,10 +45,7 @@ async def test_phones_follow_their_cases_through_a_burst(stack: Stack, http: htt
     """200 uploads to 10 cases: each phone ends with its 20, and none is answered 200 with the counts that it has."""
     false_wakes: list[str] = []
 
-    async def follow(case: str) -> int:
-        answer = await http.get(of(case))
-        assert counts_of(answer) == (0, 0, 0)
-        assert answer.json()["data"]["timestamp"] is None
+    async def follow(case: str, answer: httpx.Response) -> int:
         while counts_of(answer)[0] < UPLOADS // CASES:
             before, tag = answer.text, answer.headers["ETag"]
             held = await http.get(of(case), params={"wait": "20"}, headers={"If-None-Match": tag})
@@ -59,7 +56,11 @@ async def test_phones_follow_their_cases_through_a_burst(stack: Stack, http: htt
                 assert (held.status_code, held.headers["ETag"]) == (304, tag), before
         return counts_of(answer)[0]
 
-    phones = [asyncio.create_task(follow(f"case {number}")) for number in range(CASES)]
+    phones = []
+    for case in (f"case {number}" for number in range(CASES)):
+        nothing = await http.get(of(case))
+        assert (counts_of(nothing), nothing.json()["data"]["timestamp"]) == ((0, 0, 0), None)
+        phones.append(asyncio.create_task(follow(case, nothing)))
     queued = container(stack, "queued")
     names = [f"case {number % CASES}/{number}.jpg" for number in range(UPLOADS)]
 
