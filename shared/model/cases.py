@@ -192,13 +192,23 @@ def to_properties(case: str, tally: CaseTally) -> Properties:
     }
 
 
-def from_properties(properties: Mapping[str, object], epoch: str, folders: Iterable[str]) -> CaseTally:
+def from_properties(
+    properties: Mapping[str, object], epoch: str, folders: Iterable[str], case: str | None = None
+) -> CaseTally:
     """Read a case from its row's properties.
+
+    Args:
+        properties: The row's.
+        epoch: The tally's.
+        folders: The folders that it counts.
+        case: Whose row it is, or None: that of any case.
 
     Raises:
         KeyError: A property is missing.
         ValueError: A property makes no sense.
     """
+    if case not in {None, properties["case"]}:  # no two cases share 128 bits of a hash: a manual edit
+        raise ValueError(f"it is the row of {properties['case']!r}")
     sums = {folder: int(str(properties[f"{folder}{_COUNT}"])) for folder in in_order(folders)}
     changed_at = from_iso(str(properties["changed_at"]))
     return CaseTally(epoch, sums, int(str(properties["revision"])), changed_at, is_marked(properties))

@@ -13,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
-from shared.errors import Unavailable
+from shared.errors import StorageError, Unavailable
 from shared.model.cases import key_of
 from shared.model.snapshot import StatusSnapshot, claimed_revision
 from shared.process import telemetry
@@ -68,10 +69,17 @@ class CaseTopic(Topic):
     async def latest(self, *, newer_than: frozenset[str] = frozenset()) -> StatusSnapshot:
         """Return the current counts: see :meth:`Topic.latest`."""
         await self.hub.latest_as_of(lambda: self._cases.is_behind(newer_than))
+        await self._bring_up_to_date()
+        if self.snapshot is not None and any(map(self.snapshot.is_behind, newer_than)):
+            # Its row has gone, perhaps with the whole table: the tally says.
+            await self.hub.latest_as_of(lambda: True)
+            await self._bring_up_to_date()
+        return self._cases.dated(self)
+
+    async def _bring_up_to_date(self) -> None:
         for _ in range(2):  # a read that is under way may have begun before this call; the next one has not
             if not self.is_current:
                 await self._cases.read(self)
-        return self._cases.dated(self)
 
     async def next(
         self, version: str, timeout_seconds: float, is_gone: Callable[[], bool] | None = None
@@ -80,9 +88,13 @@ class CaseTopic(Topic):
         self._cases.refresh([self])
         return await super().next(version, timeout_seconds, is_gone)
 
-    def require_confirmed(self) -> None:
-        """Check that the counts were confirmed lately: see :meth:`Topic.require_confirmed`."""
-        super().require_confirmed()
+    async def confirm(self) -> None:
+        """Make sure that the counts were confirmed lately: see :meth:`Topic.confirm`."""
+        await super().confirm()
+        if not self.is_current and not self.hub.is_stopping:
+            with suppress(TimeoutError, StorageError):
+                async with asyncio.timeout(self.hub.interval_seconds):
+                    await self._cases.read(self)
         if not self.is_current:
             raise Unavailable("the counts of the case could not be confirmed for a while; try again")
 

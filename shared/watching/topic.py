@@ -136,11 +136,11 @@ class Topic(ABC):
             if self.snapshot is not None and self.snapshot.version != version:
                 return self.snapshot
             if ended is not End.CHANGED:
-                self.require_confirmed()
-                return None
+                await self.confirm()
+                return self.snapshot if self.snapshot is not None and self.snapshot.version != version else None
 
-    def require_confirmed(self) -> None:
-        """Check that the counts were confirmed lately.
+    async def confirm(self) -> None:
+        """Make sure that the counts were confirmed lately, or confirm them.
 
         Raises:
             Unavailable: They were not.

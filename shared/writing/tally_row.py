@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from shared.errors import Conflict, Refused, Rejected
+from shared.errors import Conflict, Refused
 from shared.model import cases
 from shared.model import tally as tallies
 from shared.model.cases import StoredCase
@@ -150,17 +150,14 @@ class Counts:
         """Read the counts of a case, and its row, if it has one.
 
         Raises:
-            Rejected: Another case has this row.
             StorageError: As the table raises it.
         """
         nothing = cases.nothing(epoch, self.folders)
         entity = await self._table.read(partition, f"{cases.ROW_PREFIX}{cases.key_of(case)}")
         if entity is None:
             return nothing, None
-        if (other := entity.properties.get("case", case)) != case:
-            raise Rejected(f"the cases {case!r} and {other!r} share a 128-bit row key")
         try:
-            return cases.from_properties(entity.properties, epoch, self.folders), entity
+            return cases.from_properties(entity.properties, epoch, self.folders, case), entity
         except (KeyError, ValueError):
             log.exception("the counts of the case %r make no sense; a comparison of everything counts them anew", case)
             return nothing, entity

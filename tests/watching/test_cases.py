@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from shared.clock import SystemClock
-from shared.errors import StorageError, Unavailable
+from shared.errors import CountsNotReady, StorageError, Unavailable
 from shared.model.cases import RING
 from shared.watching import cases
 from shared.watching.topic import Topic
@@ -90,6 +90,42 @@ async def test_i6_whoever_serves_a_version_serves_the_same_bytes(world: World, w
                 held = [path for path in world.blobs.blobs if path.split("/")[1] == case]
                 assert sum(found.tally.counts().values()) == len(held)
     assert len(served) > 60
+
+
+async def test_i6_a_table_that_is_deleted_shows_nobody_zeros(world: World, watch: Watch) -> None:
+    """A client that has seen counts of the case is told that there are none, by a process that has not seen them."""
+    await upload(world, "queued/a/1.jpg")
+    known = (await new_watch(world).of("a").latest()).version
+    await watch.latest()
+    world.table.state.partitions.clear()
+    with pytest.raises(CountsNotReady):
+        await watch.of("a").latest(newer_than=frozenset({known}))
+
+
+async def test_i8_a_made_up_version_costs_one_shared_read(world: World, watch: Watch) -> None:
+    """However many claim it: it is of the tally that counts, and of no revision that the case has had."""
+    await upload(world, "queued/b/1.jpg", "queued/b/2.jpg")
+    made_up = (await watch.of("b").latest()).version
+    before = watch.reads
+    answers = await asyncio.gather(*(watch.of("a").latest(newer_than=frozenset({made_up})) for _ in range(50)))
+    assert {answer.version.partition("-")[2] for answer in answers} == {"0"}
+    assert watch.reads - before <= 2
+
+
+async def test_i9_counts_of_a_case_that_are_not_current_when_a_wait_ends_are_read(world: World, watch: Watch) -> None:
+    """They were not read in time, although storage is well: the client is answered, and not refused."""
+    topic = watch.of("a")
+    known = (await topic.latest()).version
+    with watch.held():
+        waiting = asyncio.create_task(topic.next(known, INTERVAL_SECONDS))
+        await asyncio.sleep(0)
+        topic.is_current = False  # type: ignore[attr-defined]
+        assert await waiting is None
+        await upload(world, "queued/b/1.jpg")
+        world.table.fault = lambda what: Fault.LOST_REQUEST if what == "read" else None
+        topic.is_current = False  # type: ignore[attr-defined]
+        with pytest.raises(Unavailable):
+            await topic.next(known, INTERVAL_SECONDS)
 
 
 async def test_i7_a_change_wakes_who_follows_that_case_and_nobody_else(world: World, watch: Watch) -> None:

@@ -6,7 +6,8 @@ from random import Random
 
 import pytest
 
-from shared.model.cases import StoredCase
+from shared.model.cases import ROW_PREFIX, StoredCase, key_of
+from shared.model.ports import Write
 from shared.writing.cases import MAX_WRONG_CASES
 from shared.writing.tally_row import PARTITION
 from tests.fakes.world import CASES_MAP, Process, World
@@ -73,3 +74,22 @@ async def test_a_case_is_unmarked_only_as_it_was_announced(world: World) -> None
     await world.process.writer.unmark(StoredCase(CASES[0], tally, entity.etag, PARTITION))
     after, _ = await world.process.counts.read_case(CASES[0], PARTITION, "")
     assert after.sums["queued"] == 2
+
+
+@pytest.mark.parametrize("name", ["another", "", None])
+async def test_i5_the_row_of_a_case_that_somebody_has_edited_keeps_no_event_back(
+    world: World, name: str | None
+) -> None:
+    """Whatever case it is said to be of: the event is counted, and a comparison of everything puts the case right."""
+    key = f"{ROW_PREFIX}{key_of(CASES[0])}"
+    row = world.table.entities(PARTITION)[key]
+    edited = {each: value for each, value in row.properties.items() if each != "case"}
+    await world.table.commit(PARTITION, [Write(key, edited | ({"case": name} if name is not None else {}), row.etag)])
+    process = other(world)
+    await upload(world, process, CASES[0], "2")
+    assert process.quarantine.kept == []
+    assert world.stored_tally().counts()["queued"] == len(CASES) + 1
+    world.clock.advance(60)
+    await process.reconciler.run(full=True)
+    tally, _ = await process.counts.read_case(CASES[0], PARTITION, "")
+    assert tally.sums["queued"] == 2
