@@ -2,9 +2,12 @@
 # them for machines without make); `make -n TARGET` shows them.
 
 PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest -q
 
 # `make quick` runs the tests of the rooms and those of the project; they also come first in `make test`.
 QUICK := $(patsubst shared/%/__init__.py,tests/%,$(wildcard shared/*/__init__.py)) $(wildcard tests/test_*.py) tests/project
+# Half of these, run beside the others; one in which nothing is chosen by ARGS (exit code 5) has not failed.
+QUICK_BESIDE := tests/reconciling tests/watching tests/writing
 TESTS := $(QUICK) $(filter-out $(QUICK) %/__pycache__,$(patsubst %/,%,$(sort $(wildcard tests/*/))))
 
 # CI runs these parts side by side (`make test PART=client`); what no other part has is in `rest`.
@@ -41,8 +44,6 @@ demo: setup ## send generated images through a running `make dev` (ARGS="--image
 ops: setup ## operator's command line, docs/operations.md (ARGS="status")
 	@$(PYTHON) -m ops $(ARGS)
 
-PYTEST := $(PYTHON) -m pytest -q
-
 # Most tests of a stack or a browser wait: beside the others they take little more time than alone.
 test: setup client ## run all tests, the client's and the page's in Chromium too (ARGS="-k name": one after the other)
 ifeq ($(PART)$(ARGS),)
@@ -59,9 +60,13 @@ else
 endif
 
 quick: setup-python ## run what needs Python only, in a minute: tests of the rooms and the project, 50 simulator seeds (ARGS="-k name")
-	@$(PYTHON) -m tests.simulation --seeds 50 --jobs 1 & simulated=$$!; \
-	$(PYTHON) -m pytest -q -m "not azurite" $(QUICK) $(ARGS); tested=$$?; \
-	wait $$simulated && exit $$tested
+	@mkdir -p .local; failed=0; \
+	$(PYTHON) -m tests.simulation --seeds 50 --jobs 1 & simulated=$$!; \
+	$(PYTEST) -m "not azurite" $(filter $(QUICK_BESIDE),$(QUICK)) $(ARGS) >.local/quick.log 2>&1 & beside=$$!; \
+	trap 'kill $$simulated $$beside' INT TERM; \
+	$(PYTEST) -m "not azurite" $(filter-out $(QUICK_BESIDE),$(QUICK)) $(ARGS) || [ $$? = 5 ] || failed=1; \
+	wait $$beside || [ $$? = 5 ] || failed=1; cat .local/quick.log; \
+	wait $$simulated && exit $$failed
 
 simulate: setup ## run the deterministic simulator over SEEDS=1000 seeds (ARGS="--start 7 --scenario loss")
 	@$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),1000) $(ARGS)
