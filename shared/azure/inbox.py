@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from shared.azure.heads import AnswerDate
 from shared.azure.table import AzureTable, entity_of
@@ -13,21 +13,17 @@ from shared.model.ports import EntityPage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The service's own limit.
-PAGE_SIZE: Final = 1000
-
 
 class AzureInbox(AzureTable):
     """A table of the Table service (or of Azurite), which the service pages across partitions as it likes."""
 
     async def page(self, token: str = "") -> EntityPage:
-        """Read the next page of all that is in the table."""
+        """Read the next page of all that is in the table: as many entities as the service gives, 1,000 at most."""
         answer = AnswerDate()
         async with self.there():
             with translated():
-                pages = self._client.list_entities(results_per_page=PAGE_SIZE, raw_response_hook=answer.note).by_page(
-                    json.loads(token) if token else None
-                )
+                found = self._client.list_entities(raw_response_hook=answer.note)
+                pages = found.by_page(json.loads(token) if token else None)
                 async for page in pages:
                     entities = [entity_of(each) async for each in page]
                     return EntityPage(entities, answer.date, _token_of(getattr(pages, "continuation_token", None)))

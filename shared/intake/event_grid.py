@@ -125,7 +125,7 @@ def _envelope(event: dict[str, Any]) -> tuple[str, str, datetime | None]:
         event_type, when = event.get("type"), event.get("time")
     else:
         event_type, when = event.get("eventType"), event.get("eventTime")
-    if not isinstance(event_type, str) or not event_type:
+    if not isinstance(event_type, str):
         raise EventNotUnderstood("the event has no type")
     subject = event.get("subject")
     return event_type, subject if isinstance(subject, str) else "", _moment(when)

@@ -30,10 +30,8 @@ FORMAT: Final = 1
 LIFE_SECONDS: Final = 3.0
 #: A name is renewed when so much of it is left. The table's clock is told in whole seconds.
 RENEWED_SECONDS: Final = 1.75
-#: While others have handed over something within this time, the name is renewed …
+#: While others have handed over something within this time, the name is renewed.
 WANTED_SECONDS: Final = 10.0
-#: … and within this time, where only the delivery that stays for it still runs.
-STAYS_FOR_SECONDS: Final = 1.0
 #: Longest time that a delivery stays for what others hand over …
 STAY_SECONDS: Final = 10.0
 #: … and when so much of it is left, it names one of those who wait in its place.
@@ -197,7 +195,7 @@ class Naming:
         return self.deliveries == 1 and self.leaves_at < float("inf")
 
     def _is_wanted(self, now: float) -> bool:
-        return now - self._drained_at < (STAYS_FOR_SECONDS if self._is_alone else WANTED_SECONDS)
+        return now - self._drained_at < WANTED_SECONDS
 
     def is_on_duty(self, now: float) -> bool:
         """Tell whether to look into the inbox: named, and running for longer than the delivery that stays."""

@@ -142,6 +142,17 @@ def distinct(count: int) -> list[str]:
     return [json.dumps({"number": number}) for number in range(count)]
 
 
+async def test_a_body_that_has_come_again_is_not_removed(place: Place) -> None:
+    """Whoever removes what nothing refers to says how old it was when it looked."""
+    bodies = BlobBodies(place.container, "quarantine")  # type: ignore[arg-type]
+    await bodies.put("key", "body")
+    put_at = place.clock.now()
+    await bodies.remove_older("key", put_at)
+    assert await bodies.get("key") is not None
+    await bodies.remove_older("key", put_at + timedelta(seconds=1))
+    assert await bodies.get("key") is None
+
+
 async def test_distinct_events_go_by_the_hundred_one_transaction_at_a_time(place: Place) -> None:
     """5,000 at once: no more transactions than 16 partitions need, no blob, and one line for many in the log."""
     texts = distinct(5000)

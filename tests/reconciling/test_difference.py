@@ -12,6 +12,7 @@ from shared.model import sketch, tally
 from shared.model.ledger import path_hashes, row_key
 from shared.model.ports import Page, Write
 from shared.model.sketch import Sketch
+from shared.reconciling.difference import MAX_OVERTAKEN
 from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.fakes import memory_table
 from tests.fakes.world import World
@@ -113,6 +114,27 @@ async def test_an_event_that_comes_a_moment_later_is_waited_for(filled: World) -
     """What was listed before its event was delivered, and what was gone before: nobody looks at a blob."""
     sleep = filled.clock.sleep
     events = [filled.blobs.put("queued/new.jpg"), filled.blobs.delete("queued/000.jpg")]
+
+    async def deliver(seconds: float) -> None:
+        await sleep(seconds)
+        if events:
+            await filled.new_process().delivery.take(events.pop())
+
+    filled.clock.sleep = deliver  # type: ignore[method-assign]
+    report = await filled.process.reconciler.run()
+    assert (report.clean, report.corrected, report.looks) == (True, 0, 0)
+
+
+async def test_after_a_long_listing_events_have_the_whole_grace(filled: World) -> None:
+    """The listing's own time is no part of it where the difference is known: its last page is as young as ever."""
+
+    async def last_moment() -> None:
+        filled.clock.advance(600)
+        events.append(filled.blobs.put("queued/zzz.jpg"))
+
+    events: list[str] = []
+    during_the_listing(filled, last_moment)
+    sleep = filled.clock.sleep
 
     async def deliver(seconds: float) -> None:
         await sleep(seconds)
@@ -299,6 +321,26 @@ async def test_a_sketch_is_made_under_traffic_and_right_at_every_moment(filled: 
     assert made is not None
     assert made.is_complete
     assert number > BLOBS / 20
+
+
+async def test_a_sketch_that_is_overtaken_every_time_is_left_to_the_next_run(filled: World) -> None:
+    """Each try costs those who write an attempt: after so many the run goes on without."""
+    await write_tally(filled, replace(filled.stored_tally(), sketch=None))
+    take, number = filled.new_process().delivery.take, 0
+    scan = filled.table.scan
+
+    async def overtaken(*args: object, **named: object) -> AsyncIterator[object]:
+        nonlocal number
+        async for page in scan(*args, **named):  # type: ignore[arg-type]
+            number += 1
+            assert number < 3 * MAX_OVERTAKEN
+            await take(filled.blobs.put(f"input/{number}.jpg"))
+            yield page
+
+    filled.table.scan = overtaken  # type: ignore[method-assign, assignment]
+    report = await filled.process.reconciler.run()
+    assert (report.clean, filled.stored_tally().sketch) == (True, None)
+    assert number >= MAX_OVERTAKEN
 
 
 async def test_without_a_sketch_the_counts_stay_ready_and_are_compared_as_before(filled: World) -> None:

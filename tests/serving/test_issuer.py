@@ -169,7 +169,7 @@ async def test_a_huge_answer_is_cut(issuer, caplog, announced):
 async def test_the_limit_is_large_enough(issuer, clock):
     """A set with as much beside the key as fits is read: many keys have certificates with them."""
     key = public(kid="1", x5c=["x" * (MOST_BYTES - 1000)])
-    issuer.pages["/keys"] = page({"keys": [key]})
+    issuer.pages["/keys"] = page(json.dumps({"keys": [key]}).encode().ljust(MOST_BYTES))
     await checker(issuer, clock).check(f"Bearer {token()}")
 
 

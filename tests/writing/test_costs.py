@@ -116,6 +116,14 @@ async def test_an_event_at_rest_is_one_transaction_and_at_most_one_read(world: W
         assert (meter.reads, meter.transactions) == (expected_reads, 1)
 
 
+async def test_an_upload_that_replaces_another_is_one_transaction_without_a_read(world: World) -> None:
+    """It changes a row and no count: the tally, which is no part of it, is not read while it is young."""
+    await world.process.delivery.take(world.blobs.put("queued/1.jpg"))
+    meter = Meter(world)
+    await world.process.delivery.take(world.blobs.put("queued/1.jpg"))
+    assert (meter.reads, meter.transactions, meter.rows_written) == (0, 1, 1)
+
+
 async def test_a_clean_reconciliation_writes_nothing_to_the_ledger(world: World) -> None:
     """Neither rows nor the tally: nobody wakes, and nobody's memory of an ETag becomes wrong."""
     await take_all(world.process, puts(world, 500))

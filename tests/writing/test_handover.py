@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import statistics
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
@@ -20,6 +21,7 @@ from shared.model.ledger import Observation, Outcome, Transition, row_key
 from shared.model.ports import Entity, Head, Write
 from shared.model.tally import NamedWriter, Tally
 from shared.writing.batch import BUDGET_SECONDS, MAX_BLOBS, Intent
+from shared.writing.handover import MAX_LOOK_SECONDS, RELIEVED_SECONDS
 from shared.writing.inbox import LEFT_OVER_AFTER, Inbox
 from shared.writing.naming import FORMAT, LIFE_SECONDS, STAY_SECONDS, TERM_COMMITS, Naming
 from shared.writing.plan import RowChanged
@@ -185,6 +187,20 @@ def test_a_writer_that_is_gone_is_followed(seconds: float) -> None:
         assert ledger.inbox.commits > 0
 
     run(within())
+
+
+@virtual
+async def test_an_outage_while_a_successor_is_looked_for_ends_no_wait(ledger: Ledger) -> None:
+    """Rule 3: whoever cannot read the tally just then asks again; the delivery's own budget ends its wait."""
+    await ledger.name("gone", LIFE_SECONDS)
+    writer = ledger.writer()
+    task = asyncio.create_task(writer.apply(created(1), "queued"))
+    await asyncio.sleep(LIFE_SECONDS / 2)
+    ledger.table.fault = lambda method: Fault.REFUSED if method == "read" else None
+    await asyncio.sleep(LIFE_SECONDS)
+    ledger.table.fault = lambda _: None
+    assert await task is Outcome.APPLIED
+    assert asyncio.get_running_loop().time() < BUDGET_SECONDS
 
 
 @virtual
@@ -378,6 +394,51 @@ async def test_what_was_being_read_when_somebody_else_was_named_is_left_to_them(
     assert (await ledger.tally()).tally.counts()["queued"] == 0
 
 
+async def named_and_busy(ledger: Ledger) -> Writer:
+    """Return a process that is named, and has deliveries of its own all the time."""
+    writer = ledger.writer()
+    await ledger.name(writer._naming.process, LIFE_SECONDS)
+    ledger.busy.append(asyncio.create_task(deliver([writer], range(10_000, 12_000), 0.03)))
+    return writer
+
+
+@virtual
+async def test_the_name_is_renewed_while_others_hand_over(ledger: Ledger) -> None:
+    """One that hands over little is not made to contend each time that a name's life is over."""
+    writer = await named_and_busy(ledger)
+    await ledger.writer().apply(created(1), "queued")
+    for _ in range(20):
+        await asyncio.sleep(LIFE_SECONDS / 10)
+        named = (await ledger.tally()).tally.writer
+        assert named is not None
+        assert (named.process, named.until > ledger.clock.now()) == (writer._naming.process, True)
+
+
+@virtual
+async def test_an_outcome_is_read_soon_after_it_is_there(ledger: Ledger) -> None:
+    """Half of what is handed over one by one is acknowledged within some ten operations of storage, of 15 ms here."""
+    await named_and_busy(ledger)
+    writer, seconds = ledger.writer(), []
+    for number in range(100):
+        began = asyncio.get_running_loop().time()
+        await writer.apply(created(number), "queued")
+        seconds.append(asyncio.get_running_loop().time() - began)
+    assert statistics.median(seconds) < 0.3
+
+
+@virtual
+async def test_the_delivery_that_stays_is_relieved_by_the_next_one(ledger: Ledger) -> None:
+    """Rule 6: where deliveries are that frequent, none is held for what others hand over."""
+    writer = ledger.writer()
+    await ledger.name(writer._naming.process, LIFE_SECONDS)
+    first = asyncio.create_task(writer.apply(created(1), "queued"))
+    await asyncio.sleep(RELIEVED_SECONDS / 2)
+    assert not first.done(), "it stays"
+    ledger.busy.append(asyncio.create_task(writer.apply(created(2), "queued")))
+    await asyncio.sleep(MAX_LOOK_SECONDS)
+    assert first.done()
+
+
 @virtual
 async def test_the_name_goes_round(ledger: Ledger) -> None:
     """Rule 6: four processes that are always busy are named in turn, and each commits as much as the others."""
@@ -430,6 +491,9 @@ def test_those_who_wait_follow_each_in_its_turn() -> None:
     assert full == mine, "not while more waits than is committed: following takes time"
     naming.deliveries, naming.leaves_at = 1, 110.0
     assert next_at(0.5, "a") == "a", "alone it has none of its own to be quick with"
+    assert next_at(0.01, "a") == "b"
+    naming.is_leaving = True
+    assert next_at(0.01, "a") == "a", "at once: it is about to end"
 
 
 @virtual

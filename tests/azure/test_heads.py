@@ -1,0 +1,34 @@
+"""What a look at a blob finds, and what becomes of what the SDK raises."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from azure.core.exceptions import HttpResponseError
+
+from shared.azure.heads import BlobHeads, translate
+from shared.errors import OutcomeUnknown, Refused
+from shared.model.ports import Head
+from tests.azure.test_listing import account
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(0, OutcomeUnknown), (302, OutcomeUnknown), (399, OutcomeUnknown)]
+    + [(status, Refused) for status in (400, 403, 404, 409, 499)]
+    + [(status, OutcomeUnknown) for status in (500, 503)],
+)
+def test_what_the_service_refuses_will_not_be_answered_otherwise_by_asking_again(status, expected):
+    """A status of 4xx is the service's word; of anything else the outcome is unknown."""
+    error = HttpResponseError("no")
+    error.status_code = status
+    assert type(translate(error)) is expected
+
+
+async def test_a_look_says_when_it_was_and_what_it_found():
+    """By the service's clock, for the machine's own may be off."""
+    async with account() as service:
+        head = await BlobHeads(service).head("queued", "a.jpg")
+    noon = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    assert head == Head(present=True, date=noon, etag='"0x1"', last_modified=noon - timedelta(hours=1))
