@@ -38,7 +38,7 @@ def connection_string(port: int) -> str:
 
 
 @asynccontextmanager
-async def table_behind(answer: Answering) -> AsyncIterator[AzureTable]:
+async def table_behind[T: AzureTable](answer: Answering, kind: type[T] = AzureTable) -> AsyncIterator[T]:
     """Return a table whose server answers like this, once a connection."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,7 +55,7 @@ async def table_behind(answer: Answering) -> AsyncIterator[AzureTable]:
             connection_string(port), transport=transport, retry_total=0
         ) as service:
             client = service.get_table_client("counts")
-            yield AzureTable(client, Transactions(client, transport))
+            yield kind(client, Transactions(client, transport))
     finally:
         server.close()
 

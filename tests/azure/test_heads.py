@@ -21,9 +21,11 @@ from tests.azure.test_listing import account
 )
 def test_what_the_service_refuses_will_not_be_answered_otherwise_by_asking_again(status, expected):
     """A status of 4xx is the service's word; of anything else the outcome is unknown."""
-    error = HttpResponseError("no")
+    error = HttpResponseError("no\nRequestId:...")
     error.status_code = status
-    assert type(translate(error)) is expected
+    translated = translate(error)
+    assert type(translated) is expected
+    assert "RequestId" not in str(translated)
 
 
 async def test_a_look_says_when_it_was_and_what_it_found():

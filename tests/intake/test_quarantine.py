@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -316,6 +317,24 @@ async def test_two_processes_keep_the_same_events_at_once(place: Place) -> None:
     await asyncio.gather(*(each.put(text, "why") for text in texts for each in (place.quarantine, other)))
     assert len(place.table.rows()) == 400
     assert place.quarantine.added + other.added == 400
+
+
+async def test_an_entry_that_comes_again_while_it_is_removed_is_removed_too(place: Place) -> None:
+    """It was applied: the row is dropped whatever it holds by then."""
+    (key,) = await place.put("{}")
+
+    async def takes(text: str) -> None:
+        commit = place.table.commit
+
+        async def later(partition: str, writes: Sequence[Write]) -> list[str]:
+            place.table.commit = commit  # type: ignore[method-assign]
+            await place.table.commit(partition, [replace(writes[0], properties={"size_bytes": len(text)})])
+            return await commit(partition, writes)
+
+        place.table.commit = later  # type: ignore[method-assign]
+
+    assert await place.quarantine.retry(key, takes) is None
+    assert place.table.rows() == {}
 
 
 async def test_entries_of_an_older_release(place: Place) -> None:

@@ -33,7 +33,7 @@ from typing import Any
 
 from tests.mutation.changes import Change, changes
 from tests.mutation.forking import forked
-from tests.mutation.running import ROOT, SUITE, Part, listen_to, path_of, try_out
+from tests.mutation.running import ROOT, SUITE, IsKnown, Part, listen_to, path_of, try_out
 
 #: What only connects, describes or measures the app; everything else of ``shared`` is changed.
 LEFT_OUT = {"errors", "services", "azure.clients", "azure.topic", "model.ports", "model.schedule", "serving.openapi"}
@@ -173,7 +173,10 @@ def parts_of_suite(jobs: int) -> dict[str, Part]:
         print("running it once more, as it is run on a change", flush=True)
         nothing = Change("control", "", "", range(0))
         (found["control"],) = (
-            done.result for done in forked([(0, partial(_try, nothing, in_order(parts, "")))], 1, MEASURE_SECONDS)
+            done.result
+            for done in forked(
+                [(0, partial(_try, nothing, in_order(parts, ""), parts.__contains__))], 1, MEASURE_SECONDS
+            )
         )
         if found["control"] != ["survived", ""]:
             sys.exit(f"with nothing changed: {found['control']}")
@@ -192,9 +195,9 @@ def _measure(what: str, say: Callable[[Any], None]) -> None:
     say({"parts": {name: asdict(part) for name, part in parts.items()}, "imported": imported})
 
 
-def _try(change: Change, parts: dict[str, Part], say: Callable[[Any], None]) -> None:
+def _try(change: Change, parts: dict[str, Part], is_known: IsKnown, say: Callable[[Any], None]) -> None:
     try:
-        try_out(change.module, str(change), parts, lambda verdict, by: say([verdict, by]))
+        try_out(change.module, str(change), parts, is_known, lambda verdict, by: say([verdict, by]))
     except BaseException as error:  # noqa: BLE001 - a changed module may raise anything, anywhere
         say(["killed", repr(error)])
 
@@ -211,7 +214,7 @@ def main() -> None:
     parts, kept = parts_of_suite(arguments.jobs), kept_verdicts()
     left = [each for each in sample if str(each) not in kept and (arguments.only or str(each) not in reasons)]
     print(f"{len(sample)} changes, {len(left)} to be tried", flush=True)
-    works = ((each, partial(_try, each, parts_for(each, parts))) for each in left)
+    works = ((each, partial(_try, each, parts_for(each, parts), parts.__contains__)) for each in left)
     suite = suite_digest()
     with (KEPT / "verdicts.jsonl").open("a") as file:
         for number, done in enumerate(forked(works, arguments.jobs, LIMIT_SECONDS), 1):

@@ -49,6 +49,8 @@ _TOOL = sys.monitoring.COVERAGE_ID
 #: time, of which other work on the machine may take its share.
 _SLOWER, _MORE_PROCESSOR_SECONDS, _MORE_SECONDS = 5.0, 5.0, 30.0
 
+type IsKnown = Callable[[str], bool]
+
 
 def path_of(module: str) -> Path:
     """Return where a module of ``shared`` stands."""
@@ -131,11 +133,17 @@ class Listener:
 
 
 class Chosen:
-    """A pytest plugin: these tests, in this order, each within its time; or all of them, listened to."""
+    """A pytest plugin: these tests, in this order, each within its time; or all of them, listened to.
 
-    def __init__(self, parts: dict[str, Part] | None, listener: Listener | None = None) -> None:
+    A test that the suite does not know is run too: a figure of the app that has changed is part of its name.
+    """
+
+    def __init__(
+        self, parts: dict[str, Part] | None, is_known: IsKnown = bool, listener: Listener | None = None
+    ) -> None:
         self._order = None if parts is None else {name: index for index, name in enumerate(parts)}
         self._parts = parts or {}
+        self._is_known = is_known
         self._listener = listener
         self.current = "import"
         self.failed = ""
@@ -146,7 +154,8 @@ class Chosen:
             self._listener.note("import", 0.0)
         if self._order is not None:
             order = self._order
-            items[:] = sorted((each for each in items if each.nodeid in order), key=lambda each: order[each.nodeid])
+            chosen = (each for each in items if each.nodeid in order or not self._is_known(each.nodeid))
+            items[:] = sorted(chosen, key=lambda each: order.get(each.nodeid, -1))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -203,7 +212,7 @@ def listen_to(what: str) -> dict[str, Part]:
     listener = Listener()
     with Hook(listener.code_of):
         if what == "tests":
-            plugin = Chosen(None, listener)
+            plugin = Chosen(None, listener=listener)
             if not run_tests(plugin, *SUITE):
                 raise RuntimeError(f"the unchanged code fails {plugin.failed or 'to be imported'}")
         else:
@@ -217,17 +226,20 @@ def listen_to(what: str) -> dict[str, Part]:
     return listener.parts
 
 
-def try_out(module: str, name: str, parts: dict[str, Part], verdict: Callable[[str, str], None]) -> None:
+def try_out(
+    module: str, name: str, parts: dict[str, Part], is_known: IsKnown, verdict: Callable[[str, str], None]
+) -> None:
     """Run parts of the suite on a changed module until one notices, in this process, which is not fit for more.
 
     Args:
         module: Of ``shared``.
         name: The change.
         parts: What to run, in this order, tests before seeds.
+        is_known: Tells whether a test is one of the suite's, chosen or not.
         verdict: Told what became of it, and by what.
     """
     tests = {each: part for each, part in parts.items() if "::" in each}
-    plugin = Chosen(tests)
+    plugin = Chosen(tests, is_known)
 
     def stuck(*_: object) -> None:
         verdict("timed out", plugin.current)

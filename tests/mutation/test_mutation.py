@@ -169,12 +169,13 @@ def test_what_is_explained_is_there() -> None:
     assert all(len(reason) > 10 for reason in reasons.values())
 
 
-def try_out(module: str, name: str, test: str, before: str = "") -> list[str]:
+def try_out(module: str, name: str, test: str, before: str = "", known: bool = True) -> list[str]:
     """Try a change on one test, in a process that has imported nothing of the app; return the verdict."""
     script = f"""
         from tests.mutation import running
         {before}
-        running.try_out({module!r}, {name!r}, {{{test!r}: running.Part(1.0), "seed 0": running.Part(1.0)}},
+        parts = {{{test!r}: running.Part(1.0), "seed 0": running.Part(1.0)}}
+        running.try_out({module!r}, {name!r}, parts, lambda _: {known},
                         lambda *verdict: print(*verdict, sep="|", flush=True))
     """
     output = subprocess.run(
@@ -211,6 +212,16 @@ def test_a_change_that_no_test_notices_is_killed_by_the_simulator_or_survives() 
     name = change_of("model.tally", "comparison turned: moved.counts() == self.counts()")
     assert try_out("model.tally", name, other) == ["killed", "seed 0"]
     assert try_out("", "", TALLY) == ["survived", ""]
+
+
+def test_a_figure_that_is_part_of_a_test_s_name_is_noticed() -> None:
+    """The test that is known is not there any more; the one in its place is run, and decides."""
+    test = "tests/project/test_figures.py::test_as_much_is_asked_of_a_service_as_it_gives[100-100]"
+    name = change_of("intake.quarantine_rows", "off by one: 100 → 99")
+    verdict, by = try_out("intake.quarantine_rows", name, test, known=False)
+    assert verdict == "killed"
+    assert by.startswith("tests/project/test_figures.py::")
+    assert "99-100]" in by
 
 
 def test_a_change_that_makes_a_test_hang_is_said_to_have_timed_out() -> None:

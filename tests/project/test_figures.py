@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 
-from shared.azure import inbox as azure_inbox
 from shared.azure import listing
 from shared.intake import delivery, quarantine, quarantine_rows
 from shared.model import ledger, sketch, tally
@@ -83,9 +82,7 @@ def test_a_figure_of_the_documents_is_the_code_s(document: str, words: str, foun
     assert found == stated
 
 
-@pytest.mark.parametrize(
-    ("found", "most"), [(azure_inbox.PAGE_SIZE, 1000), (listing.PAGE_SIZE, 5000), (quarantine_rows.MAX_ROWS, 100)]
-)
+@pytest.mark.parametrize(("found", "most"), [(listing.PAGE_SIZE, 5000), (quarantine_rows.MAX_ROWS, 100)])
 def test_as_much_is_asked_of_a_service_as_it_gives(found: int, most: int) -> None:
-    """Entities and blobs a page, operations a transaction: the service refuses one more."""
+    """Blobs a page, operations a transaction: the service refuses one more."""
     assert found == most

@@ -10,7 +10,7 @@ from shared.model.ports import Write
 from shared.reconciling.report import Progress
 from shared.reconciling.run import Stage
 from shared.reconciling.tally_audit import correct_cases
-from shared.writing.tally_row import PARTITION
+from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.fakes.world import CASES_MAP, World
 
 
@@ -51,6 +51,24 @@ async def test_i4_a_case_that_somebody_has_changed_is_put_right(
     assert (report.miscounted_cases, report.corrected) == (1, 1)
     assert (counts(world, "a"), counts(world, "b")) == ((2, 0, 0), (0, 0, 1))
     assert (await world.process.reconciler.run(full=True)).corrected == 0
+
+
+async def test_progress_is_told_in_rows_and_those_of_cases_are_none(world: World) -> None:
+    """Each stage begins at nothing; a tally that is wrong, and a name that was lost, make a run go through all."""
+    world.blobs.put("queued/a/lost.jpg")
+    world.clock.advance(60)
+    seen: dict[str, list[int]] = {}
+
+    def note(progress: Progress) -> None:
+        seen.setdefault(progress.stage, []).append(progress.done)
+
+    await world.process.reconciler.run(on_progress=note)
+    entity = world.table.entities(PARTITION)[TALLY_KEY]
+    wrong = {**entity.properties, "queued_count": 7}
+    await world.table.commit(PARTITION, [Write(TALLY_KEY, wrong, entity.etag)])
+    await world.process.reconciler.run(full=True, on_progress=note)
+    assert seen.keys() >= {"listing what has no row", Stage.AUDITING, "adding up the cases"}
+    assert seen["listing what has no row"][-1] == seen[Stage.AUDITING][-1] == seen["adding up the cases"][-1] == 5
 
 
 async def test_i4_a_case_that_changes_meanwhile_is_left_to_its_events(world: World) -> None:

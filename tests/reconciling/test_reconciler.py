@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
@@ -16,10 +17,11 @@ from shared.errors import CountsNotReady, OutcomeUnknown, Refused, Rejected
 from shared.model.changes import BlobChange
 from shared.model.ledger import row_key
 from shared.model.ports import Entity, Page, Write
-from shared.reconciling.lease import Lease
+from shared.reconciling.lease import AlreadyRunning, Lease
 from shared.reconciling.report import Progress, Report, publish
 from shared.writing.cache import Remembered
 from shared.writing.tally_row import PARTITION
+from tests.fakes.memory_blobs import SkewedClock
 from tests.fakes.world import World
 from tests.reconciling.listings import Killed, between_pages, killed_at, slow_down
 
@@ -588,6 +590,26 @@ async def test_a_lease_is_renewed_when_half_of_it_is_over(world: World) -> None:
         world.clock.advance(seconds)
         await lease.keep(run)
         assert world.table.commits - before == commits
+
+
+@pytest.mark.parametrize("renews", [False, True])
+async def test_a_lease_of_a_clock_that_is_ahead_is_over_when_it_was_seen_for_long_enough(
+    world: World, renews: bool
+) -> None:
+    """An hour ahead, and dead: the process that waits has seen the row unchanged for as long as a lease lasts."""
+    theirs = Lease(world.table, SkewedClock(world.clock, 3600.0), 60.0, {})
+    await theirs.take()
+    run = world.process.reconciler._new_run(await world.process.counts.open(), full=True)
+    ours = Lease(world.table, world.clock, 60.0, {})
+    for seconds in (0, 59):
+        world.clock.advance(seconds)
+        with pytest.raises(AlreadyRunning):
+            await ours.take()
+    if renews:
+        await theirs.save(run)
+    world.clock.advance(1)
+    with pytest.raises(AlreadyRunning) if renews else nullcontext():
+        await ours.take()
 
 
 @pytest.mark.parametrize("headers", [{}, {"Date": ""}, {"Date": "yesterday"}])

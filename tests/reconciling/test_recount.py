@@ -17,6 +17,7 @@ from shared.model.tally import Sum, Tally
 from shared.reconciling.recount import recount
 from shared.reconciling.report import Progress
 from shared.writing.tally_row import TALLY_KEY, ForeignTally
+from tests.fakes import memory_table
 from tests.fakes.memory_blobs import SkewedClock
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import NEW_MAP, Process, World
@@ -74,8 +75,12 @@ async def test_recount_counts_what_the_new_map_says(world: World) -> None:
     assert (await new_process(world).watch.latest()).tally == replace(stored.tally, sketch=None)
 
 
-async def test_the_rows_of_all_former_generations_are_dropped(world: World) -> None:
+@pytest.mark.parametrize("page_size", [100, 1000])
+async def test_the_rows_of_all_former_generations_are_dropped(
+    world: World, page_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However many there are: pages of them, and what an earlier recount has left when it was cut."""
+    monkeypatch.setattr(memory_table, "PAGE_SIZE", page_size)
     for number in range(450):
         await world.process.delivery.take(world.blobs.put(f"queued/{number}.jpg"))
     left = dict(world.table.entities("g1"))

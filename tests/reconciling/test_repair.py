@@ -53,6 +53,7 @@ async def test_a_removal_that_another_process_has_made_is_no_move(
     await take(world.blobs.delete("queued/1.jpg"))
 
     async def done_before(seen: Observation, base: Remembered) -> Transition:
+        assert not seen.present
         assert base.row is not None
         return Transition(Outcome.UNCHANGED, base.row, 0)
 

@@ -12,6 +12,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -27,7 +28,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from shared.errors import Unavailable
 from shared.serving.auth import LEEWAY_SECONDS, MAX_TOKEN_CHARACTERS, BearerTokens, Open
 from shared.serving.issuer_keys import LIFESPAN_SECONDS, REFETCH_SECONDS
-from shared.serving.problems import Unauthorized
+from shared.serving.problems import Forbidden, Unauthorized
 from shared.settings.tokens import JwtSettings
 from tests.fakes.memory_blobs import FakeClock
 from tests.leaks.secrets import secret
@@ -261,6 +262,27 @@ async def test_keys_for_encryption_sign_nothing(tokens, keys):
     """A published key whose use is encryption is none to check signatures with."""
     keys.body = key_set(public(OTHER_KEY, "two"), public(KEY) | {"use": "enc"})
     await refused(tokens, signed())
+
+
+@pytest.mark.parametrize(
+    ("claim", "permitted"),
+    [
+        ("a", {"a"}),
+        (["a", "b"], {"a", "b"}),
+        (["a", 5, "", None, ["b"]], {"a"}),
+        ("*", None),
+        (["a", "*"], None),
+        *((nothing, set()) for nothing in (None, "", [], 5, {"a": 1}, True)),
+    ],
+)
+async def test_a_token_permits_the_cases_that_it_names(keys, claim, permitted):
+    """One, a list of them, or all; whatever else the claim is, none."""
+    settings = JwtSettings(ISSUER, (AUDIENCE,), keys.url, cases_claim="cases")
+    permission = await BearerTokens(settings, FakeClock()).check(signed(cases=claim))
+    assert permission.cases == permitted
+    for case, may_see in (("a", permitted is None or "a" in permitted), ("c", permitted is None)):
+        with nullcontext() if may_see else pytest.raises(Forbidden):
+            permission.require(case)
 
 
 async def test_unknown_keys_do_not_drive_the_issuer(tokens, keys):
