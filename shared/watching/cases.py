@@ -244,5 +244,6 @@ class CaseTopics:
 
     def close(self) -> None:
         """Stop reading."""
-        if self._refreshing is not None:
-            self._refreshing.cancel()
+        for task in (self._refreshing, *(topic.reading for topic in self._topics.values())):
+            if task is not None:
+                task.cancel()

@@ -19,7 +19,6 @@ import hashlib
 import importlib
 import json
 import os
-import random
 import signal
 import sys
 import tomllib
@@ -227,11 +226,11 @@ def main() -> None:
 
 
 def sampled(arguments: argparse.Namespace) -> list[Change]:
-    """Return the changes that are tried."""
+    """Return the changes that are tried: of a sample, those stay in it that can still be made when sources change."""
     found = all_changes()
     if arguments.only:
         return [each for each in found if arguments.only in str(each)]
-    return random.Random(arguments.seed).sample(found, min(arguments.sample, len(found)))
+    return sorted(found, key=lambda each: digest(str(arguments.seed), str(each)))[: arguments.sample]
 
 
 def _report(sample: list[Change], kept: dict[str, Verdict], reasons: dict[str, str]) -> int:

@@ -33,6 +33,8 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
 }
 #: Arguments that change nothing: what a task is called, and a default that a linter wants to be said.
 SAID_ONLY = {("create_task", "name"), ("batched", "strict")}
+#: What takes its arguments in any order: the bounds of a range, the kinds of an error.
+ANY_ORDER = {"uniform", "suppress"}
 NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
 
 
@@ -78,7 +80,7 @@ def _instead_of_call(node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
     if text_of(function) in {"isinstance", *NAMES}:  # a swap is an error at once, or nothing
         return
     called = text_of(function).rpartition(".")[2]
-    for swapped in _swapped(positional) if called != "uniform" else ():  # which takes its bounds in either order
+    for swapped in _swapped(positional) if called not in ANY_ORDER else ():
         yield "argument swapped", ast.Call(function, swapped, named)
     for values in _swapped([each.value for each in named]):
         pairs = [ast.keyword(each.arg, value) for each, value in zip(named, values, strict=True)]

@@ -12,7 +12,7 @@ from shared.model import sketch, tally
 from shared.model.ledger import path_hashes, row_key
 from shared.model.ports import Page, Write
 from shared.model.sketch import Sketch
-from shared.reconciling.difference import MAX_OVERTAKEN
+from shared.reconciling.difference import GROWS_EVERY_SECONDS, MAX_OVERTAKEN
 from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.fakes import memory_table
 from tests.fakes.world import World
@@ -338,8 +338,10 @@ async def test_a_sketch_that_is_overtaken_every_time_is_left_to_the_next_run(fil
             yield page
 
     filled.table.scan = overtaken  # type: ignore[method-assign, assignment]
+    began = filled.clock.monotonic()
     report = await filled.process.reconciler.run()
     assert (report.clean, filled.stored_tally().sketch) == (True, None)
+    assert filled.clock.monotonic() - began >= (MAX_OVERTAKEN - 1) * GROWS_EVERY_SECONDS
     assert number >= MAX_OVERTAKEN
 
 

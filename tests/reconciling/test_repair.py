@@ -41,6 +41,22 @@ async def test_a_row_that_a_manual_edit_has_moved_is_put_back(world: World, repa
     await move_by_hand(world, "output")
     await repair.add(["queued/1.jpg"], "queued")
     assert [row.folder for row in world.stored_rows()] == ["queued"]
+    assert (repair.report.added, repair.report.removed) == ({"queued": 1}, {"output": 1})
+
+
+async def test_what_is_there_after_all_is_left_as_it_is(world: World, repair: Repair) -> None:
+    """The listing has missed it; a look finds it where its row says."""
+    await world.process.delivery.take(world.blobs.put("queued/1.jpg"))
+    before = world.table.commits
+    assert await repair.remove([int(row_key("queued/1.jpg"), 16)])
+    assert (world.table.commits - before, repair.report.looks, repair.report.corrected) == (0, 1, 0)
+
+
+async def test_what_is_there_after_all_is_moved_to_where_it_belongs(world: World, repair: Repair) -> None:
+    """A manual edit has moved its row."""
+    await world.process.delivery.take(world.blobs.put("queued/1.jpg"))
+    await repair.remove([int(await move_by_hand(world, "output"), 16)])
+    assert [row.folder for row in world.stored_rows()] == ["queued"]
 
 
 async def test_a_removal_that_another_process_has_made_is_no_move(

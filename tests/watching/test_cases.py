@@ -237,6 +237,39 @@ async def test_a_table_that_begins_anew_has_other_versions(world: World, watch: 
     assert woken.tally.counts() == snapshot.tally.counts()
 
 
+async def test_counts_are_as_young_as_the_row_that_they_were_read_from(world: World, watch: Watch) -> None:
+    """Also where the tally was read before."""
+    await upload(world, "queued/a/1.jpg")
+    await watch.latest()
+    asked_at = SystemClock().now()
+    assert (await watch.of("a").latest()).read_at >= asked_at
+
+
+async def test_a_watch_that_is_closed_reads_no_case(world: World) -> None:
+    """Neither for those who wait nor for who asks."""
+    watch, held = new_watch(world), asyncio.Event()
+    version = (await watch.of("a").latest()).version
+    topics = watch._cases
+    waiting = asyncio.create_task(watch.of("a").changed(version, LONG_SECONDS))
+    await asyncio.sleep(0)
+
+    async def hold() -> None:
+        held.set()
+        await asyncio.Event().wait()
+
+    world.table.pause = hold
+    topics.of("a").is_current = False
+    topics.refresh([topics.of("a")])
+    await held.wait()
+    names = {"refresh of cases", "status read of a case"}
+    assert names <= {task.get_name() for task in asyncio.all_tasks()}
+    watch.close()
+    waiting.cancel()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not names & {task.get_name() for task in asyncio.all_tasks()}
+
+
 async def test_a_row_that_is_read_late_does_not_replace_newer_counts(world: World, watch: Watch) -> None:
     """The ring has told more meanwhile."""
     await upload(world, "queued/a/1.jpg")
