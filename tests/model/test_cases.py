@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import assume, given
@@ -49,6 +49,15 @@ def test_the_ring_tells_what_came_after_or_that_it_cannot(steps: list[int], know
     else:
         assert told is None
     assert ring.after(ring.revision - RING - 1, "e", FOLDERS) is None
+
+
+def test_an_entry_of_the_ring_is_written_as_ever() -> None:
+    """Another release reads it: the case's key, microseconds since 1970, and its counts in the order of the folders."""
+    changed_at = datetime(2026, 11, 27, 12, 30, 0, 5, UTC)
+    tally = CaseTally("e", {"queued": 3, "input": 2, "output": 1}, 1, changed_at)
+    ring = Recent().adding([Changed(key_of("a"), tally)])
+    assert ring.entries[1] == "27c35e6e9373877f29e562464e46497e:1795782600000005:3:2:1"
+    assert ring.after(0, "e", FOLDERS) == [Changed(key_of("a"), tally)]
 
 
 @given(st.integers(1, 2 * RING), st.data(), st.text(max_size=40).filter(lambda text: ";" not in text))

@@ -489,6 +489,9 @@ def test_those_who_wait_follow_each_in_its_turn() -> None:
     assert next_at(2.2, "a") == "a", "the first one again after the last"
     full, _ = naming.next(102.9, {"c"}, 1 / TERM_COMMITS, is_full=True)
     assert full == mine, "not while more waits than is committed: following takes time"
+    half, _ = naming.next(101.05, {"d"}, 0.5 / TERM_COMMITS)
+    assert half is not None
+    assert half.process == "d", "two short terms are over: nobody's turn is waited for"
     naming.deliveries, naming.leaves_at = 1, 110.0
     assert next_at(0.5, "a") == "a", "alone it has none of its own to be quick with"
     assert next_at(0.01, "a") == "b"
@@ -704,6 +707,14 @@ async def test_an_answer_is_written_once(ledger: Ledger) -> None:
     await inbox.answer(waiting, [RowChanged("later")], None)
     with pytest.raises(Conflict):
         await inbox.answers(handed, 1)
+
+
+def test_a_name_is_worth_nothing_before_the_table_has_told_its_time() -> None:
+    """Nobody knows how much of it is left."""
+    naming = Naming("me")
+    named = NamedWriter("another", FORMAT, START + timedelta(hours=1))
+    naming.read(StoredTally(Tally("e", bytes(16), "f", START, START, writer=named), "1"), 100.0)
+    assert naming.other(100.0) is None
 
 
 def test_a_name_lives_no_longer_than_its_life_whatever_the_clocks_say() -> None:
