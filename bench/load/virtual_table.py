@@ -80,8 +80,7 @@ class VirtualTable:
         self._take(partition, len(writes))
         rows = self._partitions[partition]
         for index, write in enumerate(writes):
-            found = rows.get(write.row_key)
-            if (found.etag if found is not None else None) != write.etag:
+            if not write.holds(rows.get(write.row_key)):
                 await asyncio.sleep(left)
                 raise Conflict("the condition does not hold", index)
         etags = [f"{next(self._etags)}" for _ in writes]

@@ -6,7 +6,7 @@ The in-memory implementations of the tests and the adapters for Azure pass the s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -38,6 +38,10 @@ class Entity:
     partition: str = ""
 
 
+#: The ETag of a merge into whatever version of the entity there is.
+ANY_VERSION: Final = "*"
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
     """One operation of a transaction; every operation is conditional.
@@ -45,7 +49,7 @@ class Write:
     Attributes:
         row_key: The entity's RowKey.
         properties: All of its properties afterwards, or None to delete it (needs an ETag).
-        etag: The ETag that it must have now, or None if it must not exist.
+        etag: The ETag that it must have now, :data:`ANY_VERSION`, or None if it must not exist.
         merges: The properties that are not named stay as they are (needs an ETag).
     """
 
@@ -53,6 +57,12 @@ class Write:
     properties: Properties | None
     etag: str | None
     merges: bool = False
+
+    def holds(self, before: Entity | None) -> bool:
+        """Tell whether its condition holds for what is there."""
+        if before is None or self.etag == ANY_VERSION:
+            return (before is None) == (self.etag is None)
+        return before.etag == self.etag
 
     def over(self, before: Entity | None) -> Properties | None:
         """Return all properties of the entity afterwards; None: it is deleted."""

@@ -176,13 +176,16 @@ def to_properties(tally: Tally, stored: Tally | None = None) -> Properties:
     if tally.moved_to:
         properties["moved_to"] = tally.moved_to
     if tally.writer is not None:
-        properties["writer"] = tally.writer.process
-        properties["writer_format"] = tally.writer.format
-        properties["writer_until"] = to_iso(tally.writer.until)
+        properties |= name_properties(tally.writer)
     for folder, total in tally.sums.items():
         properties[f"{folder}_count"] = total.count
         properties[f"{folder}{_DIGEST}"] = f"{total.digest:032x}"
     return properties
+
+
+def name_properties(writer: NamedWriter) -> Properties:
+    """Write the name of who commits for the others."""
+    return {"writer": writer.process, "writer_format": writer.format, "writer_until": to_iso(writer.until)}
 
 
 def changed_properties(before: Tally, after: Tally) -> tuple[Properties, bool]:

@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING
 from shared.errors import Conflict, OutcomeUnknown, Refused, Rejected, StorageError
 from shared.model import ledger
 from shared.model.ledger import row_key
+from shared.model.ports import ANY_VERSION, Write
+from shared.model.tally import name_properties
 from shared.process import telemetry
 from shared.writing.batch import Group, fail, is_full, origins
 from shared.writing.cache import Guesses, Remembered, RowMemory, TallyMemory
 from shared.writing.cases import Cases
 from shared.writing.plan import Plan, plan_batch
-from shared.writing.tally_row import PARTITION, StoredTally
+from shared.writing.tally_row import PARTITION, TALLY_KEY, StoredTally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,6 +156,8 @@ class GroupCommit:
         plan: Plan | None = None
         try:
             stored = await self._tally_to_build_on(batch)
+            if (name := self._naming.outright(self._clock.monotonic())) is not None:
+                stored = await self._name_outright(name, stored.partition)
             if not is_bound and self._naming.other(self._clock.monotonic()) is not None:
                 return Again(Conflict("another process is named to commit this"))
             plan = await self._plan(batch, stored)
@@ -176,6 +180,12 @@ class GroupCommit:
         self.cases.note_batch(plan.cases)
         plan.resolve()
         return None
+
+    async def _name_outright(self, name: NamedWriter, partition: str) -> StoredTally:
+        """Write a name and nothing else, on no condition: it protects nothing, and whoever commits must hear of it."""
+        self._tally.forget()
+        await self._table.commit(partition, [Write(TALLY_KEY, name_properties(name), ANY_VERSION, merges=True)])
+        return await self.read_tally()
 
     def _next_name(self, batch: list[Group]) -> tuple[NamedWriter | None, bool]:
         waiting = {intent.owner for group in batch for intent in group.intents if intent.owner}

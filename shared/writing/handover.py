@@ -185,7 +185,8 @@ class Handover:
 
     async def gather(self, queued: Sequence[Intent]) -> None:
         """Let a batch gather what others hand over, unless there is a full one; one of own intents only, for longer."""
-        if self._draining is not None and len(queued) < MAX_BLOBS:
+        is_followed = self._draining is not None and self._naming.is_followed(self._clock.monotonic())
+        if is_followed and len(queued) < MAX_BLOBS:
             share = GATHER_SHARE if any(intent.owner for intent in queued) else OWN_GATHER_SHARE
             await self._clock.sleep(self._share(share, MAX_GATHER_SECONDS))
 

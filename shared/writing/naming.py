@@ -3,7 +3,9 @@
 Every commit changes the tally on condition of its ETag, so two processes that commit at once cost each other attempts.
 That is met by *combining* (Hendler, Incze, Shavit, Tzafrir: Flat Combining, SPAA 2010): a process that has lost a
 commit to the tally twice within a second names itself in the tally, for three seconds; the others hand over to it what
-they have, instead of contending (``shared/writing/handover.py``). Whoever never lost a commit names nobody.
+they have, instead of contending (``shared/writing/handover.py``). Whoever never lost a commit names nobody. It does so
+with its next commit; if that is overtaken too, on no condition, because a process that commits one batch after the
+other is never overtaken by anybody who has to read the tally first, and would not hear of them.
 
 Being named is a hint. Any process may commit at any moment, two may believe that they are named, and one that was
 frozen may wake: the ETags alone keep the ledger right.
@@ -30,8 +32,10 @@ FORMAT: Final = 1
 LIFE_SECONDS: Final = 3.0
 #: A name is renewed when so much of it is left. The table's clock is told in whole seconds.
 RENEWED_SECONDS: Final = 1.75
-#: While others have handed over something within this time, the name is renewed.
+#: While others have handed over something within this time, the name is renewed …
 WANTED_SECONDS: Final = 10.0
+#: … and within this time, batches wait for more of it.
+FOLLOWED_SECONDS: Final = 1.0
 #: Longest time that a delivery stays for what others hand over …
 STAY_SECONDS: Final = 10.0
 #: … and when so much of it is left, it names one of those who wait in its place.
@@ -62,6 +66,7 @@ class Naming:
         self.process = process
         self.deliveries = 0
         self.claims = False
+        self._was_overtaken = False
         self.leaves_at = float("inf")
         self.is_leaving = False
         self._named: NamedWriter | None = None
@@ -205,6 +210,19 @@ class Naming:
         """Note that others have handed over something."""
         self._drained_at = now
 
+    def is_followed(self, now: float) -> bool:
+        """Tell whether others have handed over something lately: they are at it, and their next is on its way."""
+        return now - self._drained_at < FOLLOWED_SECONDS
+
     def lost_again(self) -> None:
         """Note the second commit within a second that somebody else's overtook: the next one names this process."""
+        self._was_overtaken = self.claims
         self.claims = bool(self.process and self.deliveries)
+
+    def outright(self, now: float) -> NamedWriter | None:
+        """Return the name of this process, to be written on no condition; None while a commit may do it."""
+        time = self._table_time(now)
+        if not (self.claims and self._was_overtaken) or self.living(now) is not None or time is None:
+            return None
+        self.claims = False
+        return NamedWriter(self.process, FORMAT, time + timedelta(seconds=LIFE_SECONDS))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.errors import Conflict, Rejected
-from shared.model.ports import Entity, InboxTable, PropertyRange, Table, Write
+from shared.model.ports import ANY_VERSION, Entity, InboxTable, PropertyRange, Table, Write
 
 P = "g1"
 
@@ -80,6 +80,20 @@ async def test_a_merge_needs_the_current_etag_and_keeps_what_it_does_not_name(ta
     (third,) = await table.commit(P, [Write("a", {"n": 4}, second)])
     with pytest.raises(Conflict):
         await table.commit(P, [Write("missing", {"n": 3}, third, merges=True)])
+
+
+@pytest.mark.parametrize("others", [0, 1], ids=["alone", "in a transaction"])
+async def test_a_merge_into_any_version_needs_one(table: Table, others: int) -> None:
+    """Whatever its ETag is; an entity that is not there is not made."""
+    (first,) = await table.commit(P, [Write("a", {"n": 1, "old": "x"}, None)])
+    more = [Write("b", {"n": 1}, None)] * others
+    (second, *_) = await table.commit(P, [Write("a", {"n": 2}, ANY_VERSION, merges=True), *more])
+    found = await table.read(P, "a")
+    assert found is not None
+    assert (found.properties, found.etag) == ({"n": 2, "old": "x"}, second)
+    assert second != first
+    with pytest.raises(Conflict):
+        await table.commit(P, [Write("missing", {"n": 3}, ANY_VERSION, merges=True)])
 
 
 async def test_replace_of_a_missing_entity_conflicts(table: Table) -> None:

@@ -74,8 +74,7 @@ class TableState:
                 for value in (write.properties or {}).values()
             ):
                 raise Rejected("PropertyValueTooLarge", index)
-            found = rows.get(write.row_key)
-            if (found.etag if found else None) != write.etag:
+            if not write.holds(rows.get(write.row_key)):
                 raise Conflict("the condition does not hold", index)
         etags = ["" if write.properties is None else f'W/"{next(self._etags)}"' for write in writes]
         for write, etag in zip(writes, etags, strict=True):

@@ -153,14 +153,12 @@ def test_every_row_of_the_table_is_held(sources: Path, contract: str, module: st
 #: Modules that have no test file of their own name, because another one tests them together with their neighbours.
 TESTED_IN = {
     "azure/clients": "azure/test_batch",
-    "azure/heads": "azure/test_listing",
     "azure/quarantine_bodies": "intake/test_quarantine",
     "intake/quarantine_rows": "intake/test_quarantine",
     "model/changes": "intake/test_event_grid",
     "model/ports": "contract/test_table",
     "process/exporters": "security/test_secrets",
     "reconciling/lease": "reconciling/test_run",
-    "reconciling/repair": "reconciling/test_reconciler",
     "reconciling/report": "reconciling/test_reconciler",
     "reconciling/stages": "reconciling/test_reconciler",
     "serving/health": "serving/test_endpoints",

@@ -300,6 +300,11 @@ MUTANTS: dict[str, Mutant] = {
         "False",
         test="tests/writing/test_handover.py::test_the_name_goes_round",
     ),
+    "name written in place of the tally": _edit(
+        "writing.group_commit",
+        "Write(TALLY_KEY, name_properties(name), ANY_VERSION, merges=True)",
+        "Write(TALLY_KEY, name_properties(name), ANY_VERSION)",
+    ),
     "named at rest": _edit(
         "writing.naming",
         "not (self.claims or (is_mine and self._is_wanted(now)))",

@@ -23,7 +23,7 @@ from shared.model.tally import NamedWriter, Tally
 from shared.writing.batch import BUDGET_SECONDS, MAX_BLOBS, Intent
 from shared.writing.handover import MAX_LOOK_SECONDS, RELIEVED_SECONDS
 from shared.writing.inbox import LEFT_OVER_AFTER, Inbox
-from shared.writing.naming import FORMAT, LIFE_SECONDS, STAY_SECONDS, TERM_COMMITS, Naming
+from shared.writing.naming import FOLLOWED_SECONDS, FORMAT, LIFE_SECONDS, STAY_SECONDS, TERM_COMMITS, Naming
 from shared.writing.plan import RowChanged
 from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts, StoredTally
 from shared.writing.writer import Writer
@@ -402,6 +402,64 @@ async def named_and_busy(ledger: Ledger) -> Writer:
     return writer
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_nobody_is_kept_out_by_a_process_that_never_loses(seed: int) -> None:
+    """A storage that does one request after the other: whoever has just committed is back before anybody has read.
+
+    It would not hear of the others, and each of their commits would be too late.
+    """
+
+    async def within() -> None:
+        ledger = await Ledger().opened()
+        ledger.random, one_by_one = Random(seed), asyncio.Lock()
+
+        async def pause() -> None:
+            async with one_by_one:
+                await asyncio.sleep(ledger.random.expovariate(1 / 0.003))
+
+        ledger.table.pause = ledger.inbox.pause = pause
+        writers = [ledger.writer() for _ in range(4)]
+        done = dict.fromkeys(writers, 0)
+
+        async def work(writer: Writer, first: int) -> None:
+            while ledger.clock.monotonic() < 10:
+                await writer.apply(created(first + done[writer]), "queued")
+                done[writer] += 1
+
+        await asyncio.gather(*(work(each, 1_000_000 * n) for n, each in enumerate(writers) for _ in range(8)))
+        assert min(done.values()) > 0.6 * max(done.values()), done
+
+    run(within())
+
+
+@virtual
+async def test_a_name_that_is_written_outright_is_the_name_and_changes_no_count(ledger: Ledger) -> None:
+    """Whatever the tally is by then; two that do it at once believe the one that was later."""
+    one, other = ledger.writer(), ledger.writer()
+    before = await ledger.tally()
+    for writer in (one, other):
+        naming = writer._naming
+        naming.deliveries = 1
+        await writer._commits.read_tally()
+        assert naming.outright(ledger.clock.monotonic()) is None, "a commit may do it"
+        naming.lost_again()
+        assert naming.outright(ledger.clock.monotonic()) is None, "the next commit may do it"
+        naming.lost_again()
+        name = naming.outright(ledger.clock.monotonic())
+        assert name is not None
+        assert naming.outright(ledger.clock.monotonic()) is None, "once"
+        await writer._commits._name_outright(name, before.partition)
+        assert naming.is_mine(ledger.clock.monotonic())
+        await ledger.counts.change(lambda tally: replace(tally, writer=None))
+    stored = await ledger.tally()
+    assert (stored.tally.sums, stored.tally.revision) == (before.tally.sums, before.tally.revision)
+    await other._commits._name_outright(NamedWriter("other", FORMAT, ledger.clock.now() + timedelta(hours=1)), "g1")
+    await one._commits.read_tally()
+    one._naming.lost_again()
+    one._naming.lost_again()
+    assert one._naming.outright(ledger.clock.monotonic()) is None, "another one is named"
+
+
 @virtual
 async def test_the_name_is_renewed_while_others_hand_over(ledger: Ledger) -> None:
     """One that hands over little is not made to contend each time that a name's life is over."""
@@ -412,6 +470,25 @@ async def test_the_name_is_renewed_while_others_hand_over(ledger: Ledger) -> Non
         named = (await ledger.tally()).tally.writer
         assert named is not None
         assert (named.process, named.until > ledger.clock.now()) == (writer._naming.process, True)
+
+
+@virtual
+async def test_batches_wait_for_others_only_while_there_are_any(ledger: Ledger) -> None:
+    """A named process that is alone again has nothing to gain by it."""
+    handover = (await named_and_busy(ledger))._handover
+    assert handover is not None
+    await asyncio.sleep(0.1)
+
+    async def seconds_waited() -> float:
+        began = ledger.clock.monotonic()
+        await handover.gather([])
+        return ledger.clock.monotonic() - began
+
+    assert await seconds_waited() == 0
+    handover._naming.drained(ledger.clock.monotonic())
+    assert await seconds_waited() > 0
+    await asyncio.sleep(FOLLOWED_SECONDS)
+    assert await seconds_waited() == 0
 
 
 @virtual
@@ -427,15 +504,15 @@ async def test_an_outcome_is_read_soon_after_it_is_there(ledger: Ledger) -> None
 
 
 @virtual
-async def test_the_delivery_that_stays_is_relieved_by_the_next_one(ledger: Ledger) -> None:
+async def test_the_delivery_that_stays_is_relieved_by_the_next_ones(ledger: Ledger) -> None:
     """Rule 6: where deliveries are that frequent, none is held for what others hand over."""
     writer = ledger.writer()
     await ledger.name(writer._naming.process, LIFE_SECONDS)
     first = asyncio.create_task(writer.apply(created(1), "queued"))
     await asyncio.sleep(RELIEVED_SECONDS / 2)
     assert not first.done(), "it stays"
-    ledger.busy.append(asyncio.create_task(writer.apply(created(2), "queued")))
-    await asyncio.sleep(MAX_LOOK_SECONDS)
+    ledger.busy.append(asyncio.create_task(deliver([writer], range(2, 100))))
+    await asyncio.sleep(2 * MAX_LOOK_SECONDS)
     assert first.done()
 
 
