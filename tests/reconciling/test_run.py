@@ -75,7 +75,7 @@ async def test_two_processes_reconcile_at_once(world: World) -> None:
 
 
 @pytest.mark.parametrize("page_number", range(1, 9))
-async def test_a_killed_pass_lists_at_most_one_page_twice(world: World, page_number: int) -> None:
+async def test_a_pass_that_is_killed_at_any_page_goes_on_where_it_was(world: World, page_number: int) -> None:
     """A clean pass over eight pages, killed at any of them, goes on where it was."""
     for folder, blobs in (("queued", 45), ("input", 15), ("output", 5)):
         for number in range(blobs):
