@@ -104,7 +104,12 @@ async def correct_cases(parts: Parts, keep_going: Callable[[str, int], Awaitable
     corrected = 0
     for key, case in names.items():
         row, sums = rows.get(key, _NO_ROW), held[key]
-        if row.case != case or row.tally is None or Counter(row.tally.sums) != sums:
+        if cases.key_of(case) != key:  # a manual edit of its name; no blob is of this case, and says what it was
+            stray = Write(f"{cases.ROW_PREFIX}{key}", None, row.etag)
+            corrected += await (
+                _remove(parts, stored.partition, stray) if commit else _is_still(parts, stored.partition, key, row)
+            )
+        elif row.case != case or row.tally is None or Counter(row.tally.sums) != sums:
             put_right = _write_case(parts, case, row, sums) if commit else _is_still(parts, stored.partition, key, row)
             corrected += await put_right
     if corrected:
@@ -135,6 +140,15 @@ async def _rows_of_cases(table: Table, stored: StoredTally, folders: Iterable[st
             case = str(entity.properties.get("case", ""))
             found[entity.row_key.removeprefix(cases.ROW_PREFIX)] = _CaseRow(case, entity.etag, tally)
     return found
+
+
+async def _remove(parts: Parts, partition: str, row: Write) -> bool:
+    """Remove the row of a case, unless it has changed since it was read. Returns whether it was removed."""
+    try:
+        await parts.table.commit(partition, [row])
+    except Conflict:
+        return False
+    return True
 
 
 async def _is_still(parts: Parts, partition: str, key: str, row: _CaseRow) -> bool:

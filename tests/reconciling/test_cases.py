@@ -53,6 +53,22 @@ async def test_i4_a_case_that_somebody_has_changed_is_put_right(
     assert (await world.process.reconciler.run(full=True)).corrected == 0
 
 
+@pytest.mark.parametrize("name", ["other", "", None])
+async def test_i4_the_row_of_a_case_that_nobody_can_name_is_removed(world: World, name: str | None) -> None:
+    """A manual edit of its name, and no blob says what it was: without a row its counts are zero, as they were."""
+    await world.process.delivery.take(world.blobs.delete("output/b/1.jpg"))
+    world.clock.advance(60)
+    entity = world.table.entities(PARTITION)[row("b")]
+    edited = {key: value for key, value in {**entity.properties, "case": name}.items() if value is not None}
+    await world.table.commit(PARTITION, [Write(row("b"), edited, entity.etag)])
+    assert (await world.process.reconciler.verify()).miscounted_cases == 1
+    assert (await world.process.reconciler.run(full=True)).miscounted_cases == 1
+    assert row("b") not in world.table.entities(PARTITION)
+    assert (await world.process.reconciler.run(full=True)).corrected == 0
+    await world.new_process().delivery.take(world.blobs.put("input/b/2.jpg"))
+    assert counts(world, "b") == (0, 1, 0)
+
+
 async def test_progress_is_told_in_rows_and_those_of_cases_are_none(world: World) -> None:
     """Each stage begins at nothing; a tally that is wrong, and a name that was lost, make a run go through all."""
     world.blobs.put("queued/a/lost.jpg")
