@@ -59,6 +59,16 @@ async def test_what_is_there_after_all_is_moved_to_where_it_belongs(world: World
     assert [row.folder for row in world.stored_rows()] == ["queued"]
 
 
+async def test_a_row_that_makes_no_sense_and_is_right_is_written_anew(world: World, repair: Repair) -> None:
+    """Nothing has moved, and nothing is reported."""
+    await world.process.delivery.take(world.blobs.put("queued/1.jpg"))
+    ((key, entity),) = ((key, row) for key, row in world.table.entities(PARTITION).items() if "path" in row.properties)
+    await world.table.commit(PARTITION, [Write(key, {**entity.properties, "event_time": "noon"}, entity.etag)])
+    await repair.add(["queued/1.jpg"], "queued")
+    assert world.table.entities(PARTITION)[key].properties.get("event_time") != "noon"
+    assert (repair.report.added, repair.report.removed, repair.report.looks) == ({}, {}, 1)
+
+
 async def test_a_removal_that_another_process_has_made_is_no_move(
     world: World, repair: Repair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

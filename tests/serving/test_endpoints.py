@@ -43,14 +43,14 @@ ENVIRON = {
 class Closed:
     """Lets one token in, until it ends."""
 
-    def __init__(self, ends_at: float = inf) -> None:
-        self._ends_at = ends_at
+    def __init__(self, ends_at: float = inf, cases: frozenset[str] | None = None) -> None:
+        self._permission = Permission(ends_at, cases)
 
     async def check(self, authorization: str | None) -> Permission:
         """Refuse, unless it is the one token."""
         if authorization != "Bearer good":
             raise Unauthorized("send Authorization: Bearer <token>")
-        return Permission(self._ends_at)
+        return self._permission
 
 
 class App:
@@ -73,7 +73,12 @@ class App:
         self.left = False
 
     async def ask(
-        self, handler: Any = endpoints.status, method: str = "GET", query: str = "", **headers: str
+        self,
+        handler: Any = endpoints.status,
+        method: str = "GET",
+        query: str = "",
+        path: str = "/api/cases/storage/status",
+        **headers: str,
     ) -> Response:
         """Send a request; ``open_to_all`` as the triggers have it."""
 
@@ -85,7 +90,7 @@ class App:
         scope = {
             "type": "http",
             "method": method,
-            "path": "/api/x",
+            "path": path,
             "query_string": query.encode("latin-1"),
             "headers": [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()],
             "server": ("127.0.0.1", 80),
@@ -132,6 +137,15 @@ def problem(response: Response, status: int) -> dict[str, Any]:
     assert response.headers["Cache-Control"] == "no-store"
     found: dict[str, Any] = json.loads(response.body)
     return found
+
+
+@pytest.mark.parametrize(("handler", "end"), [(endpoints.status, ""), (endpoints.stream, "/stream")])
+@pytest.mark.parametrize("case", ["", "b/", "A/"])
+async def test_a_token_of_some_cases_opens_no_others(app: App, handler: Any, end: str, case: str) -> None:
+    """Nor the counts of everything, which tell of them."""
+    app.auth = Closed(cases=frozenset({"a"}))
+    answer = await app.ask(handler, path=f"/api/cases/{case}storage/status{end}", authorization="Bearer good")
+    problem(answer, 403)
 
 
 async def test_counts_are_answered_at_once(app: App) -> None:
