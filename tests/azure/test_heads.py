@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from azure.core.exceptions import HttpResponseError
 
-from shared.azure.heads import BlobHeads, translate
+from shared.azure.heads import AnswerDate, BlobHeads, translate
 from shared.errors import OutcomeUnknown, Refused
 from shared.model.ports import Head
 from tests.azure.test_listing import account
@@ -34,3 +36,13 @@ async def test_a_look_says_when_it_was_and_what_it_found():
         head = await BlobHeads(service).head("queued", "a.jpg")
     noon = datetime(2026, 11, 25, 12, tzinfo=UTC)
     assert head == Head(present=True, date=noon, etag='"0x1"', last_modified=noon - timedelta(hours=1))
+
+
+@pytest.mark.parametrize(("headers", "is_dated"), [({"Date": "Wed, 25 Nov 2026 12:00:00 GMT"}, True), ({}, False)])
+def test_an_answer_says_when_it_was_given_or_does_not(headers, is_dated):
+    """A row that was read without a date has none; a look needs one."""
+    dates = AnswerDate()
+    dates.note(SimpleNamespace(http_response=SimpleNamespace(headers=headers)))
+    assert dates.is_dated is is_dated
+    with nullcontext() if is_dated else pytest.raises(OutcomeUnknown):
+        assert dates.date == datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -52,6 +52,7 @@ async def test_i4_a_tally_that_counts_too_many_is_corrected(filled: World) -> No
     after = filled.stored_tally()
     assert after.sums == filled.truth()
     assert after.version != before.version
+    assert (after.doubt != before.doubt, after.known_since > before.known_since) == (True, True)
     assert filled.blobs.heads == 0
     assert (await filled.process.reconciler.run()).clean
 

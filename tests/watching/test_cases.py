@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from random import Random
 
@@ -183,6 +184,29 @@ async def test_more_changes_than_the_ring_holds_wake_everybody_who_waits(world: 
     assert watch._cases.reads - reads <= 2 * len(topics)
 
 
+async def test_a_row_that_is_read_while_the_ring_goes_on_too_far_is_not_current(world: World, watch: Watch) -> None:
+    """Nobody can say whether what has fallen out of the ring was of this case."""
+    await watch.latest()
+    topics, held, gate = watch._cases, asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        held.set()
+        await gate.wait()
+
+    world.table.pause = hold
+    topic = topics.of("a")
+    reading = asyncio.create_task(topics.read(topic))
+    await held.wait()
+    stored = world.stored_tally()
+    assert stored.recent is not None
+    missed = dataclasses.replace(stored.recent, revision=stored.recent.revision + RING + 1)
+    now = SystemClock().now()
+    topics.publish(dataclasses.replace(stored, recent=missed), now, now)
+    gate.set()
+    await reading
+    assert not topic.is_current
+
+
 async def test_rows_for_who_asks_are_limited(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     """I8: whatever is asked for, so many in an interval; who comes later waits for the next one."""
     monkeypatch.setattr(cases, "READS_AN_INTERVAL", 5)
@@ -235,6 +259,19 @@ async def test_a_table_that_begins_anew_has_other_versions(world: World, watch: 
     assert woken is not None
     assert woken.tally.epoch != snapshot.tally.epoch
     assert woken.tally.counts() == snapshot.tally.counts()
+
+
+async def test_a_claim_is_held_against_the_last_revision_of_a_case_that_was_heard_of(
+    world: World, watch: Watch
+) -> None:
+    """One of another epoch says nothing."""
+    await upload(world, "queued/a/1.jpg")
+    await watch.latest()
+    stored = world.stored_tally()
+    assert stored.recent is not None
+    revision = stored.recent.revision
+    for claim, is_behind in ((f"{stored.epoch}-{revision + 1}", True), (f"{stored.epoch}-{revision}", False)):
+        assert watch._cases.is_behind(frozenset({claim, f"other-{revision + 9}", "x"})) is is_behind
 
 
 async def test_counts_are_as_young_as_the_row_that_they_were_read_from(world: World, watch: Watch) -> None:

@@ -69,6 +69,19 @@ async def test_a_second_wake_during_the_first_frees_everybody_once(registry: Wai
         assert set(await asyncio.gather(*tasks)) == {End.CHANGED}
 
 
+async def test_a_second_wake_during_the_first_is_no_second_pace(registry: Waiters) -> None:
+    """Who has just been freed answers first."""
+    tasks = [asyncio.create_task(wait(registry)) for _ in range(5 * waiters.WAKE_CHUNK)]
+    await asyncio.sleep(0)
+    registry.wake()
+    registry.wake("another")
+    for chunks in (1, 2, 3):
+        await asyncio.sleep(0)
+        freed = sum(waiter.done() for waiter in registry._places)
+        assert freed + sum(task.done() for task in tasks) <= (chunks + 1) * waiters.WAKE_CHUNK
+    await asyncio.gather(*tasks)
+
+
 async def test_the_time_is_up(registry: Waiters) -> None:
     """Each wait has its own end."""
     ends = await asyncio.gather(wait(registry, 0.01), wait(registry, 0.0), wait(registry, -1))

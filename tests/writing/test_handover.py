@@ -23,7 +23,15 @@ from shared.model.tally import NamedWriter, Tally
 from shared.writing.batch import BUDGET_SECONDS, MAX_BLOBS, Intent
 from shared.writing.handover import MAX_LOOK_SECONDS, RELIEVED_SECONDS
 from shared.writing.inbox import LEFT_OVER_AFTER, Inbox
-from shared.writing.naming import FOLLOWED_SECONDS, FORMAT, LIFE_SECONDS, STAY_SECONDS, TERM_COMMITS, Naming
+from shared.writing.naming import (
+    FOLLOWED_SECONDS,
+    FORMAT,
+    LIFE_SECONDS,
+    RENEWED_SECONDS,
+    STAY_SECONDS,
+    TERM_COMMITS,
+    Naming,
+)
 from shared.writing.plan import RowChanged
 from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts, StoredTally
 from shared.writing.writer import Writer
@@ -784,6 +792,36 @@ async def test_an_answer_is_written_once(ledger: Ledger) -> None:
     await inbox.answer(waiting, [RowChanged("later")], None)
     with pytest.raises(Conflict):
         await inbox.answers(handed, 1)
+
+
+def naming_of(process: str) -> Naming:
+    """Return what "me" knows that has just read this name, at 100 s."""
+    naming = Naming("me")
+    named = NamedWriter(process, FORMAT, START + timedelta(seconds=LIFE_SECONDS))
+    naming.read(StoredTally(Tally("e", bytes(16), "f", START, START, writer=named), "1", read_at=START), 100.0)
+    return naming
+
+
+def test_a_tally_is_read_again_when_the_time_of_another_has_ended_since() -> None:
+    """Somebody followed, perhaps; while it is named, and once it was read, the tally is as it is remembered."""
+    naming = naming_of("another")
+    over_at = 100 + LIFE_SECONDS
+    assert not naming.is_newer(100.5, over_at - 1)
+    assert naming.is_newer(100.5, over_at + 1)
+    assert not naming.is_newer(over_at + 0.1, over_at + 1)
+    assert not naming_of("me").is_newer(100.5, over_at + 1)
+
+
+def test_a_name_is_renewed_for_that_alone_only_when_it_is_about_to_end() -> None:
+    """Until then it is renewed by what is written anyway."""
+    naming = naming_of("me")
+    naming.deliveries = 2
+    naming.drained(100.0)
+    for seconds, must_be_written in ((1.1, False), (LIFE_SECONDS - RENEWED_SECONDS + 0.1, True)):
+        named, is_written = naming.next(100 + seconds, set(), 0.05)
+        assert named is not None
+        assert (named.process, named.until > START + timedelta(seconds=LIFE_SECONDS)) == ("me", True)
+        assert is_written is must_be_written
 
 
 def test_a_name_is_worth_nothing_before_the_table_has_told_its_time() -> None:
