@@ -251,7 +251,7 @@ def _intents_in(entity: Entity, deadline: float) -> list[Intent]:
     if properties.get("format") != FORMAT:
         return []
     generation = (str(properties.get("generation")), str(properties.get("fingerprint")))
-    texts = [str(properties[name]) for name in sorted(properties) if name[0] == "i" and name[1:].isdecimal()]
+    texts = [str(properties[name]) for name in sorted(properties) if name[1:].isdecimal()]
     try:
         return [_intent(json.loads(text), entity.partition, generation, deadline) for text in texts]
     except (KeyError, TypeError, ValueError) as error:

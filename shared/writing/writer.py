@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import OutcomeUnknown, StorageError
@@ -154,10 +154,8 @@ class Writer:
             base = await self.read_row(path)
             head = await self._heads.head(container, name)
             seen = Observation(path, folder, head.present, head.date, head.etag, sequencer)
-            try:
+            with suppress(RowChanged):
                 return await self._submit(Intent(path, folder, seen=seen, base=base, deadline=deadline))
-            except RowChanged:
-                continue
         raise OutcomeUnknown(f"the row of {path!r} kept changing while its blob was looked at")
 
     async def read_row(self, path: str) -> Remembered:

@@ -144,6 +144,13 @@ def distinct(count: int) -> list[str]:
     return [json.dumps({"number": number}) for number in range(count)]
 
 
+async def test_the_log_says_how_many_more_there_were(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """And nothing of it where there was one."""
+    await place.put("{}")
+    await place.put("[]", "[]", "[]")
+    assert [record.getMessage() for record in caplog.records] == ["event quarantined: why"] * 2
+
+
 async def test_a_body_that_has_come_again_is_not_removed(place: Place) -> None:
     """Whoever removes what nothing refers to says how old it was when it looked."""
     bodies = BlobBodies(place.container, "quarantine")  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from shared.errors import CountsNotReady, OutcomeUnknown, Unavailable
 from shared.model import tally as tallies
 from shared.model.ports import Entity, Page, Write
 from shared.model.tally import Sum, Tally
+from shared.reconciling.lease import Lease
 from shared.reconciling.recount import recount
 from shared.reconciling.report import Progress
 from shared.writing.tally_row import TALLY_KEY, ForeignTally
@@ -73,6 +74,21 @@ async def test_recount_counts_what_the_new_map_says(world: World) -> None:
     assert stored.tally.epoch != before.epoch
     assert list(world.table.entities("g1")) == [TALLY_KEY]
     assert (await new_process(world).watch.latest()).tally == replace(stored.tally, sketch=None)
+
+
+async def test_a_recount_waits_for_a_run_that_is_at_work(world: World) -> None:
+    """It asks once a second whether it has ended."""
+    await fill(world)
+    lease = Lease(world.table, world.clock, 60.0, {})
+    await lease.take()
+    began, reads = world.clock.monotonic(), world.table.reads
+    anew = asyncio.create_task(start_anew(world, new_process(world)))
+    while world.clock.monotonic() - began < 10:
+        await asyncio.sleep(0)
+        assert world.table.reads - reads < 200
+    await lease.release(None)
+    await anew
+    assert (await new_process(world).watch.latest()).tally.ready
 
 
 @pytest.mark.parametrize("page_size", [100, 1000])

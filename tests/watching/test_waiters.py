@@ -82,6 +82,14 @@ async def test_a_second_wake_during_the_first_is_no_second_pace(registry: Waiter
     await asyncio.gather(*tasks)
 
 
+async def test_a_topic_goes_with_the_last_who_waits_for_it(registry: Waiters) -> None:
+    """What is waited for is what is read."""
+    waiter = registry.join(60, None, "a")
+    assert registry.topics() == ["a"]
+    registry.leave(waiter)
+    assert registry.topics() == []
+
+
 async def test_the_time_is_up(registry: Waiters) -> None:
     """Each wait has its own end."""
     ends = await asyncio.gather(wait(registry, 0.01), wait(registry, 0.0), wait(registry, -1))

@@ -824,6 +824,34 @@ def test_a_name_is_renewed_for_that_alone_only_when_it_is_about_to_end() -> None
         assert is_written is must_be_written
 
 
+def test_the_delivery_that_stays_renews_the_name_for_as_long_as_it_stays() -> None:
+    """And is on duty for so long; with another delivery beside it, the process goes on to be named."""
+    naming = naming_of("me")
+    naming.deliveries, naming.leaves_at = 1, 105.0
+    naming.drained(102.0)
+    named, _ = naming.next(102.5, set(), 0.05)
+    assert named is not None
+    assert named.until == START + timedelta(seconds=5)
+    naming.leaves_at = 102.0
+    assert not naming.is_on_duty(102.5)
+    naming.deliveries = 2
+    assert naming.is_on_duty(102.5)
+
+
+@virtual
+async def test_who_leaves_looks_into_the_inbox_once_more(ledger: Ledger) -> None:
+    """Rule 6: some have handed over to it, and nobody else is named."""
+    writer = await named_and_busy(ledger)
+    await asyncio.sleep(0.5)
+    writer.leave()
+    inbox = Inbox(ledger.inbox, "another")
+    change = created(1)
+    intent = Intent(change.path, "queued", change=change, deadline=BUDGET_SECONDS)
+    await inbox.append((PARTITION, FINGERPRINT), [intent])
+    await asyncio.sleep(2 * MAX_LOOK_SECONDS)
+    assert row_key(change.path) in ledger.table.entities(PARTITION)
+
+
 def test_a_name_is_worth_nothing_before_the_table_has_told_its_time() -> None:
     """Nobody knows how much of it is left."""
     naming = Naming("me")
