@@ -12,6 +12,7 @@ from shared.model import sketch, tally
 from shared.model.ledger import path_hashes, row_key
 from shared.model.ports import Page, Write
 from shared.model.sketch import Sketch
+from shared.reconciling import difference
 from shared.reconciling.difference import GROWS_EVERY_SECONDS, MAX_OVERTAKEN
 from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.fakes import memory_table
@@ -352,6 +353,23 @@ async def test_without_a_sketch_the_counts_stay_ready_and_are_compared_as_before
     filled.clock.advance(60)
     report = await filled.process.reconciler.run()
     assert (report.added, report.capacity, filled.stored_tally().ready) == ({"output": 1}, 0, True)
+
+
+async def test_a_sketch_that_comes_while_a_pass_without_one_lists_is_the_next_one_s(
+    filled: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has made it; this listing has none to hold against it."""
+    monkeypatch.setattr(difference, "MAX_OVERTAKEN", 0)
+    made = filled.stored_tally().sketch
+    await write_tally(filled, replace(filled.stored_tally(), sketch=None))
+
+    async def come() -> None:
+        await write_tally(filled, replace(filled.stored_tally(), sketch=made))
+
+    during_the_listing(filled, come)
+    filled.blobs.put("output/lost.jpg")
+    filled.clock.advance(60)
+    assert (await filled.process.reconciler.run()).added == {"output": 1}
 
 
 async def test_a_pass_that_is_cut_while_it_settles_goes_on(filled: World) -> None:

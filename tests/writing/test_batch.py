@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.errors import OutcomeUnknown
@@ -55,6 +55,7 @@ async def test_who_has_no_time_left_is_taken_out() -> None:
     assert late.path == "a.jpg"
 
 
+@example([(case, name) for case in range(61) for name in range(2)])
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 3)), max_size=150))
 def test_a_batch_has_room_for_the_cases_of_its_blobs(names: list[tuple[int, int]]) -> None:
     """The cases that have waited longest come first, each with all that is queued of it; the rest stays in order."""

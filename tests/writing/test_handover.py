@@ -501,7 +501,10 @@ async def test_batches_wait_for_others_only_while_there_are_any(ledger: Ledger) 
 
 @virtual
 async def test_an_outcome_is_read_soon_after_it_is_there(ledger: Ledger) -> None:
-    """Half of what is handed over one by one is acknowledged within some ten operations of storage, of 15 ms here."""
+    """Half of what is handed over one by one is acknowledged within some ten operations of storage, of 15 ms here.
+
+    Nor is it looked for all the time: nine reads an event.
+    """
     await named_and_busy(ledger)
     writer, seconds = ledger.writer(), []
     for number in range(100):
@@ -509,6 +512,7 @@ async def test_an_outcome_is_read_soon_after_it_is_there(ledger: Ledger) -> None
         await writer.apply(created(number), "queued")
         seconds.append(asyncio.get_running_loop().time() - began)
     assert statistics.median(seconds) < 0.3
+    assert ledger.inbox.reads < 15 * 100
 
 
 @virtual
@@ -836,6 +840,20 @@ def test_the_delivery_that_stays_renews_the_name_for_as_long_as_it_stays() -> No
     assert not naming.is_on_duty(102.5)
     naming.deliveries = 2
     assert naming.is_on_duty(102.5)
+
+
+@virtual
+async def test_a_writer_that_is_closed_waits_for_nothing(ledger: Ledger) -> None:
+    """Its deliveries come again."""
+    await ledger.name("another", LIFE_SECONDS)
+    writer = ledger.writer()
+    ledger.busy.append(asyncio.create_task(writer.apply(created(1), "queued")))
+    await asyncio.sleep(LIFE_SECONDS / 2)
+    waits = [task for task in asyncio.all_tasks() if task.get_name() == "wait for outcomes"]
+    assert len(waits) == 1
+    writer.close()
+    await asyncio.wait(waits, timeout=1)
+    assert waits[0].cancelled()
 
 
 @virtual
