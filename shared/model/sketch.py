@@ -39,7 +39,7 @@ def capacity() -> int:
     return int(CAPACITY_SHARE * CELLS)
 
 
-#: Adds row keys to cells, so many times.
+#: Adds row keys to cells, or takes them out.
 type _Adding = Callable[[MutableSequence[int] | dict[int, int], Iterable[int], int], None]
 
 
@@ -77,17 +77,17 @@ class Sketch:
         made._add, made._parts, made._texts, made.upto = self._add, self._parts.copy(), self._texts.copy(), self.upto
         return made
 
-    def add(self, row_keys: Collection[int], times: int = 1) -> None:
-        """Add row keys; ``times`` -1 takes them out."""
+    def add(self, row_keys: Collection[int], sign: int = 1) -> None:
+        """Add row keys; a negative sign takes them out."""
         if not self.is_complete:
             row_keys = [row_key for row_key in row_keys if row_key <= self.upto]
         if len(row_keys) < _CELLS_A_TEXT:
             few: defaultdict[int, int] = defaultdict(int)
-            self._add(few, row_keys, times)
+            self._add(few, row_keys, sign)
             self._add_to_cells(few.items())
         else:
             many = [0] * (len(self._parts) * _CELLS_A_TEXT)  # faster for many keys, slower for one
-            self._add(many, row_keys, times)
+            self._add(many, row_keys, sign)
             self._add_to_cells((index, value) for index, value in enumerate(many) if value)
 
     def _add_to_cells(self, values: Iterable[tuple[int, int]]) -> None:
@@ -159,13 +159,13 @@ def _adding(key: bytes) -> _Adding:
     copy = hashlib.blake2b(key=key, digest_size=_KEY_BYTES, person=b"sketch").copy
     fields = struct.Struct(">4xIHHHH").unpack
 
-    def add(cells: MutableSequence[int] | dict[int, int], row_keys: Iterable[int], times: int) -> None:
+    def add(cells: MutableSequence[int] | dict[int, int], row_keys: Iterable[int], sign: int) -> None:
         for row_key in row_keys:
             each = copy()
             each.update(row_key.to_bytes(_KEY_BYTES))
             check, d, c, b, a = fields(each.digest())
             value = check << 128 | row_key
-            if times < 0:
+            if sign < 0:
                 value = -value
             cells[a % part] += value
             cells[second + b % part] += value

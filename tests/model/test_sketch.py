@@ -126,3 +126,9 @@ def test_a_copy_changes_apart() -> None:
     assert other == of({7, 8})
     assert one != other
     assert one != 7
+
+
+def test_two_that_reach_to_other_keys_are_not_the_same() -> None:
+    """One of them says nothing of what lies beyond."""
+    assert Sketch(KEY, 5) == Sketch(KEY, 5)
+    assert Sketch(KEY, 5) != Sketch(KEY, 6)
