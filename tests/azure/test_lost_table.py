@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -223,6 +224,39 @@ async def test_a_table_that_is_being_deleted_is_not_there() -> None:
         assert (caught.value.status, caught.value.code) == (409, "TableBeingDeleted")
     async with table_behind(answering(409, error("TableAlreadyExists", "The table exists."))) as table:
         await table.create()
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+async def test_who_has_made_a_table_makes_it_anew(is_ours: bool) -> None:
+    """A read finds nothing then, and everything else has an unknown outcome; what is another's is absent."""
+    is_there, made = False, 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal is_there, made
+        head = await reader.readuntil(b"\r\n\r\n")
+        creates = head.startswith(b"POST") and b"/Tables" in head.split(b"\r\n")[0]
+        is_there, made = is_there or creates, made + creates
+        body = (error("TableNotFound", "No.") if not is_there else json.dumps({"value": [], "TableName": "t"})).encode()
+        status = 201 if creates else 200 if is_there else 404
+        headers = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(f"HTTP/1.1 {status} Whatever\r\n{headers}".encode() + body)
+        await writer.drain()
+
+    async with table_behind(answer) as table:
+        if is_ours:
+            await table.create()
+        for number, (what, is_read) in enumerate(((table.read("p", "a"), True), (_all(table.scan("p")), False)), 1):
+            is_there = False
+            if is_ours and is_read:
+                assert await what is None
+            else:
+                with pytest.raises(OutcomeUnknown if is_ours else TableAbsent):
+                    await what
+            assert made == (number + 1) * is_ours
+
+
+async def _all(pages: AsyncIterator[object]) -> list[object]:
+    return [page async for page in pages]
 
 
 async def test_a_start_that_meets_a_table_being_deleted_is_tried_again_by_the_next_request() -> None:

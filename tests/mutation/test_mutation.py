@@ -212,6 +212,7 @@ def test_a_change_that_no_test_notices_is_killed_by_the_simulator_or_survives() 
     name = change_of("model.tally", "comparison turned: moved.counts() == self.counts()")
     assert try_out("model.tally", name, other) == ["killed", "seed 0"]
     assert try_out("", "", TALLY) == ["survived", ""]
+    assert try_out("", "", "seed 1", known=False) == ["survived", ""], "without a test none is run"
 
 
 def test_a_figure_that_is_part_of_a_test_s_name_is_noticed() -> None:

@@ -599,3 +599,24 @@ def test_any_tag_comes_back(tag, weak):
     value = f'"{tag}"'
     found = parse_tags(f'W/{value} , "other"' if weak else value)
     assert found == EntityTags(frozenset({tag, "other"} if weak else {tag}))
+
+
+@pytest.mark.parametrize(
+    ("path", "case"),
+    [
+        (b"/api/cases/storage/status", ""),
+        (b"/api/cases/storage/status/stream", ""),
+        (b"/api/cases/a/storage/status", "a"),
+        (b"/api/CASES/a%2Fb/Storage/status/stream", "a/b"),
+        (b"/api/cases/%C3%A9/storage/status", "é"),
+    ],
+)
+def test_the_case_is_what_the_path_says(path, case):
+    """The other parts in any case, as the host takes them."""
+    assert protocol.parse_case(path) == case
+
+
+def test_a_case_that_is_no_text_is_refused():
+    """It cannot be one that is counted."""
+    with pytest.raises(BadRequest, match="UTF-8"):
+        protocol.parse_case(b"/api/cases/%FF/storage/status")

@@ -53,6 +53,15 @@ async def test_a_wrong_guess_costs_reads_until_cases_are_read_first(world: World
         assert tally.sums["queued"] == 2
 
 
+async def test_guesses_come_back_when_cases_are_new_again(world: World) -> None:
+    """Read first, until nearly all of a batch were new."""
+    process = other(world)
+    for case in CASES:
+        await upload(world, process, case, "2")
+    assert await upload(world, process, "new", "1") > 0
+    assert await upload(world, process, "newer", "1") == 0
+
+
 async def test_cases_that_others_have_changed_are_read_again(world: World) -> None:
     """The ring of the tally says which; the others are remembered still."""
     process = other(world)
