@@ -243,6 +243,17 @@ class Checker:
             if path.startswith(directory):
                 self.check_settled(path, "after its directory was compared")
 
+    def _goes_on(self, before: Mapping[str, Any] | None, after: Mapping[str, Any], operations: int) -> bool:
+        """Tell whether the tally that was written is one, of a generation that counts."""
+        if "fingerprint" not in after:
+            self.fail("I3", "the tally was deleted, or replaced by something else")
+            return False
+        if before is None or "moved_to" not in before:
+            return True
+        if operations > 1 or _nameless(before) != _nameless(after):
+            self.fail("I3", "the tally of a former generation was written")
+        return False
+
     def _ledger_written(
         self, partition: str, changes: list[tuple[str, Entity | None, Mapping[str, Any] | None]]
     ) -> None:
@@ -252,14 +263,11 @@ class Checker:
         if self.is_tampered:
             ledger.tally = next((dict(new) for key, _, new in changes if key == TALLY_KEY and new is not None), tally)
             return
-        if tally is not None and "moved_to" in tally and any(key == TALLY_KEY for key, _, _ in changes):
-            self.fail("I3", "the tally of a former generation was written")
         for key, _, new in changes:
             if key == TALLY_KEY:
-                if new is None:
-                    self.fail("I3", "the tally was deleted")
+                if not self._goes_on(tally, new or {}, len(changes)):
                     return
-                tally = dict(new)
+                tally = dict(new or {})
         if tally is None:
             self._rows_without_a_tally(ledger, changes)
             return
@@ -622,6 +630,11 @@ def _has_work(row: Mapping[str, Any]) -> bool:
 
 def _version(tally: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     return f"{tally['epoch']}-{row['revision']}"
+
+
+def _nameless(tally: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tally without the name in it, which may be written whatever the tally is by then."""
+    return {name: value for name, value in tally.items() if not name.startswith("writer")}
 
 
 def _case_counts(row: Mapping[str, Any]) -> Counter[str]:
