@@ -111,17 +111,21 @@ async def test_the_next_page_is_asked_for_while_the_last_one_is_checkpointed(fil
     assert steps[steps.index("page") :][:3] == ["page", "page", "checkpoint"]
 
 
-async def test_an_event_that_comes_a_moment_later_is_waited_for(filled: World) -> None:
-    """What was listed before its event was delivered, and what was gone before: nobody looks at a blob."""
-    sleep = filled.clock.sleep
-    events = [filled.blobs.put("queued/new.jpg"), filled.blobs.delete("queued/000.jpg")]
+def deliver_later(world: World, events: list[str]) -> None:
+    """Have an event delivered each time that a pass sleeps."""
+    sleep = world.clock.sleep
 
     async def deliver(seconds: float) -> None:
         await sleep(seconds)
         if events:
-            await filled.new_process().delivery.take(events.pop())
+            await world.new_process().delivery.take(events.pop())
 
-    filled.clock.sleep = deliver  # type: ignore[method-assign]
+    world.clock.sleep = deliver  # type: ignore[method-assign]
+
+
+async def test_an_event_that_comes_a_moment_later_is_waited_for(filled: World) -> None:
+    """What was listed before its event was delivered, and what was gone before: nobody looks at a blob."""
+    deliver_later(filled, [filled.blobs.put("queued/new.jpg"), filled.blobs.delete("queued/000.jpg")])
     report = await filled.process.reconciler.run()
     assert (report.clean, report.corrected, report.looks) == (True, 0, 0)
 
@@ -135,14 +139,7 @@ async def test_after_a_long_listing_events_have_the_whole_grace(filled: World) -
 
     events: list[str] = []
     during_the_listing(filled, last_moment)
-    sleep = filled.clock.sleep
-
-    async def deliver(seconds: float) -> None:
-        await sleep(seconds)
-        if events:
-            await filled.new_process().delivery.take(events.pop())
-
-    filled.clock.sleep = deliver  # type: ignore[method-assign]
+    deliver_later(filled, events)
     report = await filled.process.reconciler.run()
     assert (report.clean, report.corrected, report.looks) == (True, 0, 0)
 
