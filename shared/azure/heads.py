@@ -44,6 +44,8 @@ class BlobHeads:
             raise translate(error) from error
         if is_directory(found.metadata, dates.resource_type):
             return Head(present=False, date=dates.date)
+        if not (found.etag and found.last_modified and found.blob_type):  # a page of something in between
+            raise OutcomeUnknown(f"the answer about {container}/{name} is not Blob Storage's")
         return Head(present=True, date=dates.date, etag=str(found.etag), last_modified=found.last_modified)
 
 

@@ -213,7 +213,12 @@ def _numbered(prefix: str, properties: Mapping[str, object]) -> list[str]:
 
 
 def from_properties(properties: Mapping[str, object]) -> Tally:
-    """Read the tally back from an entity's properties. It is of the folders that they name, whatever is counted now."""
+    """Read the tally back from an entity's properties. It is of the folders that they name, whatever is counted now.
+
+    Raises:
+        KeyError: A property is missing without which there are no counts.
+        ValueError: One makes no sense.
+    """
     digest_key = bytes.fromhex(str(properties["digest_key"]))
     return Tally(
         epoch=str(properties["epoch"]),
@@ -222,7 +227,7 @@ def from_properties(properties: Mapping[str, object]) -> Tally:
         changed_at=from_iso(str(properties["changed_at"])),
         known_since=from_iso(str(properties["known_since"])),
         revision=int(str(properties["revision"])),
-        ready=bool(properties["ready"]),
+        ready=properties["ready"] is True,
         sums={
             folder: Sum(int(str(properties[f"{folder}_count"])), int(str(properties[f"{folder}_digest"]), 16))
             for folder in in_order((*FOLDERS, *_named(properties)))
@@ -236,9 +241,14 @@ def from_properties(properties: Mapping[str, object]) -> Tally:
 
 
 def _recent(properties: Mapping[str, object]) -> Recent | None:
+    """Read the ring; one that is damaged tells of no change, so that whoever needs to know reads the cases."""
     if "case_revision" not in properties:
         return None
-    return Recent.from_texts(int(str(properties["case_revision"])), _numbered(_CASES, properties))
+    revision = int(str(properties["case_revision"]))
+    try:
+        return Recent.from_texts(revision, _numbered(_CASES, properties))
+    except ValueError:
+        return Recent(revision)
 
 
 def _named(properties: Iterable[str]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from shared.errors import Conflict, OutcomeUnknown, StorageError
 from shared.model.ledger import Transition
 from shared.process import telemetry
 from shared.writing.batch import BUDGET_SECONDS, MAX_BLOBS
+from shared.writing.inbox import MAX_INTENTS
 from shared.writing.plan import OtherGeneration
 
 if TYPE_CHECKING:
@@ -102,16 +103,18 @@ class Handover:
 
     async def hand_over(self, generation: tuple[str, str], intents: list[Intent]) -> None:
         """Append intents to the inbox; they are answered when their outcomes are known."""
-        began = self._clock.monotonic()
-        try:
-            handed = await self._inbox.append(generation, intents)
-        except StorageError:
-            self._commit_here(intents)
-            return
-        self._pauses.took(self._clock.monotonic() - began)
-        self._round_trip_seconds = self._round_trip_seconds or 4 * self._pauses.commit_seconds
-        telemetry.HANDED_OVER.add(len(intents))
-        self._keep(asyncio.create_task(self._wait(handed, intents), name="wait for outcomes"))
+        for start in range(0, len(intents), MAX_INTENTS):
+            some = intents[start : start + MAX_INTENTS]
+            began = self._clock.monotonic()
+            try:
+                handed = await self._inbox.append(generation, some)
+            except StorageError:
+                self._commit_here(intents[start:])
+                return
+            self._pauses.took(self._clock.monotonic() - began)
+            self._round_trip_seconds = self._round_trip_seconds or 4 * self._pauses.commit_seconds
+            telemetry.HANDED_OVER.add(len(some))
+            self._keep(asyncio.create_task(self._wait(handed, some), name="wait for outcomes"))
 
     def _commit_here(self, intents: Sequence[Intent]) -> None:
         """Commit without another process: it is not known that one will, and to do it twice changes nothing."""
@@ -120,6 +123,13 @@ class Handover:
         self._submit(intents)
 
     async def _wait(self, handed: Handed, intents: list[Intent]) -> None:
+        try:
+            await self._wait_for_outcomes(handed, intents)
+        except Exception:
+            log.exception("the wait for outcomes failed")
+            self._commit_here([intent for intent in intents if not intent.done.done()])
+
+    async def _wait_for_outcomes(self, handed: Handed, intents: list[Intent]) -> None:
         deadline, began = min(intent.deadline for intent in intents), self._clock.monotonic()
         pause = min(FIRST_WAIT_SHARE * self._round_trip_seconds, MAX_WAIT_SECONDS)
         while True:
@@ -190,8 +200,13 @@ class Handover:
             share = GATHER_SHARE if any(intent.owner for intent in queued) else OWN_GATHER_SHARE
             await self._clock.sleep(self._share(share, MAX_GATHER_SECONDS))
 
-    async def stay(self, seconds: float) -> None:
-        """Stay for what others hand over, as the last delivery of a process that is named: at most so long."""
+    async def stay(self, seconds: float, until: float) -> None:
+        """Stay for what others hand over, as the last delivery of a process that is named.
+
+        Args:
+            seconds: At most so long.
+            until: When to leave what is still being committed then, by the monotonic clock: it is the successor's.
+        """
         if self._draining is None or self._naming.leaves_at < float("inf"):
             return
         began = self._clock.monotonic()
@@ -204,7 +219,7 @@ class Handover:
                     break
                 await self._clock.sleep(MAX_LOOK_SECONDS)
             if self._draining is not None and self._naming.deliveries == 1:
-                await asyncio.shield(self._draining)
+                await asyncio.wait([self._draining], timeout=max(0.0, until - self._clock.monotonic()))
         finally:
             self._naming.leaves_at = float("inf")
 

@@ -2,7 +2,7 @@
 
 A table of its own, a partition a process. Its key is the random id of that start of the process, which is never used
 again: so an entity is inserted once, answered once by whoever is named, and removed by its owner; each of these steps
-is conditional. An entity holds up to 99 intents, each in a property of its own, and afterwards their outcomes::
+is conditional. An entity holds up to :data:`MAX_INTENTS`, each in a property of its own, and then their outcomes::
 
     owner    insert   {format, generation, fingerprint, i00, i01, …}
     writer   replace  {outcomes, writer, writer_until}                  if it is still as inserted
@@ -32,7 +32,7 @@ from shared.writing.naming import FORMAT
 from shared.writing.plan import OtherGeneration, RowChanged
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from shared.model.ledger import Properties
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: In an entity, which has room for 252 properties, and for a mebibyte.
+MAX_INTENTS: Final = 99
+#: Of the reason for a failure: the outcomes of all of them have to fit into one property, 32,768 characters.
+MAX_REASON_CHARACTERS: Final = 120
 #: Longer than any delivery waits for its outcome.
 LEFT_OVER_AFTER: Final = timedelta(seconds=60)
 #: A transaction holds 100 operations; one is the insert.
@@ -100,11 +104,13 @@ class Inbox:
     Args:
         table: The table.
         process: The id of this start of the process.
+        folders: The folders that this process counts.
     """
 
-    def __init__(self, table: InboxTable, process: str) -> None:
+    def __init__(self, table: InboxTable, process: str, folders: Collection[str]) -> None:
         self._table = table
         self._process = process
+        self._folders = folders
         self._number = 0
         self._token = ""
         #: What was answered and read: row key → ETag.
@@ -113,7 +119,7 @@ class Inbox:
     # The owner's part
 
     async def append(self, generation: tuple[str, str], intents: Sequence[Intent]) -> Handed:
-        """Hand intents over, and remove what was answered.
+        """Hand over up to :data:`MAX_INTENTS`, and remove what was answered.
 
         Raises:
             StorageError: They may or may not wait now; it says nothing of a row of the ledger.
@@ -148,7 +154,7 @@ class Inbox:
             return None
         try:
             answers = [_answer_from(each) for each in json.loads(str(entity.properties["outcomes"]))]
-        except (KeyError, TypeError, ValueError) as error:
+        except _NONSENSE as error:
             raise Conflict(f"the outcomes of what was handed over make no sense: {error!r}") from error
         if len(answers) != count:
             raise Conflict(f"{count} intents were answered by {len(answers)} outcomes")
@@ -177,7 +183,7 @@ class Inbox:
             for entity in page.entities:
                 if _is_left_over(entity, page.date):
                     await self._drop(entity)
-                elif "outcomes" not in entity.properties and (intents := _intents_in(entity, deadline)):
+                elif "outcomes" not in entity.properties and (intents := self._intents_in(entity, deadline)):
                     waiting.append(Waiting(entity.partition, entity.row_key, entity.etag, intents))
             if not self._token:
                 break
@@ -195,7 +201,7 @@ class Inbox:
             page = await self._table.page(token)
             for entity in page.entities:
                 if "outcomes" not in entity.properties and not _is_left_over(entity, page.date):
-                    paths.update(intent.path for intent in _intents_in(entity, 0.0))
+                    paths.update(intent.path for intent in self._intents_in(entity, 0.0))
             if not (token := page.next_token):
                 break
         return paths
@@ -207,6 +213,22 @@ class Inbox:
             properties |= {"writer": writer.process, "writer_until": to_iso(writer.until)}
         with suppress(StorageError):
             await self._table.commit(waiting.partition, [Write(waiting.row_key, properties, waiting.etag)])
+
+    def _intents_in(self, entity: Entity, deadline: float) -> list[Intent]:
+        """Read the intents of an entity; none of one that this release does not understand."""
+        properties = entity.properties
+        if properties.get("format") != FORMAT:
+            return []
+        generation = (str(properties.get("generation")), str(properties.get("fingerprint")))
+        texts = [str(properties[name]) for name in sorted(properties) if name[1:].isdecimal()]
+        try:
+            intents = [_intent(json.loads(text), entity.partition, generation, deadline) for text in texts]
+            if unknown := {intent.folder for intent in intents} - set(self._folders):
+                raise ValueError(f"there is no folder {unknown}")
+        except _NONSENSE as error:
+            log.warning("something in the inbox is not understood, and left alone: %r", error)
+            return []
+        return intents
 
     async def _drop(self, entity: Entity) -> None:
         with suppress(StorageError):
@@ -241,40 +263,29 @@ def _encode(intent: Intent) -> str:
             "sequencer": seen.sequencer,
             "is_listed": seen.is_listed,
         }
-        stored["base"] = {"etag": intent.base.etag, "doubt": intent.base.doubt}
+        base = intent.base
+        stored["base"] = {"etag": base.etag, "partition": base.partition, "doubt": base.doubt}
     return json.dumps(stored)
-
-
-def _intents_in(entity: Entity, deadline: float) -> list[Intent]:
-    """Read the intents of an entity; none of one that this release does not understand."""
-    properties = entity.properties
-    if properties.get("format") != FORMAT:
-        return []
-    generation = (str(properties.get("generation")), str(properties.get("fingerprint")))
-    texts = [str(properties[name]) for name in sorted(properties) if name[1:].isdecimal()]
-    try:
-        return [_intent(json.loads(text), entity.partition, generation, deadline) for text in texts]
-    except (KeyError, TypeError, ValueError) as error:
-        log.warning("something in the inbox is not understood, and left alone: %r", error)
-        return []
 
 
 def _intent(stored: dict[str, Any], owner: str, generation: tuple[str, str], deadline: float) -> Intent:
     folder = str(stored["folder"])
     if "change" in stored:
-        fields = stored["change"]
+        fields = _checked(stored["change"], or_none={"sequencer", "event_time"})
         time = fields["event_time"]
         change = BlobChange(**fields | {"event_time": from_iso(time) if time is not None else None})
         path, seen, base = change.path, None, None
     else:
-        fields = stored["seen"]
+        fields = _checked(stored["seen"])
         seen = Observation(folder=folder, **fields | {"observed_at": from_iso(fields["observed_at"])})
-        known = stored["base"]
-        base = Remembered(None, known["etag"], float("-inf"), generation[0], str(known["doubt"]))
+        known = _checked(stored["base"], or_none={"etag"})
+        base = Remembered(None, known["etag"], float("-inf"), known["partition"], known["doubt"])
         path, change = seen.path, None
     return Intent(path, folder, change, seen, base, deadline, is_bound=True, owner=owner, generation=generation)
 
 
+#: What reading something raises that no release has written.
+_NONSENSE: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 #: What an outcome that is no transition is called; the owner raises it as if the commit had been its own.
 _FAILURES: Final[dict[str, type[StorageError]]] = {
     "row changed": RowChanged,
@@ -284,11 +295,25 @@ _FAILURES: Final[dict[str, type[StorageError]]] = {
 }
 
 
+def _checked(fields: dict[str, Any], or_none: Collection[str] = ()) -> dict[str, Any]:
+    """Return the fields, if each has the type that it is written with."""
+    for name, value in fields.items():
+        if name in {"present", "look", "is_listed"}:
+            if not isinstance(value, bool):
+                raise TypeError(name)
+        elif value is not None or name not in or_none:
+            str.encode(value)  # a text, and one that can be stored
+    return fields
+
+
 def _answer(answer: Answer) -> list[object]:
     if isinstance(answer, Transition):
         return ["done", answer.outcome, answer.delta]
     kind = next((name for name, kind in _FAILURES.items() if isinstance(answer, kind)), "outage")
-    return [kind, str(answer)[:1000]]
+    reason = (
+        ascii(str(answer))[1:-1] if kind in {"rejected", "outage"} else ""
+    )  # the others are of a path, which is known
+    return [kind, reason[:MAX_REASON_CHARACTERS]]
 
 
 def _answer_from(stored: list[Any]) -> Answer:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shared.writing.tally_row import StoredTally
 
 #: The format in which intents are handed over; a process that is named with another one is not handed anything.
-FORMAT: Final = 1
+FORMAT: Final = 2
 #: A name is good for so long; whoever dies with it holds the others up for as long, and a little more.
 LIFE_SECONDS: Final = 3.0
 #: A name is renewed when so much of it is left. The table's clock is told in whole seconds.

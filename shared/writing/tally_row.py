@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 #: The partition of the first generation. One partition a generation, because that is what gives a snapshot, a version,
 #: and atomic moves.
 PARTITION: Final = "g1"
+_GENERATION: Final = re.compile("g[0-9]{1,9}")
 #: "Nothing to do" is believed of a remembered row for so long, and a tally to be the current generation's; then they
 #: are read again.
 TRUSTED_SECONDS: Final = 30.0
@@ -239,10 +241,11 @@ class Counts:
         Raises:
             StorageError: As the table raises it; what was begun may be begun again.
         """
-        current = await self._read_current()
+        current = await self._current_row()
         if current is None:
             return await self.open()
-        number = int(self._partition.removeprefix("g"))
+        partition, row = current
+        number = int(partition.removeprefix("g"))
         while True:
             number += 1
             try:
@@ -251,13 +254,14 @@ class Counts:
                 continue  # left over from an attempt that was cut short
             break
         while True:
-            moved = replace(current.tally, moved_to=made.partition)
+            moved = Write(TALLY_KEY, {"moved_to": made.partition}, row.etag, merges=True)  # whatever else it says
             try:
-                await self._table.commit(current.partition, [current.write(moved)])
+                await self._table.commit(partition, [moved])
             except Conflict:
-                current = await self._read_current()
+                current = await self._current_row()
                 if current is None:  # somebody has deleted it: nothing is counted that could be moved
                     return await self.open()
+                partition, row = current
                 continue
             self._partition = made.partition
             return made
@@ -265,21 +269,41 @@ class Counts:
     async def _read_current(self, select: Sequence[str] | None = None) -> StoredTally | None:
         """Read the tally of the last generation, whatever it counts.
 
+        Raises:
+            Refused: Its row cannot be read.
+            StorageError: As the table raises it.
+        """
+        current = await self._current_row(select)
+        if current is None:
+            return None
+        partition, entity = current
+        try:
+            tally = tallies.from_properties(entity.properties)
+        except (KeyError, ValueError) as error:
+            raise Refused(
+                f"something else has written to the row of the counts, which cannot be read any more ({error!r}); "
+                "start the counts anew with `python -m ops recount`"
+            ) from error
+        return StoredTally(tally, entity.etag, entity.written_at, partition, entity.read_at)
+
+    async def _current_row(self, select: Sequence[str] | None = None) -> tuple[str, Entity] | None:
+        """Read the row of the tally of the last generation, whatever it says; remember, and return, where it is.
+
         One that is gone from where it was remembered is looked for from the first generation on, as a process does that
         remembers nothing: after the table was lost both are to make the same one.
         """
-        is_remembered = True
+        is_remembered, partition = True, self._partition
         while True:
-            entity = await self._table.read(self._partition, TALLY_KEY, select)
+            entity = await self._table.read(partition, TALLY_KEY, select)
             if entity is not None:
-                tally = tallies.from_properties(entity.properties)
-                if not tally.moved_to:
-                    return StoredTally(tally, entity.etag, entity.written_at, self._partition, entity.read_at)
-                self._partition = tally.moved_to
-            elif self._partition == PARTITION or not is_remembered:
+                moved_to = str(entity.properties.get("moved_to"))
+                if not _GENERATION.fullmatch(moved_to):
+                    return partition, entity
+                self._partition = partition = moved_to
+            elif partition == PARTITION or not is_remembered:
                 return None
             else:
-                self._partition = PARTITION
+                self._partition = partition = PARTITION
             is_remembered = False
 
     def empty(self) -> tallies.Tally:

@@ -78,7 +78,15 @@ class Writer:
         pauses = Pauses(random)
         self._commits = GroupCommit(table, counts, self._naming, clock, pauses, on_change, on_cases)
         self._handover = (
-            Handover(Inbox(inbox, process), self._naming, self._commits, clock, pauses, self._enqueue, self._claim)
+            Handover(
+                Inbox(inbox, process, counts.folders),
+                self._naming,
+                self._commits,
+                clock,
+                pauses,
+                self._enqueue,
+                self._claim,
+            )
             if inbox is not None
             else None
         )
@@ -99,12 +107,18 @@ class Writer:
         """
         deadline = self._clock.monotonic() + BUDGET_SECONDS
         with self._delivery():
-            outcome = (await self._submit(Intent(change.path, folder, change=change, deadline=deadline))).outcome
-            if outcome is Outcome.LOOK:
-                await self._look(change.container, change.name, folder, change.sequencer or "", deadline)
+            try:
+                async with asyncio.timeout(BUDGET_SECONDS):
+                    outcome = (
+                        await self._submit(Intent(change.path, folder, change=change, deadline=deadline))
+                    ).outcome
+                    if outcome is Outcome.LOOK:
+                        await self._look(change.container, change.name, folder, change.sequencer or "", deadline)
+            except TimeoutError:
+                raise OutcomeUnknown("storage has not answered within the time of a delivery") from None
             self.stats.events[outcome] = self.stats.events.get(outcome, 0) + 1
             if self._handover is not None and self._naming.deliveries == 1:
-                await self._handover.stay(STAY_SECONDS)
+                await self._handover.stay(STAY_SECONDS, deadline + STAY_SECONDS)
         return outcome
 
     @contextmanager

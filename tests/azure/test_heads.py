@@ -12,7 +12,7 @@ from azure.core.exceptions import HttpResponseError
 from shared.azure.heads import AnswerDate, BlobHeads, translate
 from shared.errors import OutcomeUnknown, Refused
 from shared.model.ports import Head
-from tests.azure.test_listing import account
+from tests.azure.test_listing import OF_A_BLOB, account
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,14 @@ async def test_a_look_says_when_it_was_and_what_it_found():
         head = await BlobHeads(service).head("queued", "a.jpg")
     noon = datetime(2026, 11, 25, 12, tzinfo=UTC)
     assert head == Head(present=True, date=noon, etag='"0x1"', last_modified=noon - timedelta(hours=1))
+
+
+@pytest.mark.parametrize("missing", OF_A_BLOB)
+async def test_a_page_of_something_in_between_is_no_blob(missing):
+    """A success without what each blob has was not answered by Blob Storage."""
+    async with account(of_a_blob=[each for each in OF_A_BLOB if each != missing]) as service:
+        with pytest.raises(OutcomeUnknown, match="not Blob Storage's"):
+            await BlobHeads(service).head("queued", "a.jpg")
 
 
 @pytest.mark.parametrize(("headers", "is_dated"), [({"Date": "Wed, 25 Nov 2026 12:00:00 GMT"}, True), ({}, False)])

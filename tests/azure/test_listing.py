@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qsl, quote, urlsplit
 from xml.sax.saxutils import escape
@@ -20,7 +20,12 @@ from shared.azure.heads import BlobHeads
 from shared.azure.listing import BlobListing
 from shared.errors import ContainerAbsent, OutcomeUnknown, Refused, StorageError
 
-HEADERS = 'Date: Wed, 25 Nov 2026 12:00:00 GMT\r\nLast-Modified: Wed, 25 Nov 2026 11:00:00 GMT\r\nETag: "0x1"\r\n'
+DATE = "Date: Wed, 25 Nov 2026 12:00:00 GMT\r\n"
+OF_A_BLOB = (
+    "Last-Modified: Wed, 25 Nov 2026 11:00:00 GMT\r\n",
+    'ETag: "0x1"\r\n',
+    "x-ms-blob-type: BlockBlob\r\n",
+)
 
 
 def listed(name: str, *, encoded: bool = False, extra: str = "") -> str:
@@ -36,7 +41,11 @@ def page(*blobs: str) -> str:
 
 @asynccontextmanager
 async def account(
-    body: str = "", headers: str = "", status: int = 200, asked: list[dict[str, str]] | None = None
+    body: str = "",
+    headers: str = "",
+    status: int = 200,
+    asked: list[dict[str, str]] | None = None,
+    of_a_blob: Iterable[str] = OF_A_BLOB,
 ) -> AsyncIterator[BlobServiceClient]:
     """Return an account that answers everything in this way, and notes what it is asked for."""
 
@@ -45,7 +54,7 @@ async def account(
         if asked is not None:
             asked.append(dict(parse_qsl(urlsplit(head.split()[1].decode()).query, keep_blank_values=True)))
         whole = body.encode()
-        answer = f"HTTP/1.1 {status} Whatever\r\n{HEADERS}{headers}Content-Type: application/xml\r\n"
+        answer = f"HTTP/1.1 {status} Whatever\r\n{DATE}{''.join(of_a_blob)}{headers}Content-Type: application/xml\r\n"
         writer.write(answer.encode() + f"Content-Length: {len(whole)}\r\n\r\n".encode() + whole)
         await writer.drain()
         writer.close()

@@ -19,6 +19,7 @@ from shared.model.ports import Entity, EntityPage, PropertyRange, Write
 
 PAGE_SIZE = 100
 MAX_STRING_BYTES = 65_536
+MAX_PROPERTIES = 252
 
 
 class Fault(Enum):
@@ -74,6 +75,8 @@ class TableState:
                 for value in (write.properties or {}).values()
             ):
                 raise Rejected("PropertyValueTooLarge", index)
+            if len(write.properties or {}) > MAX_PROPERTIES:
+                raise Rejected("TooManyProperties", index)
             if not write.holds(rows.get(write.row_key)):
                 raise Conflict("the condition does not hold", index)
         etags = ["" if write.properties is None else f'W/"{next(self._etags)}"' for write in writes]

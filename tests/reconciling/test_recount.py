@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 
-from shared.errors import CountsNotReady, OutcomeUnknown, Unavailable
+from shared.errors import CountsNotReady, OutcomeUnknown, StorageError, Unavailable
 from shared.model import tally as tallies
+from shared.model.folders import FOLDERS
 from shared.model.ports import Entity, Page, Write
 from shared.model.tally import Sum, Tally
 from shared.reconciling.lease import Lease
@@ -21,7 +23,7 @@ from shared.writing.tally_row import TALLY_KEY, ForeignTally
 from tests.fakes import memory_table
 from tests.fakes.memory_blobs import SkewedClock
 from tests.fakes.memory_table import Fault
-from tests.fakes.world import NEW_MAP, Process, World
+from tests.fakes.world import CASES_MAP, NEW_MAP, Process, World
 
 
 def new_process(world: World) -> Process:
@@ -398,6 +400,33 @@ async def test_a_recount_that_was_cut_short_can_be_run_again(world: World) -> No
     assert stored is not None
     assert (stored.partition, stored.tally.ready) == ("g3", True)
     assert dict(stored.tally.sums) == truth(world, stored.tally)
+
+
+NONSENSE = [None, "?", "", "-1", -1, 1.5, True, "9" * 40, "2026-13-01"]
+
+
+@pytest.mark.parametrize("name", [*sorted(tallies.without_sketch(FOLDERS, has_cases=True)), "sketch000", "sketch031"])
+async def test_a_tally_that_something_else_has_written_to_can_be_counted_anew(name: str) -> None:
+    """Whatever one of its properties says, or if it is gone: it is read, or refused with what to do about it."""
+    for value in NONSENSE:
+        world = await World(folders=CASES_MAP).bootstrap()
+        for path in ("queued/1/a.jpg", "queued/2/b.jpg", "input/1/c.jpg"):
+            await world.process.delivery.take(world.blobs.put(path))
+        tally = world.table.entities("g1")[TALLY_KEY]
+        properties = {each: old for each, old in tally.properties.items() if each != name}
+        await world.table.commit(
+            "g1", [Write(TALLY_KEY, properties | ({name: value} if value is not None else {}), tally.etag)]
+        )
+        process, event = world.new_process(), world.blobs.put("queued/2/d.jpg")
+        with suppress(StorageError):
+            await process.delivery.take(event)
+        with suppress(StorageError):
+            await world.new_process().reconciler.run(full=True)
+        await start_anew(world, process)
+        await process.delivery.take(event)
+        stored = await process.counts.read()
+        assert stored is not None
+        assert (stored.tally.counts(), stored.tally.ready) == ({"queued": 3, "input": 1, "output": 0}, True), value
 
 
 async def test_two_recounts_at_once(world: World) -> None:

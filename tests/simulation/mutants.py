@@ -584,8 +584,8 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "former tally not closed": _edit(
         "writing.tally_row",
-        "            moved = replace(current.tally, moved_to=made.partition)\n",
-        "            moved = current.tally\n",
+        '{"moved_to": made.partition}, row.etag, merges=True)',
+        '{"moved_to": ""}, row.etag, merges=True)',
     ),
     "rows read in the first generation": _edit(
         "writing.group_commit",

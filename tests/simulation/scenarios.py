@@ -577,6 +577,8 @@ def writers(seed: int) -> World:
     is_counted_anew = random.random() < 0.4
     for _ in range(2):
         pace = random.choice([0.01, 0.05, 0.2])
+        if random.random() < 0.2:
+            world.network.service.call_later(random.random(), _flood, world)
         Traffic(world, 40, poison=not is_counted_anew, pace=pace, names=40, **kind).run()  # type: ignore[arg-type]
         if is_counted_anew and not world.scheduler.stopped:
             _start_anew(world, world.other_folders)
@@ -592,6 +594,16 @@ def writers(seed: int) -> World:
     _compare_marked(world)
     world.checker.check_exact("after late duplicates")
     return world
+
+
+def _flood(world: World) -> None:
+    """Have one process get more events at once than a transaction holds blobs, of few blobs."""
+    if world.scheduler.stopped or not world.apps:
+        return
+    flooded, chosen = world.random.choice(world.apps), world.grid.choose
+    world.grid.choose = lambda apps: flooded if flooded in apps else chosen(apps)
+    _redeliver(world, 150, within_seconds=0.01)
+    world.network.service.call_later(0.05, setattr, world.grid, "choose", chosen)
 
 
 class Meddling:

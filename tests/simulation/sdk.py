@@ -388,6 +388,8 @@ class BlobService:
 
 
 class _Properties:
+    blob_type = "BlockBlob"
+
     def __init__(self, etag: str, last_modified: datetime) -> None:
         self.etag = etag
         self.last_modified = last_modified

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import statistics
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from localdev.virtual_time import START, VirtualClock, run
-from shared.errors import Conflict, OutcomeUnknown, Rejected
+from shared.errors import Conflict, OutcomeUnknown, Rejected, StorageError
 from shared.model import tally as tallies
 from shared.model.changes import BlobChange
+from shared.model.folders import FOLDERS
 from shared.model.ledger import Observation, Outcome, Transition, row_key
 from shared.model.ports import Entity, Head, Write
 from shared.model.tally import NamedWriter, Tally
 from shared.writing.batch import BUDGET_SECONDS, MAX_BLOBS, Intent
 from shared.writing.handover import MAX_LOOK_SECONDS, RELIEVED_SECONDS
-from shared.writing.inbox import LEFT_OVER_AFTER, Inbox
+from shared.writing.inbox import LEFT_OVER_AFTER, MAX_INTENTS, Inbox
 from shared.writing.naming import (
     FOLLOWED_SECONDS,
     FORMAT,
@@ -32,10 +39,11 @@ from shared.writing.naming import (
     TERM_COMMITS,
     Naming,
 )
-from shared.writing.plan import RowChanged
+from shared.writing.plan import OtherGeneration, RowChanged
 from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts, StoredTally
 from shared.writing.writer import Writer
 from tests.fakes.memory_table import Fault, MemoryTable
+from tests.simulation.world import seeded_secrets
 
 FINGERPRINT = "a fingerprint"
 COMMIT_SECONDS = 0.05
@@ -340,7 +348,7 @@ async def test_a_look_is_held_against_the_row_and_not_against_what_is_remembered
     await owner.apply(created(1, sequencer=2), "queued")  # an overwrite: the named process remembers the row before it
     base = await owner.read_row("queued/1.jpg")
     seen = Observation("queued/1.jpg", "queued", present=False, observed_at=ledger.clock.now())
-    inbox = Inbox(ledger.inbox, "owner")
+    inbox = Inbox(ledger.inbox, "owner", FOLDERS)
     handed = await inbox.append((PARTITION, FINGERPRINT), [Intent(seen.path, "queued", seen=seen, base=base)])
     await drain_once(named)
     found = await inbox.answers(handed, 1)
@@ -357,7 +365,7 @@ async def test_what_was_committed_by_the_one_before_counts_as_done(ledger: Ledge
     seen = Observation("queued/1.jpg", "queued", present=True, observed_at=ledger.clock.now())
     base = await writer.read_row("queued/1.jpg")
     assert (await writer.observe(seen, base)).delta == 1
-    inbox = Inbox(ledger.inbox, "owner")
+    inbox = Inbox(ledger.inbox, "owner", FOLDERS)
     await inbox.append((PARTITION, FINGERPRINT), [Intent(seen.path, "queued", seen=seen, base=base)])
     ((waiting,),) = [await inbox.look(100.0)]
     writer._enqueue(waiting.intents)
@@ -369,7 +377,7 @@ async def test_what_was_committed_by_the_one_before_counts_as_done(ledger: Ledge
 @virtual
 async def test_who_is_succeeded_leaves_what_it_has_not_begun_to_its_successor(ledger: Ledger) -> None:
     """Rule 6: else both commit the same, each in the other's way; what was begun is committed, and answered."""
-    owner, writer = Inbox(ledger.inbox, "owner"), ledger.writer()
+    owner, writer = Inbox(ledger.inbox, "owner", FOLDERS), ledger.writer()
     intents = [Intent(f"queued/{n}.jpg", "queued", created(n)) for n in range(3 * MAX_BLOBS)]
     handed = [await owner.append((PARTITION, FINGERPRINT), intents[n::3]) for n in range(3)]
     naming = writer._naming
@@ -390,7 +398,7 @@ async def test_who_is_succeeded_leaves_what_it_has_not_begun_to_its_successor(le
 @virtual
 async def test_what_was_being_read_when_somebody_else_was_named_is_left_to_them(ledger: Ledger) -> None:
     """Rule 6: a look into the inbox that ends after that begins nothing."""
-    owner, writer = Inbox(ledger.inbox, "owner"), ledger.writer()
+    owner, writer = Inbox(ledger.inbox, "owner", FOLDERS), ledger.writer()
     await owner.append((PARTITION, FINGERPRINT), [Intent("queued/1.jpg", "queued", created(1))])
     ledger.inbox.pause = lambda: asyncio.sleep(1)
     looking = asyncio.create_task(writer._handover._look())  # type: ignore[union-attr]
@@ -435,9 +443,10 @@ def test_nobody_is_kept_out_by_a_process_that_never_loses(seed: int) -> None:
                 done[writer] += 1
 
         await asyncio.gather(*(work(each, 1_000_000 * n) for n, each in enumerate(writers) for _ in range(8)))
-        assert min(done.values()) > 0.6 * max(done.values()), done
+        assert min(done.values()) > 0.5 * max(done.values()), done
 
-    run(within())
+    with seeded_secrets(seed):  # turns go by the ids of the processes
+        run(within())
 
 
 @virtual
@@ -606,7 +615,7 @@ def test_what_is_of_another_generation_is_not_committed(generation: tuple[str, s
 
     async def within() -> None:
         ledger = await Ledger().opened()
-        inbox = Inbox(ledger.inbox, "owner")
+        inbox = Inbox(ledger.inbox, "owner", FOLDERS)
         intent = Intent("queued/1.jpg", "queued", change=created(1))
         handed = await inbox.append(generation, [intent])
         writer = ledger.writer()
@@ -623,12 +632,133 @@ def test_what_is_of_another_generation_is_not_committed(generation: tuple[str, s
 
 
 @virtual
+async def test_each_intent_gets_its_own_outcome_however_many_are_handed_over_at_once(ledger: Ledger) -> None:
+    """A batch holds 99 blobs, and any number of their events; one in three of these can only be told by a look."""
+    named, owner = await named_and_busy(ledger), ledger.writer()
+    await owner._commits.read_tally()
+    events = [created(n % 85) for n in range(240)]  # as many as an entity could hold
+    events = [event if n % 3 else replace(event, sequencer=None) for n, event in enumerate(events)]
+    outcomes = await asyncio.gather(*(owner.apply(event, "queued") for event in events))
+    for task in ledger.busy:
+        task.cancel()
+    assert ledger.inbox.commits > 240 / MAX_INTENTS
+    assert [outcome is Outcome.LOOK for outcome in outcomes] == [event.sequencer is None for event in events]
+    counted = ledger.table.entities(PARTITION).keys()
+    assert {row_key(event.path) for event in events} <= counted
+    assert named.stats.transactions
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a" * 900, "\u5199" * 900, "\N{CAMERA}" * 450, '"' * 900, "\x7f" * 900])
+@pytest.mark.parametrize("answer", [RowChanged("?"), OtherGeneration("?"), Rejected("?"), OutcomeUnknown("?")])
+def test_outcomes_fit_into_a_property_whatever_they_are_and_of_whom(name: str, answer: StorageError) -> None:
+    """Else whoever waits is told nothing, and the same is committed again and again."""
+
+    async def within() -> None:
+        ledger = await Ledger().opened()
+        inbox = Inbox(ledger.inbox, "owner", FOLDERS)
+        intents = [Intent(f"queued/{n}{name}", "queued", created(n)) for n in range(MAX_INTENTS)]
+        handed = await inbox.append((PARTITION, FINGERPRINT), intents)
+        (waiting,) = await inbox.look(100.0)
+        await inbox.answer(waiting, [type(answer)(f"queued/{n}{name}") for n in range(MAX_INTENTS)], None)
+        found = await inbox.answers(handed, MAX_INTENTS)
+        assert found is not None
+        assert {type(each) for each in found.answers} == {type(answer)}
+
+    run(within())
+
+
+@virtual
+async def test_a_look_at_a_former_generation_is_not_committed_to_the_next(ledger: Ledger) -> None:
+    """Rule 5: neither generation had a row of the blob, which tells nothing of what became of it meanwhile."""
+    owner, named = ledger.writer(), ledger.writer()
+    base = await owner.read_row("queued/1.jpg")
+    seen = Observation("queued/1.jpg", "queued", present=True, observed_at=ledger.clock.now())
+    await ledger.counts.start_anew()
+    await ledger.counts.change(lambda tally: replace(tally, ready=True, known_since=START - timedelta(days=1)))
+    await ledger.name(named._naming.process, LIFE_SECONDS)
+    named._naming.deliveries = 1
+    await named._commits.read_tally()
+    named._handover.drain()  # type: ignore[union-attr]
+    with pytest.raises(RowChanged):
+        await owner.observe(seen, base)
+    assert ledger.inbox.commits > 0
+    assert (await ledger.tally()).tally.counts()["queued"] == 0
+
+
+@pytest.mark.parametrize(
+    "outcomes",
+    [
+        *("[", "[" * 32_000, "{}", "7", "null", "[]", "[null]", '[["nonsense", ""]]', '[["rejected"]]', '[["done"]]'),
+        *('[["done", "applied", "x"]]', '[["done", "applied", 1e999]]', '[["done", [], 1]]', '[[[], "applied", 1]]'),
+    ],
+)
+def test_outcomes_that_make_no_sense_have_the_event_committed_by_its_owner(outcomes: str) -> None:
+    """Rule 3: something else has written them; nobody waits for ever (I9), and nothing is acknowledged by them."""
+
+    async def within() -> None:
+        ledger = await Ledger().opened()
+        owner = ledger.writer()
+        await ledger.name("another", LIFE_SECONDS)
+        await owner._commits.read_tally()
+        delivery = asyncio.create_task(owner.apply(created(1), "queued"))
+        await asyncio.sleep(4 * COMMIT_SECONDS)
+        ((partition, (entity,)),) = [(key, rows.values()) for key, rows in ledger.inbox.state.partitions.items()]
+        await ledger.inbox.commit(partition, [Write(entity.row_key, {"outcomes": outcomes}, entity.etag)])
+        assert await delivery is Outcome.APPLIED
+        assert row_key("queued/1.jpg") in ledger.table.entities(PARTITION)
+
+    run(within())
+
+
+@virtual
+async def test_a_bug_in_the_wait_for_outcomes_holds_nobody(ledger: Ledger) -> None:
+    """Whatever ends the wait, the owner commits by itself."""
+    owner = ledger.writer()
+    await ledger.name("another", LIFE_SECONDS)
+    await owner._commits.read_tally()
+    owner._handover._inbox.answers = AsyncMock(side_effect=RuntimeError("a bug"))  # type: ignore[union-attr, method-assign]
+    assert await owner.apply(created(1), "queued") is Outcome.APPLIED
+    assert ledger.inbox.commits > 0
+
+
+NONSENSE = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(st.characters(), max_size=5), st.lists(st.none())
+)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_intents_that_make_no_sense_are_left_alone(data: st.DataObject) -> None:
+    """Rule 5: whatever stands where a release would have written something; the named process goes on."""
+
+    async def within() -> None:
+        ledger = await Ledger().opened()
+        inbox, writer = Inbox(ledger.inbox, "owner", FOLDERS), ledger.writer()
+        seen = Observation("queued/2.jpg", "queued", present=True, observed_at=ledger.clock.now())
+        base = await writer.read_row(seen.path)
+        intents = [Intent("queued/1.jpg", "queued", created(1)), Intent(seen.path, "queued", seen=seen, base=base)]
+        handed = await inbox.append((PARTITION, FINGERPRINT), intents)
+        entity = ledger.handed_over[handed.row_key]
+        number = data.draw(st.sampled_from(["i00", "i01"]))
+        stored = json.loads(str(entity.properties[number]))
+        within = data.draw(st.sampled_from([stored, *(part for part in stored.values() if isinstance(part, dict))]))
+        within[data.draw(st.sampled_from(sorted(within)))] = data.draw(NONSENSE)
+        odd = {**entity.properties, number: json.dumps(stored)}
+        await ledger.inbox.commit("owner", [Write(handed.row_key, odd, entity.etag)])
+        for waiting in await inbox.look(100.0):
+            writer._enqueue(waiting.intents)
+        assert await writer.apply(created(3), "queued") is Outcome.APPLIED
+
+    run(within())
+
+
+@virtual
 async def test_a_look_from_before_a_directory_came_or_went_is_made_anew(ledger: Ledger) -> None:
     """Rule 4: it was handed over before, and is committed after, the directory's event."""
     writer = ledger.writer()
     base = await writer.read_row("queued/1.jpg")
     seen = Observation("queued/1.jpg", "queued", present=True, observed_at=ledger.clock.now())
-    inbox = Inbox(ledger.inbox, "owner")
+    inbox = Inbox(ledger.inbox, "owner", FOLDERS)
     handed = await inbox.append((PARTITION, FINGERPRINT), [Intent(seen.path, "queued", seen=seen, base=base)])
     await ledger.counts.doubt_until(ledger.clock.now())
     await drain_once(ledger.writer())
@@ -655,7 +785,7 @@ async def test_what_is_not_understood_is_left_alone_until_it_is_left_over(ledger
 @virtual
 async def test_what_a_newer_release_hands_over_is_not_committed(ledger: Ledger) -> None:
     """Rule 5: however much it looks like what this release hands over, it may mean something else."""
-    inbox = Inbox(ledger.inbox, "newer")
+    inbox = Inbox(ledger.inbox, "newer", FOLDERS)
     handed = await inbox.append((PARTITION, FINGERPRINT), [Intent("queued/1.jpg", "queued", change=created(1))])
     entity = ledger.handed_over[handed.row_key]
     newer = {**entity.properties, "format": FORMAT + 1}
@@ -679,6 +809,64 @@ async def test_a_process_is_named_only_while_a_delivery_runs(ledger: Ledger) -> 
     before = ledger.inbox.reads
     await asyncio.sleep(60)
     assert ledger.inbox.reads == before, "at rest nobody looks"
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    seconds=st.lists(st.sampled_from([0.01, 1.0, 5.0, 7.4]), min_size=1, max_size=8),
+    look_seconds=st.sampled_from([0.0, 5.0, 46.0]),
+    is_named=st.booleans(),
+)
+def test_a_delivery_ends_in_time_however_slow_storage_is(
+    seconds: list[float], look_seconds: float, is_named: bool
+) -> None:
+    """Event Grid waits 30 s: what ends later has failed for it. Delivered again, each event counts once."""
+
+    async def within() -> None:
+        ledger = await Ledger().opened()
+        writer, other = ledger.writer(), ledger.writer()
+        events = [created(n) if n % 2 else replace(created(n), sequencer=None) for n in range(4)]
+        if is_named:
+            await ledger.name(writer._naming.process, LIFE_SECONDS)
+            await asyncio.gather(writer._commits.read_tally(), other._commits.read_tally())
+        pauses = itertools.cycle(seconds)
+
+        async def look(container: str, name: str) -> Head:
+            del container, name
+            await asyncio.sleep(look_seconds)
+            return Head(present=True, date=ledger.clock.now())
+
+        ledger.table.pause = ledger.inbox.pause = lambda: asyncio.sleep(next(pauses))
+        writer._heads = other._heads = SimpleNamespace(head=look)  # type: ignore[assignment]
+        took: list[float] = []
+
+        async def deliver_one(event: BlobChange, to: Writer) -> None:
+            began = ledger.clock.monotonic()
+            with suppress(StorageError):
+                await to.apply(event, "queued")
+            took.append(ledger.clock.monotonic() - began)
+
+        await asyncio.gather(*(deliver_one(event, to) for event in events for to in (writer, other)))
+        assert max(took) <= BUDGET_SECONDS + STAY_SECONDS + 0.1
+        await asyncio.sleep(200)  # requests that nobody waits for any more end, too
+        ledger.table.pause = ledger.inbox.pause = lambda: asyncio.sleep(0.01)
+        writer._heads = Heads(ledger.clock)
+        await asyncio.gather(*(writer.apply(event, "queued") for event in events))
+        assert (await ledger.tally()).tally.counts()["queued"] == len(events)
+
+    run(within())
+
+
+@virtual
+async def test_the_last_delivery_leaves_what_it_does_not_get_done(ledger: Ledger) -> None:
+    """What it has begun is committed while others may run; where storage is slow, it is the successor's."""
+    writer = ledger.writer()
+    handover, writer._naming.deliveries = writer._handover, 1
+    assert handover is not None
+    handover._draining = asyncio.create_task(asyncio.sleep(60))
+    await handover.stay(STAY_SECONDS, BUDGET_SECONDS + STAY_SECONDS)
+    assert ledger.clock.monotonic() == pytest.approx(BUDGET_SECONDS + STAY_SECONDS, abs=0.5)
+    assert not handover._draining.done()
 
 
 @virtual
@@ -727,7 +915,9 @@ async def test_what_waits_in_the_inbox_is_live(ledger: Ledger) -> None:
 @virtual
 async def test_what_is_left_over_in_the_inbox_is_not_live(ledger: Ledger) -> None:
     """Rule 4: its process is gone and its delivery has failed; a name in it has to be repaired like any other."""
-    await Inbox(ledger.inbox, "gone").append((PARTITION, FINGERPRINT), [Intent("queued/7.jpg", "queued", created(7))])
+    await Inbox(ledger.inbox, "gone", FOLDERS).append(
+        (PARTITION, FINGERPRINT), [Intent("queued/7.jpg", "queued", created(7))]
+    )
     await asyncio.sleep(LEFT_OVER_AFTER.total_seconds() - 2)
     assert await ledger.writer().waiting_paths() == {"queued/7.jpg"}
     await asyncio.sleep(4)
@@ -759,9 +949,9 @@ def test_a_name_that_makes_no_sense_names_nobody(odd: dict[str, str]) -> None:
 async def test_an_inbox_of_many_pages_is_read_to_its_end(ledger: Ledger) -> None:
     """Rule 10: five pages a look, and the next one goes on; a page may end at any partition."""
     for number in range(13):
-        owner = Inbox(ledger.inbox, f"owner {number:02d}")
+        owner = Inbox(ledger.inbox, f"owner {number:02d}", FOLDERS)
         await owner.append((PARTITION, FINGERPRINT), [Intent(f"queued/{number}.jpg", "queued", change=created(number))])
-    inbox = Inbox(ledger.inbox, "named")
+    inbox = Inbox(ledger.inbox, "named", FOLDERS)
     looks = [await inbox.look(100.0) for _ in range(4)]
     assert [len(each) for each in looks] == [5, 5, 3, 5]
     assert len({waiting.key for look in looks[:3] for waiting in look}) == 13
@@ -770,7 +960,7 @@ async def test_an_inbox_of_many_pages_is_read_to_its_end(ledger: Ledger) -> None
 @virtual
 async def test_a_full_batch_of_long_names_is_handed_over(ledger: Ledger) -> None:
     """The inbox takes what a transaction takes; each intent comes back as it was."""
-    inbox = Inbox(ledger.inbox, "owner")
+    inbox = Inbox(ledger.inbox, "owner", FOLDERS)
     names = [f"{number:03d}{'ü#%?' * 255}"[:1024] for number in range(MAX_BLOBS)]
     intents = [Intent(f"queued/{name}", "queued", change=replace(created(0), name=name)) for name in names]
     await inbox.append((PARTITION, FINGERPRINT), intents)
@@ -784,7 +974,7 @@ async def test_a_full_batch_of_long_names_is_handed_over(ledger: Ledger) -> None
 @virtual
 async def test_an_answer_is_written_once(ledger: Ledger) -> None:
     """A frozen writer that wakes cannot replace another's outcomes, nor bring back what its owner has removed."""
-    inbox = Inbox(ledger.inbox, "owner")
+    inbox = Inbox(ledger.inbox, "owner", FOLDERS)
     handed = await inbox.append((PARTITION, FINGERPRINT), [Intent("queued/1.jpg", "queued", change=created(1))])
     (waiting,) = await inbox.look(100.0)
     await inbox.answer(waiting, [OutcomeUnknown("an outage")], None)
@@ -865,7 +1055,7 @@ async def test_who_leaves_looks_into_the_inbox_once_more(ledger: Ledger) -> None
     await asyncio.sleep(0.5)
     assert not stays.done()
     writer.leave()
-    inbox = Inbox(ledger.inbox, "another")
+    inbox = Inbox(ledger.inbox, "another", FOLDERS)
     change = created(1)
     intent = Intent(change.path, "queued", change=change, deadline=BUDGET_SECONDS)
     await inbox.append((PARTITION, FINGERPRINT), [intent])
