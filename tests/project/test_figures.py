@@ -20,7 +20,7 @@ from tests.builders import ROOT
 FIGURES: list[tuple[str, str, object, object]] = [
     ("architecture", "≤ 99 distinct blobs", batch.MAX_BLOBS, 99),
     ("architecture", "After 15 s the delivery fails", batch.BUDGET_SECONDS, 15),
-    ("architecture", "not believed of a memory older than 30 s", tally_row.TRUSTED_SECONDS, 30),
+    ("architecture", "A remembered row older than 30 s is read again", tally_row.TRUSTED_SECONDS, 30),
     ("architecture", "older than the last look (± 30 s)", ledger.SKEW_MARGIN, timedelta(seconds=30)),
     ("architecture", "more than five minutes late", ledger.LATE_AFTER, timedelta(minutes=5)),
     ("decisions/look-at-the-blob", "more than five minutes ahead", ledger.LATEST_AHEAD, timedelta(minutes=5)),
@@ -34,7 +34,7 @@ FIGURES: list[tuple[str, str, object, object]] = [
     ("architecture", "doubles from 0.1 to 2 s", contention.MAX_UNANSWERED_PAUSE_SECONDS, 2),
     ("decisions/group-commit", "After eight wrong guesses", cache.MAX_WRONG_GUESSES, 8),
     ("architecture", "names itself in the tally for three seconds", naming.LIFE_SECONDS, 3),
-    ("architecture", "stays while others hand over, 10 s at most", naming.STAY_SECONDS, 10),
+    ("architecture", "kept open while others hand over, 10 s at most", naming.STAY_SECONDS, 10),
     ("architecture", "An entity older than 60 s", inbox.LEFT_OVER_AFTER, timedelta(seconds=60)),
     ("architecture", "five pages a look at most", inbox.PAGES_A_LOOK, 5),
     ("architecture", "at most one wake per 0.1 s", own_commits.OFFER_GAP_SECONDS, 0.1),
