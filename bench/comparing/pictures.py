@@ -67,7 +67,7 @@ def _requests(results: Results) -> str:
     panels = []
     for what, heading in (("requests", "Requests"), ("kb", "Kilobytes, both ways")):
         groups = _by_method(results, what, number, lambda method: 1 if method.lists else CLIENTS[-1])
-        panels.append(Panel(f"{heading}, a client and hour, logarithmic", groups, ticks))
+        panels.append(Panel(f"{heading}, per client per hour, logarithmic", groups, ticks))
     return picture(
         "What one client of 1,000 sends and receives (listing: one client alone)", _words(panels), LEGEND, panels
     )

@@ -43,7 +43,7 @@ def tables(results: Results) -> str:
         _summary(results),
         "**From the commit to the client**, p50 / p99:",
         _matrix(lambda *cell: _delay(results, *cell)),
-        "**Requests and kilobytes** (both ways), a client and hour:",
+        "**Requests and kilobytes** (both ways), per client per hour:",
         _matrix(lambda *cell: _traffic(results, *cell)),
         "**The functions host**, processor time in % of a core / **storage requests** an hour, all clients together:",
         _matrix(lambda *cell: _load(results, *cell)),
@@ -55,7 +55,7 @@ def tables(results: Results) -> str:
 
 
 def _summary(results: Results) -> str:
-    columns = ("Latency", "Bandwidth, a client and hour", "Server load", "Complexity", "Scalability")
+    columns = ("Latency", "Bandwidth, per client per hour", "Server load", "Complexity", "Scalability")
     rows = []
     for method in METHODS:
         cell = (method, MANY, TYPICAL_SECONDS)

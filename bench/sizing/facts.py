@@ -68,7 +68,7 @@ class Facts:
     shortest_bill: float = _is(1, "seconds that an execution is billed at least", "the same page")
     slice_seconds: float = _is(420, "seconds a slice", "`RECONCILE_SLICE_SECONDS`")
     rows_kept_a_second: float = _is(
-        1, "telemetry rows of requests a second and instance, at most", "`maxTelemetryItemsPerSecond` in `host.json`"
+        1, "telemetry rows of requests per second per instance, at most", "`maxTelemetryItemsPerSecond` in `host.json`"
     )
     spans_kept: float = _is(
         0.01, "of the app's own spans, the share that is kept", "`OTEL_TRACES_SAMPLER_ARG` in `infra/`"
@@ -81,7 +81,7 @@ class Assumptions:
 
     scans_a_second: float = _is(10_000, "rows a second of a scan", "a page of 1,000 in 0.1 s; `verify` shows yours")
     checkpoint_seconds: float = _is(0.02, "seconds of a table write", "same region")
-    answers_a_second: float = _is(300, "answers a second and instance", "`make bench-serve` on your machine")
+    answers_a_second: float = _is(300, "answers per second per instance", "`make bench-serve` on your machine")
     bytes_an_answer: float = _is(
         900, "bytes of a 200, headers included", "body 165, the app's headers 250, the rest the platform's"
     )
@@ -93,7 +93,7 @@ class Assumptions:
     )
     spans_an_event: float = _is(2, "the app's own spans of an event, at most", "`take event`, `commit`")
     metric_rows_a_minute: float = _is(
-        12, "rows of measurements a minute and instance", "the app exports every 60 s; a row for each set of attributes"
+        12, "rows of measurements per minute per instance", "the app exports every 60 s; a row for each set of attributes"
     )
     operations_an_event: float = _is(
         2, "Event Grid operations an event", "Microsoft Q&A, *Azure Event Grid pricing*: one in, one delivery"
