@@ -157,7 +157,7 @@ MISTAKES = {
     ),
     "setting-wrong": (MAIN, "'0 */15 * * * *'", "'every quarter'", "RECONCILE_SCHEDULE=every quarter"),
     "identity-not-named": (MAIN, re.compile(r" *STORAGE__clientId: .*\n"), "", "STORAGE__clientId is not set"),
-    "listing-on-each-start": (MAIN, "        RECONCILE_ON_START: 'false'\n", "", "RECONCILE_ON_START must be set"),
+    "listing-on-each-start": (MAIN, "    RECONCILE_ON_START: 'false'\n", "", "RECONCILE_ON_START must be set"),
     "connection-string": (
         APP,
         "AzureWebJobsStorage__accountName: hostStorageName",
@@ -176,7 +176,30 @@ MISTAKES = {
         "FUNCTIONS_WORKER_RUNTIME: 'python'\n    AzureWebJobsStorage__credential:",
         "FUNCTIONS_WORKER_RUNTIME is not allowed on Flex",
     ),
-    "events-from-anywhere": (MAIN, re.compile(r" *EVENT_TOPICS: .*\n"), "", "EVENT_TOPICS must name the account"),
+    "events-from-anywhere": (
+        MAIN,
+        "EVENT_TOPICS: appAccess.outputs.storageId",
+        "EVENT_TOPICS: ''",
+        "EVENT_TOPICS must name",
+    ),
+    "claim-on-a-condition": (
+        MAIN,
+        "    JWT_CASES_CLAIM: jwtCasesClaim\n",
+        "    ...(empty(caseFrom) ? {} : { JWT_CASES_CLAIM: jwtCasesClaim })\n",
+        "JWT_CASES_CLAIM is left out",
+    ),
+    "operator-without-topics": (
+        MAIN,
+        re.compile(r"output EVENT_TOPICS .*\n"),
+        "",
+        "output EVENT_TOPICS is None, the app has '/subscriptions/",
+    ),
+    "operator-with-other-days": (
+        MAIN,
+        "= settings.QUARANTINE_RETENTION_DAYS",
+        "= '7'",
+        "output QUARANTINE_RETENTION_DAYS is 7, the app has '90'",
+    ),
     "telemetry-without-identity": (
         APP,
         "    APPLICATIONINSIGHTS_CLIENT_ID: identityClientId\n",

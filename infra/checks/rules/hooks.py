@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from infra.checks.finding import Finding
-from infra.checks.project import MAIN
+from infra.checks.project import MAIN, PARAMETERS
 from infra.checks.snapshots import EVENTS
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from infra.checks.project import Project
 
 HOOKS: Final = tuple(f"infra/hooks/{name}.{kind}" for name in ("postdeploy", "predown") for kind in ("sh", "ps1"))
-PARAMETERS: Final = "infra/main.parameters.json"
 #: Set by who runs the hook, or by PowerShell.
 _NOT_OURS: Final = {"WAIT_SECONDS", "CONFIRM_DOWN", "LASTEXITCODE"}
 
