@@ -41,7 +41,7 @@ dev: setup ## run storage, events and the functions host until Ctrl-C (ports: FU
 demo: setup ## send generated images through a running `make dev` (ARGS="--images 100 --rate 20")
 	@$(PYTHON) -m localdev.demo $(ARGS)
 
-ops: setup ## operator's command line, docs/operations.md (ARGS="status")
+ops: setup-python ## operator's command line, docs/operations.md (ARGS="status")
 	@$(PYTHON) -m ops $(ARGS)
 
 # Most tests of a stack or a browser wait: beside the others they take little more time than alone.

@@ -4,6 +4,6 @@ set -eu
 cd "$(dirname "$0")"
 wanted=$(cksum <package-lock.json)
 if [ "$(cat node_modules/.stamp 2>/dev/null)" != "$wanted" ]; then
-    npm ci --silent --no-audit --no-fund
+    npm ci --loglevel error --no-audit --no-fund
     echo "$wanted" >node_modules/.stamp
 fi

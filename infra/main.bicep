@@ -361,6 +361,45 @@ module network 'app/network.bicep' = if (vnetEnabled) {
   }
 }
 
+// The app's own settings.
+var settings = union(
+  {
+    STORAGE__blobServiceUri: 'https://${storageName}.blob.${environment().suffixes.storage}'
+    STORAGE__tableServiceUri: 'https://${storageName}.table.${environment().suffixes.storage}'
+    STORAGE__clientId: identity.outputs.clientId
+    EVENT_TOPICS: appAccess.outputs.storageId
+    QUEUED_FOLDER: queuedFolder
+    INPUT_FOLDER: inputFolder
+    OUTPUT_FOLDER: outputFolder
+    EXTRA_FOLDERS: extraFolders
+    CASE_FROM: caseFrom
+    CASE_UNKNOWN: caseUnknown
+    IMAGE_SUFFIXES: imageSuffixes
+    VERIFY_DELETES: string(verifyDeletes)
+    COUNTS_TABLE: countsTable
+    QUARANTINE_CONTAINER: quarantineName
+    QUARANTINE_RETENTION_DAYS: string(quarantineRetentionDays)
+    AUTH_MODE: authMode
+    JWT_ISSUER: jwtIssuer
+    JWT_AUDIENCE: jwtAudience
+    JWT_AUDIENCE_CLAIM: jwtAudienceClaim
+    JWT_REQUIRED_CLAIMS: jwtRequiredClaims
+    JWT_CASES_CLAIM: jwtCasesClaim
+    JWT_JWKS_URL: jwtJwksUrl
+    JWT_ALGORITHMS: jwtAlgorithms
+    CORS_ORIGINS: corsOrigins
+    MAX_WAIT_SECONDS: string(maxWaitSeconds)
+    MAX_STREAM_SECONDS: string(maxStreamSeconds)
+    MAX_WAITERS: string(maxWaiters)
+    STATUS_TOPIC_ENDPOINT: !empty(statusTopicName) ? statusTopic!.outputs.endpoint : ''
+    RECONCILE_SCHEDULE: reconcileSchedule
+    RECONCILE_SLICE_SECONDS: string(reconcileSliceSeconds)
+    // Instances come and go: the timer reconciles, and the step after the deployment starts the first one.
+    RECONCILE_ON_START: 'false'
+  },
+  extraSettings
+)
+
 module app 'app/function-app.bicep' = {
   scope: group
   params: {
@@ -383,41 +422,7 @@ module app 'app/function-app.bicep' = {
     authenticationIssuer: authenticationIssuer
     clientCertRequired: clientCertRequired
     subnetId: vnetEnabled ? network!.outputs.appSubnetId : ''
-    settings: union(
-      {
-        STORAGE__blobServiceUri: 'https://${storageName}.blob.${environment().suffixes.storage}'
-        STORAGE__tableServiceUri: 'https://${storageName}.table.${environment().suffixes.storage}'
-        STORAGE__clientId: identity.outputs.clientId
-        EVENT_TOPICS: appAccess.outputs.storageId
-        QUEUED_FOLDER: queuedFolder
-        INPUT_FOLDER: inputFolder
-        OUTPUT_FOLDER: outputFolder
-        IMAGE_SUFFIXES: imageSuffixes
-        VERIFY_DELETES: string(verifyDeletes)
-        COUNTS_TABLE: countsTable
-        QUARANTINE_CONTAINER: quarantineName
-        QUARANTINE_RETENTION_DAYS: string(quarantineRetentionDays)
-        AUTH_MODE: authMode
-        JWT_ISSUER: jwtIssuer
-        JWT_AUDIENCE: jwtAudience
-        JWT_AUDIENCE_CLAIM: jwtAudienceClaim
-        JWT_REQUIRED_CLAIMS: jwtRequiredClaims
-        JWT_JWKS_URL: jwtJwksUrl
-        JWT_ALGORITHMS: jwtAlgorithms
-        CORS_ORIGINS: corsOrigins
-        MAX_WAIT_SECONDS: string(maxWaitSeconds)
-        MAX_STREAM_SECONDS: string(maxStreamSeconds)
-        MAX_WAITERS: string(maxWaiters)
-        STATUS_TOPIC_ENDPOINT: !empty(statusTopicName) ? statusTopic!.outputs.endpoint : ''
-        RECONCILE_SCHEDULE: reconcileSchedule
-        RECONCILE_SLICE_SECONDS: string(reconcileSliceSeconds)
-        // Instances come and go: the timer reconciles, and the step after the deployment starts the first one.
-        RECONCILE_ON_START: 'false'
-      },
-      empty(extraFolders) ? {} : { EXTRA_FOLDERS: extraFolders },
-      empty(caseFrom) ? {} : { CASE_FROM: caseFrom, CASE_UNKNOWN: caseUnknown, JWT_CASES_CLAIM: jwtCasesClaim },
-      extraSettings
-    )
+    settings: settings
   }
 }
 
@@ -467,4 +472,11 @@ output QUEUED_FOLDER string = queuedFolder
 output INPUT_FOLDER string = inputFolder
 output OUTPUT_FOLDER string = outputFolder
 output EXTRA_FOLDERS string = extraFolders
+// What else `python -m ops` has to know as the app does. What is asked for by a variable of the same name is put out as
+// it was given, or azd would hand an extra setting back as the parameter.
 output CASE_FROM string = caseFrom
+output IMAGE_SUFFIXES string = imageSuffixes
+output EVENT_TOPICS string = settings.EVENT_TOPICS
+output VERIFY_DELETES string = settings.VERIFY_DELETES
+output QUARANTINE_RETENTION_DAYS string = settings.QUARANTINE_RETENTION_DAYS
+output STATUS_TOPIC_ENDPOINT string = settings.STATUS_TOPIC_ENDPOINT

@@ -24,7 +24,11 @@ from localdev.azurite import ACCOUNT, ACCOUNT_KEY
 from localdev.demo_counts import EndpointError, StatusEndpoint
 from localdev.demo_pipeline import Pipeline, listed
 from localdev.demo_view import View
+from localdev.host.errors import HostError
+from localdev.host.settings import load_local_settings
+from localdev.plan import without_storage
 from localdev.ports import LOOPBACK, reach_directly
+from localdev.processes import ROOT
 from shared.errors import SettingsError
 from shared.model.folders import in_order
 from shared.settings.app import Settings
@@ -116,14 +120,19 @@ def _development_storage() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
+    """Run the command in the environment of `make dev`, completed from `local.settings.json`; return its exit code."""
+    try:
+        load_local_settings(ROOT)
+    except HostError as error:
+        print(error, file=sys.stderr)
+        return 1
     parser = _parser()
     given = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
     if given.images < 1 or given.rate <= 0:
         parser.error("--images and --rate are greater than 0")
     reach_directly(os.environ)
     try:
-        folders = Settings.from_environ(os.environ).folders
+        folders = Settings.from_environ(without_storage(os.environ)).folders
         return 0 if asyncio.run(run(given, folders, Console(highlight=False, soft_wrap=True))) else 1
     except* (EndpointError, SettingsError, AzureError) as errors:
         print(str(errors.exceptions[0]).partition("\n")[0], file=sys.stderr)

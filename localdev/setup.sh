@@ -39,7 +39,7 @@ node_major=$(node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/')
 [ "${node_major:-0}" -ge 20 ] || need 'Node 20 or newer with npm (https://nodejs.org, or nvm install 20)'
 wanted=$(stamp localdev/package-lock.json)
 if [ "$(cat localdev/node_modules/.stamp 2>/dev/null)" != "$wanted" ]; then
-    npm ci --prefix localdev --silent --no-audit --no-fund
+    npm ci --prefix localdev --loglevel error --no-audit --no-fund
     echo "$wanted" >localdev/node_modules/.stamp
 fi
 
@@ -49,7 +49,7 @@ page_sources() {
 
 build_page() {
     cd client/demo
-    npm ci --silent --no-audit --no-fund && npm run build --silent -- --logLevel error
+    npm ci --loglevel error --no-audit --no-fund && npm run build --silent -- --logLevel error
 }
 
 wanted=$(page_sources)

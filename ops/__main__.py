@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ops import quarantined, reconciling
@@ -67,6 +68,8 @@ async def _run(given: argparse.Namespace) -> Exit:
         code = await probe(given, Output({"url": given.url}, as_json=given.json))
         return code
     target = read_target(given.settings, os.environ)
+    if given.check is not None:  # before anything is made
+        given.check(target.settings, given)
     out = Output({"account": target.account, "table": target.settings.counts_table}, as_json=given.json)
     if not given.json:
         out.say(str(target))
@@ -91,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(json=False, settings=None, debug=False, creates_table=False, any_counts=False)
+    parser.set_defaults(json=False, settings=None, debug=False, check=None, creates_table=False, any_counts=False)
     common = argparse.ArgumentParser(add_help=False)
     for each in (parser, common):
         _add_common(each)
@@ -108,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_reconcile(add(commands, "reconcile", reconciling.reconcile, "list the account and correct the counts"))
     add(commands, "verify", reconciling.verify, "compare counts and listing, change nothing; exit code 0 says exact")
     anew = add(commands, "recount", reconciling.recount_, "count anew, after the folder map or the suffixes changed")
-    anew.set_defaults(creates_table=True, any_counts=True)
+    anew.set_defaults(check=reconciling.check_recount, creates_table=True, any_counts=True)
     anew.add_argument("--yes", action="store_true", help="do it: until it is done the status is 503 counts-not-ready")
     quarantine = commands.add_parser("quarantine", help="events that could not be understood", parents=[common])
     kept = quarantine.add_subparsers(required=True, metavar="list|show|retry|purge")
@@ -120,17 +123,23 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("keys", metavar="KEY", nargs="*", default=[], help="keys, or beginnings of them")
     which.add_argument("--all", action="store_true", help="all of them")
     old = add(kept, "purge", quarantined.purge, "drop events older than QUARANTINE_RETENTION_DAYS, for good")
-    old.add_argument("--older-than", metavar="DAYS", type=_days, help="drop events older than this instead; 0: all")
+    days = _number("days", 0, MOST_RETENTION_DAYS)
+    old.add_argument("--older-than", metavar="DAYS", type=days, help="drop events older than this instead; 0: all")
     _add_replay(add(commands, "replay", replay, "apply the events in Event Grid's dead-letter blobs"))
     _add_probe(add(commands, "probe", probe, "try a deployed app through whatever stands in front of it"))
     return parser
 
 
-def _days(text: str) -> float:
-    days = float(text)
-    if not 0 <= days <= MOST_RETENTION_DAYS:
-        raise ValueError(text)  # argparse says which argument, and exits
-    return days
+def _number(what: str, least: float, most: float) -> Callable[[str], float]:
+    """Return what reads a number in this range; argparse says which argument is wrong, and exits."""
+
+    def read(text: str) -> float:
+        with suppress(ValueError):
+            if least <= float(text) <= most:
+                return float(text)
+        raise argparse.ArgumentTypeError(f"{text} is not a number of {what} from {least:g} to {most:g}")
+
+    return read
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -148,7 +157,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_reconcile(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(creates_table=True)
+    parser.set_defaults(check=reconciling.check_reconcile, creates_table=True)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--full", action="store_true", help="start over, and compare name by name whatever the digests")
     which.add_argument("--prefix", metavar="CONTAINER/PREFIX/", help="only this part, name by name")
@@ -168,17 +177,10 @@ def _add_probe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hold",
         metavar="SECONDS",
-        type=_hold,
+        type=_number("seconds", LEAST_HOLD_SECONDS, MOST_WAIT_SECONDS),
         default=MOST_WAIT_SECONDS,
         help="the longest wait to try; the app cuts it to its MAX_WAIT_SECONDS",
     )
-
-
-def _hold(text: str) -> float:
-    seconds = float(text)
-    if not LEAST_HOLD_SECONDS <= seconds <= MOST_WAIT_SECONDS:
-        raise ValueError(text)
-    return seconds
 
 
 if __name__ == "__main__":

@@ -18,8 +18,33 @@ if TYPE_CHECKING:
     from ops.output import Output, Renderable
     from shared.reconciling.report import OnProgress, Report
     from shared.services import Services
+    from shared.settings.app import Settings
 
 ASK_AGAIN_SECONDS: Final = 2.0
+
+
+def check_reconcile(settings: Settings, given: argparse.Namespace) -> None:
+    """Check the arguments of `reconcile`.
+
+    Raises:
+        WrongArgument: No folder counts anything under ``--prefix``.
+    """
+    if given.prefix is not None:
+        _location(settings, given.prefix)
+
+
+def check_recount(settings: Settings, given: argparse.Namespace) -> None:
+    """Check the arguments of `recount`.
+
+    Raises:
+        WrongArgument: ``--yes`` was not given.
+    """
+    if not given.yes:
+        places = ", ".join(f"{folder} in {place}/" for folder, place in settings.folders.locations.items())
+        raise WrongArgument(
+            f"this counts {places} anew; until that is done (45 s and the time of a listing, at least) the status is "
+            "503 counts-not-ready. Add --yes to do it"
+        )
 
 
 async def reconcile(services: Services, given: argparse.Namespace, out: Output) -> Exit:
@@ -30,11 +55,12 @@ async def reconcile(services: Services, given: argparse.Namespace, out: Output) 
     """
     with out.bars() as bars:
         if given.prefix is not None:
-            location = _location(services, given.prefix)
+            location = _location(services.settings, given.prefix)
             report = await services.reconciler.run_prefix(location.container, location.prefix, on_progress=bars)
         else:
+            location = None
             report = await _run(services, given, out, bars)
-    _show(report, out, "corrected", ("added", "removed"))
+    _show(report, out, "corrected", ("added", "removed"), location)
     return Exit.DONE
 
 
@@ -48,17 +74,8 @@ async def verify(services: Services, given: argparse.Namespace, out: Output) -> 
 
 
 async def recount_(services: Services, given: argparse.Namespace, out: Output) -> Exit:
-    """Start the counts anew with the present settings, and wait until they are exact.
-
-    Raises:
-        WrongArgument: ``--yes`` was not given.
-    """
-    if not given.yes:
-        places = ", ".join(f"{folder} in {place}/" for folder, place in services.settings.folders.locations.items())
-        raise WrongArgument(
-            f"this counts {places} anew; until that is done (45 s and the time of a listing, at least) the status is "
-            "503 counts-not-ready. Add --yes to do it"
-        )
+    """Start the counts anew with the present settings, and wait until they are exact."""
+    del given
     with out.bars() as bars:
         report = await recount(services.table, services.counts, services.reconciler, services.clock, bars)
     _show(report, out, "corrected", ("added", "removed"))
@@ -79,19 +96,22 @@ async def _run(services: Services, given: argparse.Namespace, out: Output, on_pr
             await asyncio.sleep(ASK_AGAIN_SECONDS)
 
 
-def _location(services: Services, text: str) -> Location:
+def _location(settings: Settings, text: str) -> Location:
     """Read ``container/prefix``; a prefix is a path, so that ``queued/a`` does not mean ``queued/ab.jpg``."""
     container, _, prefix = text.strip("/").partition("/")
     location = Location(container, f"{prefix}/" if prefix else "")
-    places = services.settings.folders.locations
+    places = settings.folders.locations
     if not any(location.overlaps(place) for place in places.values()):
         known = ", ".join(f"{place}/" for place in places.values())
         raise WrongArgument(f"--prefix {text}: no folder counts anything there; the folders are {known}")
     return location
 
 
-def _show(report: Report, out: Output, what: str, sides: tuple[str, str]) -> None:
-    """Show a report; ``what`` names all differences, also in the document, ``sides`` the two kinds."""
+def _show(report: Report, out: Output, what: str, sides: tuple[str, str], location: Location | None = None) -> None:
+    """Show a report; ``what`` names all differences, also in the document, ``sides`` the two kinds.
+
+    With a ``location`` it is about that alone.
+    """
     data: dict[str, object] = asdict(report) | {what: report.corrected}
     text: list[Renderable] = []
     if report.added or report.removed:
@@ -121,8 +141,11 @@ def _show(report: Report, out: Output, what: str, sides: tuple[str, str]) -> Non
         text.append(
             f"UNREADABLE: {report.unreadable:,} rows make no sense and count nothing: something else wrote them"
         )
-    said = "counted" if report.bootstrap and what == "corrected" else what
-    found = "the counts are exact" if report.is_exact else f"{report.corrected:,} {said}"
-    how = "first reconciliation, " if report.bootstrap else "resumed, " if report.resumed else ""
+    is_first = report.bootstrap and what == "corrected" and location is None
+    exact = (
+        "the counts are exact" if location is None else f"nothing differs under {location.container}/{location.prefix}"
+    )
+    found = exact if report.is_exact else f"{report.corrected:,} {'counted' if is_first else what}"
+    how = "first reconciliation, " if is_first else "resumed, " if report.resumed else ""
     text.append(f"{found}: {how}{report.listed:,} listed in {report.duration_seconds:.1f} s")
     out.show(data, *text)

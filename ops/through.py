@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 
@@ -151,11 +152,9 @@ async def reached_at(url: str, *, token: str = "", code: str = "") -> AsyncItera
         code: A function key, or "".
 
     Raises:
-        WrongArgument: The address is none of HTTP.
+        WrongArgument: The address is none of HTTP, or says more than where the app is.
     """
-    address = urlsplit(url)
-    if address.scheme not in {"http", "https"} or not address.hostname or address.query or address.fragment:
-        raise WrongArgument(f"{url} is no address of an app; one looks like https://app.azurewebsites.net")
+    address = _address(url)
     path = address.path.rstrip("/") or "/api"
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     headers |= {"x-functions-key": code} if code else {}
@@ -163,6 +162,18 @@ async def reached_at(url: str, *, token: str = "", code: str = "") -> AsyncItera
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(connector=connector, headers=headers) as http:
         yield App(http, f"{address.scheme}://{address.netloc}{path}")
+
+
+def _address(url: str) -> SplitResult:
+    try:
+        address = urlsplit(url)
+        host = (address.hostname or "").encode("idna")  # as it is looked up
+        port = address.port  # which is read, and checked, here
+    except ValueError:
+        host = b""
+    if not host or address.scheme not in {"http", "https"} or port == 0 or re.search(r"[?#@\\\s]", url):
+        raise WrongArgument(f"{url} is no address of an app; one looks like https://app.azurewebsites.net")
+    return address
 
 
 def _object(body: bytes) -> dict[str, Any]:

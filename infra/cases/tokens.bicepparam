@@ -1,5 +1,5 @@
 // Phones bring tokens; the account is there, its topic is not; all times at their maximum; the operator has a role already;
-// the account takes no public traffic.
+// the account takes no public traffic; where the case stands is an extra setting.
 using '../main.bicep'
 
 param environmentName = 'tokens'
@@ -18,9 +18,10 @@ param jwtIssuer = 'https://login.example.com/'
 param jwtAudience = 'first-client,second-client'
 param jwtAudienceClaim = 'client_id'
 param jwtRequiredClaims = 'token_use=access,scope=counts.read'
-param caseFrom = '^case-([0-9]+)/'
 param jwtCasesClaim = 'cases'
+param caseUnknown = 'not-found'
 param jwtAlgorithms = 'RS256,ES256'
 param maxWaitSeconds = 200
 param maxStreamSeconds = 480
 param reconcileSliceSeconds = 540
+param extraSettings = { CASE_FROM: '^case-([0-9]+)/' }

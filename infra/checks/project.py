@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAIN: Final = "infra/main.bicep"
+PARAMETERS: Final = "infra/main.parameters.json"
 SUBSCRIPTION_TYPE: Final = "Microsoft.EventGrid/systemTopics/eventSubscriptions"
 CONTAINER_TYPE: Final = "Microsoft.Storage/storageAccounts/blobServices/containers"
 _ROLE: Final = "/providers/Microsoft.Authorization/roleAssignments/"

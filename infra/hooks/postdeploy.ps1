@@ -2,22 +2,19 @@
 $ErrorActionPreference = 'Stop'
 $waitSeconds = if ($env:WAIT_SECONDS) { [int]$env:WAIT_SECONDS } else { 1800 }
 
-if (-not (Get-Command az -ErrorAction SilentlyContinue)) { throw 'missing: az (https://aka.ms/install-az), signed in: az login' }
-if (-not $env:APP_NAME) { throw 'APP_NAME is not set: run azd provision first' }
+. $PSScriptRoot/azure.ps1
 
 Write-Output "waiting for the functions of $env:APP_NAME"
 for ($tries = 0; ; $tries++) {
-    az functionapp function show --resource-group $env:APP_RESOURCE_GROUP --name $env:APP_NAME `
-        --function-name on_blob_event --output none 2>$null
+    $said = az functionapp function show --subscription $env:AZURE_SUBSCRIPTION_ID `
+        --resource-group $env:APP_RESOURCE_GROUP --name $env:APP_NAME --function-name on_blob_event --output none 2>&1
     if ($LASTEXITCODE -eq 0) { break }
-    if ($tries -ge 30) { throw 'on_blob_event is not there after 5 minutes: did the app start? See its log' }
+    if ($tries -ge 30) { throw "$said`non_blob_event is not there after 5 minutes: did the app start? See its log" }
     Start-Sleep -Seconds 10
 }
 
 foreach ($name in $env:EVENT_SUBSCRIPTION, "$env:EVENT_SUBSCRIPTION-moves") {
-    $target = az eventgrid system-topic event-subscription show --resource-group $env:TOPIC_RESOURCE_GROUP `
-        --system-topic-name $env:TOPIC_NAME --name $name --output tsv `
-        --query 'destination.resourceId || destination.endpointType' 2>$null
+    $target = Get-Target $name
     if ($target -and $target -notlike "*/sites/$env:APP_NAME/functions/*") {
         throw "$name delivers to $target, not to $env:APP_NAME`: it is somebody else's. Delete it, or take another environment"
     }
@@ -27,6 +24,7 @@ Write-Output "subscribing to the blob events of $env:STORAGE_ACCOUNT"
 # Event Grid tries whether it may write dead letters, and a new role takes minutes to arrive.
 for ($tries = 1; ; $tries++) {
     az deployment group create --output none `
+        --subscription $env:AZURE_SUBSCRIPTION_ID `
         --name $env:EVENT_SUBSCRIPTION `
         --resource-group $env:TOPIC_RESOURCE_GROUP `
         --parameters (Join-Path $PSScriptRoot '../events.bicepparam')
@@ -37,7 +35,7 @@ for ($tries = 1; ; $tries++) {
 }
 
 function Start-Reconciliation {
-    $key = az functionapp keys list --resource-group $env:APP_RESOURCE_GROUP --name $env:APP_NAME --query masterKey --output tsv
+    $key = az functionapp keys list --subscription $env:AZURE_SUBSCRIPTION_ID --resource-group $env:APP_RESOURCE_GROUP --name $env:APP_NAME --query masterKey --output tsv
     try {
         Invoke-WebRequest -Method Post -Uri "$env:APP_URL/admin/functions/reconcile" -TimeoutSec 60 `
             -Headers @{ 'x-functions-key' = $key } -ContentType 'application/json' -Body '{}' | Out-Null

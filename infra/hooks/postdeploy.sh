@@ -6,23 +6,21 @@ set -eu
 WAIT_SECONDS="${WAIT_SECONDS:-1800}"
 here=$(dirname "$0")
 
-command -v az >/dev/null || { echo "missing: az (https://aka.ms/install-az), signed in: az login" >&2; exit 1; }
+# shellcheck source=infra/hooks/azure.sh
+. "$here/azure.sh"
 command -v curl >/dev/null || { echo "missing: curl" >&2; exit 1; }
-: "${APP_NAME:?is not set: run azd provision first}"
 
 echo "waiting for the functions of $APP_NAME"
 tries=0
-until az functionapp function show --resource-group "$APP_RESOURCE_GROUP" --name "$APP_NAME" \
-    --function-name on_blob_event --output none 2>/dev/null; do
+until said=$(az functionapp function show --subscription "$AZURE_SUBSCRIPTION_ID" \
+    --resource-group "$APP_RESOURCE_GROUP" --name "$APP_NAME" --function-name on_blob_event --output none 2>&1); do
     tries=$((tries + 1))
-    [ "$tries" -lt 30 ] || { echo "on_blob_event is not there after 5 minutes: did the app start? See its log" >&2; exit 1; }
+    [ "$tries" -lt 30 ] || { echo "$said" >&2; echo "on_blob_event is not there after 5 minutes: did the app start? See its log" >&2; exit 1; }
     sleep 10
 done
 
 for name in "$EVENT_SUBSCRIPTION" "$EVENT_SUBSCRIPTION-moves"; do
-    target=$(az eventgrid system-topic event-subscription show --resource-group "$TOPIC_RESOURCE_GROUP" \
-        --system-topic-name "$TOPIC_NAME" --name "$name" --output tsv \
-        --query 'destination.resourceId || destination.endpointType' 2>/dev/null || true)
+    target=$(target_of "$name")
     case $target in
     "" | *"/sites/$APP_NAME/functions/"*) ;;
     *)
@@ -36,6 +34,7 @@ echo "subscribing to the blob events of $STORAGE_ACCOUNT"
 # Event Grid tries whether it may write dead letters, and a new role takes minutes to arrive.
 tries=0
 until az deployment group create --output none \
+    --subscription "$AZURE_SUBSCRIPTION_ID" \
     --name "$EVENT_SUBSCRIPTION" \
     --resource-group "$TOPIC_RESOURCE_GROUP" \
     --parameters "$here/../events.bicepparam"; do
@@ -47,7 +46,8 @@ done
 
 # The master key is asked for each time, kept nowhere, and given to curl on its standard input.
 reconcile() {
-    key=$(az functionapp keys list --resource-group "$APP_RESOURCE_GROUP" --name "$APP_NAME" --query masterKey --output tsv)
+    key=$(az functionapp keys list --subscription "$AZURE_SUBSCRIPTION_ID" --resource-group "$APP_RESOURCE_GROUP" \
+        --name "$APP_NAME" --query masterKey --output tsv)
     printf 'x-functions-key: %s\n' "$key" |
         curl --silent --show-error --fail --output /dev/null --max-time 60 --header @- \
             --header 'Content-Type: application/json' --data '{}' "$APP_URL/admin/functions/reconcile" ||

@@ -58,9 +58,14 @@ class Journal:
 
     def __init__(self, path: Path, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._clock_ns = clock_ns
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Autocommit: every statement outside BEGIN is a transaction of its own.
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=0.5)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Autocommit: every statement outside BEGIN is a transaction of its own.
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=0.5)
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(
+                f"{path} cannot be opened: {error}; choose a folder that can be written to (STATE_DIR)"
+            ) from error
         try:
             # Two bridges on one journal would deliver twice and hand out equal sequencers.
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")

@@ -11,6 +11,8 @@ import pytest
 from infra.checks import snapshots
 from infra.checks.project import Case
 from infra.checks.rules.roles import NAMES
+from infra.checks.rules.settings import as_environment
+from shared.settings.app import Settings
 
 ROOT = Path(__file__).parents[2]
 CASES = {name: Case.of(name, *snapshots.committed(ROOT, name)) for name in snapshots.names(ROOT)}
@@ -87,6 +89,32 @@ def test_an_operator_may_have_a_role_already():
     ]
     assert len(people) == 3
     assert reader not in people
+
+
+def test_tokens_permit_cases_wherever_the_case_is_set():
+    """With the claim of cases a token is limited to its own, also where CASE_FROM is an extra setting."""
+    assert "caseFrom" not in (ROOT / "infra/cases/tokens.bicepparam").read_text()
+    settings = Settings.from_environ(as_environment(CASES["tokens"]))
+    assert settings.folders.cases is not None
+    assert settings.jwt is not None
+    assert settings.jwt.cases_claim == "cases"
+    assert settings.case_unknown == "not-found"
+
+
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"tokens"}))
+def test_the_command_line_acts_as_the_app_does(name):
+    """What azd keeps of the outputs, empty texts included, makes the settings by which events are taken and dropped."""
+    app = as_environment(CASES[name])
+    storage = {each: value for each, value in app.items() if each.startswith("STORAGE__")}
+    kept = CASES[name].outputs | storage
+    kept["STATUS_TOPIC_ENDPOINT"] = app["STATUS_TOPIC_ENDPOINT"] if kept["STATUS_TOPIC_ENDPOINT"] else ""
+
+    def decisive(environ):
+        found = Settings.from_environ(environ)
+        places = (found.counts_table, found.quarantine_container, found.folders.fingerprint("account"))
+        return places, found.event_topics, found.verify_deletes, found.quarantine_retention, found.status_topic_endpoint
+
+    assert decisive(kept) == decisive(app)
 
 
 def test_a_read_only_operator_writes_nothing():

@@ -50,6 +50,15 @@ def test_an_append_that_fails_leaves_nothing(tmp_path: Path) -> None:
     journal.close()
 
 
+@pytest.mark.parametrize("place", ["file/j.sqlite", "file/deeper/j.sqlite", "folder"])
+def test_a_place_where_no_journal_can_be(tmp_path: Path, place: str) -> None:
+    """It is named, with the variable that sets it."""
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(JournalError, match=rf"{place} cannot be opened: .*STATE_DIR"):
+        Journal(tmp_path / place)
+
+
 def test_one_journal_serves_one_bridge(tmp_path: Path) -> None:
     """A second opener is told what is wrong."""
     journal = Journal(tmp_path / "j.sqlite")

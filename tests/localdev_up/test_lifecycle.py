@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -90,6 +91,33 @@ def test_part_that_dies_is_named(tmp_path: Path) -> None:
         eventually(running.nothing_left)
 
 
+@pytest.mark.usefixtures("environ")
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [({"STORAGE": "another account's"}, "nothing answers at URL: start"), ({"QUEUED_FOLDER": "A"}, "QUEUED_FOLDER=A ")],
+)
+def test_demo_reads_what_dev_reads(
+    values: dict[str, str],
+    problem: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The settings of local.settings.json are the demo's too, but for the storage, which `make dev` starts itself."""
+    monkeypatch.setattr(demo, "ROOT", tmp_path)
+    file = tmp_path / "local.settings.json"
+    with socket.socket() as reserved:
+        reserved.bind((LOOPBACK, 0))
+        port = str(reserved.getsockname()[1])
+        file.write_text(json.dumps({"Values": values | {"FUNCTIONS_PORT": port}}))
+        assert demo.main([]) == 1
+    assert capsys.readouterr().err.startswith(problem.replace("URL", f"http://{LOOPBACK}:{port}"))
+    file.write_text("{")
+    assert demo.main([]) == 1
+    assert str(file) in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("environ")
 def test_demo_without_a_server(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing running is said in one line."""
     with socket.socket() as reserved:

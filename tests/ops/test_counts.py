@@ -177,6 +177,19 @@ def test_reconcile_a_prefix(account: Account) -> None:
     assert account.run("reconcile", "--prefix", "x", "--full").code == 2
 
 
+def test_what_is_said_is_of_what_was_compared(fresh: Account) -> None:
+    """A prefix says nothing of all counts, and only what counts for the first time calls itself that."""
+    fresh.upload_before_now("a/1.jpg", "2.jpg")
+    where = f"{fresh.folders['queued']}/a"
+    assert "1 corrected: " in fresh.run("reconcile", "--prefix", where).out
+    for text in (f"nothing differs under {where}/: 1 listed", f"nothing differs under {fresh.folders['input']}/: 0"):
+        under = text.split()[3].rstrip(":")
+        assert fresh.run("reconcile", "--prefix", under).out.startswith(text)
+    assert fresh.run("verify").out.splitlines()[-1].startswith("1 differences: 2 listed")
+    assert "1 counted: first reconciliation, 2 listed" in fresh.run("reconcile").out
+    assert "first reconciliation" not in fresh.run("verify").out
+
+
 def test_full_compares_whatever_the_digests(account: Account) -> None:
     """--full goes through all names, also when the sums agree."""
     account.upload_before_now("a.jpg")

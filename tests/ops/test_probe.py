@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from random import Random
 
 import pytest
 
 from localdev.ports import free_ports
+from ops.exits import WrongArgument
 from ops.probe import Finding, Verdict, examine
-from ops.through import Answer, Heard
+from ops.through import Answer, Heard, reached_at
 from tests.ops.conftest import Account
 
 PLAIN = {"etag": '"e-1"', "cache-control": "private, no-cache, no-transform"}
@@ -154,9 +158,61 @@ def test_the_command(fresh: Account):
     assert said.data["url"] == f"http://127.0.0.1:{port}"
     assert [(each["what"], each["verdict"]) for each in said.data["findings"]] == [("address", "wrong")]
     assert "cannot be reached" in fresh.run("probe", f"http://127.0.0.1:{port}").out
-    for url in ("app.azurewebsites.net", "ftp://app", "https://"):
-        said = fresh.run("probe", url)
+    for hold in ("1", "201", "soon", "nan"):
+        said = fresh.run("probe", "https://app", "--hold", hold)
         assert said.code == 2
-        assert "https://app.azurewebsites.net" in said.err
-    for hold in ("1", "201", "soon"):
-        assert fresh.run("probe", "https://app", "--hold", hold).code == 2
+        assert f"argument --hold: {hold} is not a number of seconds from 2 to 200" in said.err
+
+
+WRONG = ("app.azurewebsites.net", "ftp://app", "https://", "http://[::1", "http://exa_mple..com", "http://app:99999")
+WRONG_TOO = (
+    "http://app:port",
+    f"http://{'a' * 64}.com",
+    "https://user:password@app",
+    "http://app/?code=1",
+    "http://a b",
+)
+
+
+@pytest.mark.parametrize("url", [*WRONG, *WRONG_TOO])
+def test_an_address_that_is_none(fresh: Account, url: str):
+    """It is the operator's mistake, said with an example: exit code 2."""
+    said = fresh.run("probe", url)
+    assert said.code == 2
+    assert "is no address of an app; one looks like https://app.azurewebsites.net" in said.err
+
+
+@pytest.mark.parametrize("seed", range(300))
+async def test_any_address_is_wrong_or_can_be_asked(seed: int, monkeypatch: pytest.MonkeyPatch):
+    """Whatever is given instead of an address: it is refused as one, or asked and not reached; nothing else happens."""
+
+    def nowhere(host: object, *_: object, **__: object) -> list[object]:
+        str(host).encode("idna")  # as the real one does
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", nowhere)
+    random = Random(seed)
+    pieces = [
+        "a",
+        "b-c",
+        "x_y",
+        "ü",
+        "." * 2,
+        ".",
+        "a" * 64,
+        "[",
+        "]",
+        "::",
+        "%",
+        "%41",
+        "@",
+        ":",
+        ":99",
+        ":99999",
+        "/",
+    ]
+    pieces += ["/api/", "?", "#", " ", "\\", "\t", "\0", "\ud800", "٣", "㎏"]
+    url = random.choice(["http://", "https://", "http:", "HTTP://", ""]) + "".join(random.choices(pieces, k=4))
+    with suppress(WrongArgument):
+        async with reached_at(url) as app:
+            assert (await app.ask()).status == 0

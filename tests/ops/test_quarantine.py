@@ -301,7 +301,9 @@ def test_purge(account: Account) -> None:
     assert (done.code, done.data["dropped"], done.data["older_than_days"]) == (0, 2, 0)
     assert account.kept() == []
     for wrong in ("-1", "x", "nan", "1e9"):
-        assert account.run("quarantine", "purge", f"--older-than={wrong}").code == 2
+        said = account.run("quarantine", "purge", f"--older-than={wrong}")
+        assert said.code == 2
+        assert f"argument --older-than: {wrong} is not a number of days from 0 to 36500" in said.err
 
 
 def test_purge_by_the_retention(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,13 @@ def test_new_suffixes_are_refused_until_recounted(account: Account, monkeypatch:
     assert account.run("status").code == 2
 
 
+def test_nothing_is_made_by_a_refused_command(fresh: Account) -> None:
+    """A recount without --yes and a prefix where nothing counts leave an account as it was, without a table."""
+    for refused in (["recount"], ["reconcile", "--prefix", "elsewhere/"], ["reconcile", "--prefix", "x", "--wait"]):
+        assert fresh.run(*refused).code == 2
+        assert "has no table" in fresh.run("status").err
+
+
 def test_the_first_count_can_be_a_recount(fresh: Account) -> None:
     """Where nothing was counted yet it is the first reconciliation."""
     fresh.upload("a.jpg")

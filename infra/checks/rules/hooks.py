@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from infra.checks.finding import Finding
-from infra.checks.project import MAIN
+from infra.checks.project import MAIN, PARAMETERS
 from infra.checks.snapshots import EVENTS
 
 if TYPE_CHECKING:
@@ -18,17 +18,16 @@ if TYPE_CHECKING:
     from infra.checks.project import Project
 
 HOOKS: Final = tuple(f"infra/hooks/{name}.{kind}" for name in ("postdeploy", "predown") for kind in ("sh", "ps1"))
-PARAMETERS: Final = "infra/main.parameters.json"
-#: Set by who runs the hook, or by PowerShell.
-_NOT_OURS: Final = {"WAIT_SECONDS", "CONFIRM_DOWN", "LASTEXITCODE"}
+#: Set by who runs the hook, by azd itself, or by PowerShell.
+_NOT_OURS: Final = {"WAIT_SECONDS", "CONFIRM_DOWN", "AZURE_SUBSCRIPTION_ID", "LASTEXITCODE"}
 
 
 def check(project: Project) -> Iterator[Finding]:
     """Check the files around the Bicep ones."""
     yield from _check_azd(project)
     yield from _check_parameter_file(project)
-    for hook in HOOKS:
-        yield from _check_hook(project, hook)
+    for hook in sorted((project.root / "infra/hooks").iterdir()):
+        yield from _check_hook(project, hook.relative_to(project.root).as_posix())
 
 
 def _declared(project: Project, file: str, kind: str) -> dict[str, bool]:
@@ -45,8 +44,10 @@ def _check_azd(project: Project) -> Iterator[Finding]:
             yield Finding("azure.yaml", f"there is no {path}")
         elif path.endswith(".sh") and not os.access(target, os.X_OK):
             yield Finding("azure.yaml", f"{path} cannot be executed: chmod +x")
-    if not re.search(r"^  azd: \">= 1\.(1[89]|[2-9]\d)", text, re.MULTILINE):
-        yield Finding("azure.yaml", "azd before 1.18 does not read .funcignore: requiredVersions must say so")
+    # https://github.com/Azure/azure-dev/pull/7698
+    if not re.search(r"^  azd: \">= 1\.(2[4-9]|[3-9]\d)\.", text, re.MULTILINE):
+        why = "`azd down` before 1.24 deletes every group that something was deployed into, an existing account's too"
+        yield Finding("azure.yaml", f"{why}: requiredVersions must say so")
     for hook in HOOKS:
         if hook not in text:
             yield Finding("azure.yaml", f"{hook} is not run")
@@ -74,6 +75,12 @@ def _check_hook(project: Project, hook: str) -> Iterator[Finding]:
     text = project.text(hook)
     if "postdeploy" in hook and Path(EVENTS).name not in text:
         yield Finding(hook, f"{EVENTS} is not deployed")
+    for call in re.findall(r"\baz ([a-z]+ [a-z -]*--[^\n]*)", re.sub(r"\s*[`\\]\n\s*", " ", text)):
+        command = call.partition(" --")[0]
+        if "--subscription" not in call:
+            yield Finding(hook, f"`az {command}` works on az's default subscription: add --subscription")
+        if re.search(r"2>(/dev/null|\$null)", call):
+            yield Finding(hook, f"what `az {command}` says of an error is thrown away")
     outputs = _declared(project, MAIN, "output").keys()
     used = set(re.findall(r"\$(?:\{env:|\{|env:)?([A-Z][A-Z_]{3,})\b", text))
     local = set(re.findall(r"^\s*(?:\$env:)?([A-Z][A-Z_]{3,})\s*=", text, re.MULTILINE))

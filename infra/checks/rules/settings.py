@@ -1,17 +1,18 @@
-"""Settings: what infra sets, the app reads; what the app must have, is set; nothing is secret."""
+"""Settings: what infra sets, the app reads; what app and operator must have, is set; nothing is secret."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from infra.checks.finding import Finding
+from infra.checks.project import MAIN, PARAMETERS
 from shared.errors import SettingsError
 from shared.settings.app import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from infra.checks.finding import Finding
     from infra.checks.project import Case, Project
 
 #: Read by the Functions host, or by the OpenTelemetry SDK, not by the app.
@@ -44,6 +45,12 @@ _SECRET: Final = re.compile(
     r"AccountKey=|SharedAccess|DefaultEndpointsProtocol=|[?&]sig=|InstrumentationKey=|password|secret", re.IGNORECASE
 )
 _CONNECTIONS: Final = {"STORAGE", "AzureWebJobsStorage", "AzureWebJobsDashboard"}
+#: What `python -m ops` need not have as the app has it: how the app serves, and how often it acts. The address of
+#: storage is exported by hand (docs/operations.md).
+NOT_OF_OPS: Final = re.compile(
+    r"STORAGE__\w+|APPLICATIONINSIGHTS_\w+|AUTH_MODE|JWT_\w+|CORS_ORIGINS|CASE_UNKNOWN|RECONCILE_\w+|MAX_\w+"
+    r"|HEARTBEAT_SECONDS|POLL_INTERVAL_SECONDS"
+)
 
 
 class _Recording(dict[str, str]):
@@ -87,13 +94,32 @@ def check(project: Project) -> Iterator[Finding]:
             yield config.finding(f"settings: EVENT_TOPICS must name the account of the images, {case.storage_id}")
         if settings.reconcile_on_start:
             yield config.finding("settings: RECONCILE_ON_START must be set to false: each new instance would list")
+    declared = re.findall(r"^param (\w+)", project.text(MAIN), re.MULTILINE)
+    namesakes = read & {re.sub(r"(?=[A-Z])", "_", name).upper() for name in declared}
+    asked = set(re.findall(r"\$\{(\w+)", project.text(PARAMETERS)))
     for case in project.cases:
         yield from _check_names(case, read)
+        yield from _check_operator(case, read, asked)
+        for name in sorted(namesakes - case.settings.keys()):
+            text = f"settings: {name} is left out ({case.name}), although it has a parameter: set it unconditionally"
+            yield case.config("appsettings").finding(text)
 
 
 def as_environment(case: Case) -> dict[str, str]:
     """Return the settings as the app's process would see them."""
     return {name: str(value) for name, value in case.settings.items()}
+
+
+def _check_operator(case: Case, read: set[str], asked: set[str]) -> Iterator[Finding]:
+    """Compare the app's settings with main.bicep's outputs, which an operator's shell has.
+
+    A variable that azd asks for keeps what was given; where an extra setting says something else `ops` refuses.
+    """
+    ours = case.config("appsettings").properties
+    for name in sorted(name for name in read & ours.keys() if not NOT_OF_OPS.fullmatch(name)):
+        theirs = case.outputs.get(name)
+        if theirs is None or (theirs != ours[name] and name not in asked):
+            yield Finding(MAIN, f"output {name} is {theirs}, the app has {ours[name]!r}: `ops` would do something else")
 
 
 def _check_names(case: Case, read: set[str]) -> Iterator[Finding]:
