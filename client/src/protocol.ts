@@ -18,7 +18,7 @@ export interface Reading {
   readonly status: StorageStatus;
   /** Opaque; compared by inequality only. Without one from the server it is made of the numbers. */
   readonly version: string;
-  /** The version, if the server knows it too, so that it can be sent back; else `null`. */
+  /** The version, if the server knows it too and it can be sent back; else `null`. */
   readonly validator: string | null;
 }
 
@@ -41,6 +41,10 @@ function parseJson(text: string): unknown {
 
 const isCount = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value) && value >= 0;
 
+/** What every request can carry, quoted in a header or not: the server takes 4,096 characters, with the quotes. */
+const isValidator = (version: unknown): version is string =>
+  typeof version === 'string' && /^[\x21\x23-\x7e]{1,4094}$/.test(version);
+
 /** What a folder beside the three may be called. */
 const NAME = /^[a-z][a-z0-9_]*$/;
 
@@ -48,7 +52,7 @@ function reading(
   wire: unknown,
   names: readonly [string, string, string],
   suffix: '_count' | '',
-  fallbackVersion: string | null,
+  fallbackVersion: string | null | undefined,
 ): Reading {
   if (!isObject(wire)) throw broken('Not a storage status');
   const [queued, processing, completed] = names.map((name) => {
@@ -63,7 +67,7 @@ function reading(
     return isFurther && isCount(count) ? [[name, count] as const] : [];
   });
   const timestamp = typeof wire.timestamp === 'string' ? wire.timestamp : '';
-  const validator = typeof wire.version === 'string' && wire.version ? wire.version : fallbackVersion;
+  const validator = [wire.version, fallbackVersion].find(isValidator) ?? null;
   return {
     status: { queued, processing, completed, ...(further.length && { extra: Object.fromEntries(further) }), timestamp },
     version: validator ?? [queued, processing, completed, ...further.flat(), timestamp].join('/'),
@@ -88,7 +92,7 @@ export function parseStatus(text: string, etag: string | null): Reading {
 
 /** Reads the data of one `status_update` event; `id` is its version. */
 export function parseStreamData(data: string, id: string | undefined): Reading {
-  return reading(parseJson(data), ['queued', 'processing', 'completed'], '', id || null);
+  return reading(parseJson(data), ['queued', 'processing', 'completed'], '', id);
 }
 
 /** `W/"abc"` → `abc`; `null` for what is not an entity tag. */
