@@ -6,7 +6,7 @@ import type { StatusError } from './errors.js';
 import { createHttp, type Http } from './http.js';
 import { Listeners } from './listeners.js';
 import { createTokenBucket, DEFAULT_INTERVAL_MS, networkIntervalMs, type TakeToken } from './pacing.js';
-import { type Reading, statusPath } from './protocol.js';
+import { isAnswered, type Reading, statusPath } from './protocol.js';
 import { runSession } from './session.js';
 import { pageActivity, pageNetwork } from './signals.js';
 import { checkOptions, toAddress } from './options.js';
@@ -50,6 +50,8 @@ class Client implements StatusClient {
   private readonly listeners: Listeners;
   private readonly watchers = new Set<() => void>();
   private readonly memory = new Memory();
+  /** What waits for an interval to pass. */
+  private readonly wakers = new Set<() => void>();
   private readonly cases = new Map<string, Client>();
   private readonly wanted: Transport;
   /** Whether a connection may be held open; else this is one window of too many, and polls. */
@@ -167,6 +169,7 @@ class Client implements StatusClient {
       this.abort();
       this.dispatch({ type: 'stopped', reason });
     } else if (!this.running) this.start(looksNow);
+    else for (const wake of [...this.wakers]) wake(); // the interval may be another now
   }
 
   private stopReason(wanted: boolean): StopReason | null {
@@ -222,6 +225,7 @@ class Client implements StatusClient {
       },
       transport: () => this.transport(),
       intervalMs: () => this.intervalMs(),
+      wakers: this.wakers,
       isOffline,
       looksNow,
       fail: (error) => this.fail(error),
@@ -235,10 +239,10 @@ class Client implements StatusClient {
     return this.wanted === 'sse' && !streams ? 'long-poll' : this.wanted;
   }
 
-  /** A listener's wish, else what suits the network, else the client's default. */
+  /** A listener's wish, else the client's option, else what suits the network. */
   private intervalMs(): number {
     const { type } = this.conditions.network;
-    return this.listeners.intervalMs ?? networkIntervalMs(type) ?? this.options.intervalMs ?? DEFAULT_INTERVAL_MS;
+    return this.listeners.intervalMs ?? this.options.intervalMs ?? networkIntervalMs(type) ?? DEFAULT_INTERVAL_MS;
   }
 
   private confirm(reading: Reading | null): boolean {
@@ -255,6 +259,7 @@ class Client implements StatusClient {
 
   private fail(error: StatusError): void {
     const isUnauthorized = error.code === 'unauthorized';
+    if (isAnswered(error)) this.conditions.reached = true;
     if (error.code === 'network' || error.code === 'timeout') this.conditions.reached = false;
     if (this.conditions.offline) this.restart();
     else this.dispatch(isUnauthorized ? { type: 'stopped', reason: 'unauthorized', error } : { type: 'failed', error });

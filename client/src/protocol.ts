@@ -153,6 +153,9 @@ export function httpError(answer: ErrorAnswer, wallNowMs: number): StatusError {
   return new StatusError(code, `${message} (${status}).`, undefined, status, retryAfterMs, problem);
 }
 
+/** Whether this failure is an answer of the API, or of whoever guards it: then there is a network. */
+export const isAnswered = ({ code, problem }: StatusError): boolean => code === 'unauthorized' || problem !== null;
+
 /**
  * Whether a held request that failed like this may have been cut by what stands between this client and the API: not
  * when it is the API's own answer, and not when somebody asks for patience.
