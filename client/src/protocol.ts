@@ -122,6 +122,8 @@ export interface ErrorAnswer {
 const API_STATUSES = [400, 401, 403, 404, 405, 500, 503];
 /** Nobody has heard of this case yet: the one 404 of this API. */
 export const CASE_UNKNOWN = 'case-unknown';
+/** The token is none for these numbers. */
+export const CASE_NOT_PERMITTED = 'case-not-permitted';
 
 /** The `code` of this API's problem document; `''` when it has none, `null` for somebody else's answer. */
 function problemCode({ status, contentType, body }: ErrorAnswer): string | null {
