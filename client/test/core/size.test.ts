@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { bundle } from '../support/bundle.js';
@@ -30,5 +31,11 @@ describe('minified and gzipped, with the one dependency', () => {
     const bytes = gzipSync(code, { level: 9 }).length;
     expect(bytes).toBeLessThanOrEqual(LIMIT);
     expect(bytes).toBeGreaterThan(FIRST_FORM / 2);
+  });
+
+  it.each(['README.md', 'README.id.md'])('%s says so, in 1,000 bytes', (file) => {
+    const readme = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+    const [, said = ''] = /(?:under|kurang dari) (\d+[.,]\d) KB/.exec(readme) ?? [];
+    expect(Math.ceil(LIMIT / 100) / 10).toBe(Number(said.replace(',', '.')));
   });
 });
