@@ -149,7 +149,7 @@ export function withStorageStatus<T extends ApiService>(
   checkOptions(options);
   const known = attach(apiService, options);
   if (!isSame(known.options, options)) {
-    console.error('withStorageStatus: this object has other options, or is in use without any; those stay.');
+    console.error('withStorageStatus: these options change nothing; others, or a use without any, came first.');
   }
   const methods: StorageStatusMethods = {
     startLongPolling: (onStatusUpdate, intervalMs, more) =>

@@ -141,8 +141,8 @@ export async function runSession(session: Session): Promise<void> {
     const startedAt = clock.now();
     const pauseMs = session.takeToken(startedAt) || (await once());
     const endedAt = clock.now();
-    const leftMs = (): number =>
-      (pauseMs === null ? startedAt + session.intervalMs() : endedAt + pauseMs) - clock.now();
+    const endsAt = (): number => (pauseMs === null ? startedAt + session.intervalMs() : endedAt + pauseMs);
+    const leftMs = (): number => Math.max(endsAt() - clock.now(), 0);
     do await sleep(clock, leftMs(), signal, session.wakers);
     while (!signal.aborted && leftMs() > 0);
   }

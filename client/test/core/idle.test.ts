@@ -1,5 +1,6 @@
 /** What a listening, idle, hidden or offline client costs. */
 import { describe, expect, it } from 'vitest';
+import { netInfoNetwork } from '../../src/index.js';
 import { settle } from '../support/fake-clock.js';
 import { createRig } from '../support/rig.js';
 
@@ -157,6 +158,25 @@ describe('requests', () => {
     expect(wire.times).toEqual([0]);
     await clock.advance(2000);
     expect(wire.times).toEqual([0, 5000]);
+  });
+
+  it('NetInfo that does not know the network yet and then does ends no request', async () => {
+    let say = (_state: { isConnected: boolean | null; type: string }): void => undefined;
+    const network = netInfoNetwork({
+      addEventListener(run) {
+        say = run;
+        run({ isConnected: null, type: 'unknown' });
+        return () => undefined;
+      },
+    });
+    const { clock, wire, client, start } = createRig({ network });
+    await start();
+    await clock.advance(1000);
+    const before = wire.sent.length;
+    say({ isConnected: true, type: 'wifi' });
+    await clock.advance(1000);
+    expect([client.state, wire.sent.length, wire.inFlight]).toEqual(['live', before, 1]);
+    client.close();
   });
 
   it('no back-off is cut short by who comes and goes', async () => {
