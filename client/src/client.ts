@@ -3,10 +3,10 @@ import { guard, logError } from './app-code.js';
 import { systemClock } from './clock.js';
 import { type ConditionChange, Conditions } from './conditions.js';
 import type { StatusError } from './errors.js';
-import { createHttp, type Http } from './http.js';
+import { type Account, createHttp, type Http } from './http.js';
 import { Listeners } from './listeners.js';
 import { createTokenBucket, DEFAULT_INTERVAL_MS, networkIntervalMs, type TakeToken } from './pacing.js';
-import { type Reading, statusPath } from './protocol.js';
+import { CASE_NOT_PERMITTED, isAnswered, type Reading, statusPath } from './protocol.js';
 import { runSession } from './session.js';
 import { pageActivity, pageNetwork } from './signals.js';
 import { checkOptions, toAddress } from './options.js';
@@ -37,8 +37,6 @@ const MAX_CASES = 1000;
  * const stop = client.subscribe(({ queued, processing, completed }) => console.log(queued, processing, completed));
  */
 export function createStatusClient(options: StatusClientOptions): StatusClient {
-  checkOptions(options);
-  if (typeof options.baseUrl !== 'function') toAddress(options.baseUrl, options);
   return new Client(options);
 }
 
@@ -50,7 +48,14 @@ class Client implements StatusClient {
   private readonly listeners: Listeners;
   private readonly watchers = new Set<() => void>();
   private readonly memory = new Memory();
+  /** What waits for an interval to pass. */
+  private readonly wakers = new Set<() => void>();
+  private readonly root: Client;
+  private readonly account: Account;
+  /** Of the root: what {@link forCase} knows. */
   private readonly cases = new Map<string, Client>();
+  /** Of the root: the clients of cases that have ever connected, also any that {@link forCase} has let go before. */
+  private readonly family = new Set<Client>();
   private readonly wanted: Transport;
   /** Whether a connection may be held open; else this is one window of too many, and polls. */
   private mayHold = true;
@@ -63,12 +68,20 @@ class Client implements StatusClient {
   /** Settles when the previous session is over: two never overlap. */
   private lastSession: Promise<void> = Promise.resolve();
 
-  constructor(private readonly options: StatusClientOptions) {
+  /** @param root The client whose case this is. */
+  constructor(
+    private readonly options: StatusClientOptions,
+    root?: Client,
+  ) {
+    checkOptions(options);
+    if (typeof options.baseUrl !== 'function') toAddress(options.baseUrl, options);
     const { activity = pageActivity(), network = pageNetwork() } = options;
     const transport = options.transport ?? 'auto';
     const report = (thrown: unknown): void => this.report(thrown);
     this.clock = options.clock ?? systemClock;
-    this.http = createHttp(options, this.clock, () => this.reset());
+    this.root = root ?? this;
+    this.account = root?.account ?? { token: null, onSignOut: this.reset };
+    this.http = createHttp(options, this.clock, this.account);
     this.takeToken = createTokenBucket(this.clock.now());
     this.conditions = new Conditions(activity, network, (change) => this.onCondition(change), report);
     this.listeners = new Listeners(report);
@@ -92,14 +105,15 @@ class Client implements StatusClient {
 
   readonly subscribe: StatusClient['subscribe'] = (listener, options) => {
     if (options) checkOptions(options);
-    const remove = this.listeners.add(listener, options);
+    const entry = this.listeners.add(listener, options);
     this.closed = false;
     this.update();
     queueMicrotask(() => {
-      if (this.snapshot.state === 'live' && this.memory.reading) this.listeners.tell(this.memory.reading);
+      const { reading } = this.memory;
+      if (this.snapshot.state === 'live' && reading && !entry.told) this.listeners.tellOne(entry, reading);
     });
     return () => {
-      remove();
+      this.listeners.remove(entry);
       this.update();
     };
   };
@@ -117,14 +131,16 @@ class Client implements StatusClient {
 
   readonly forCase = (caseId: string): StatusClient => {
     if (caseId && caseId === this.options.caseId) return this;
+    if (this.root !== this) return this.root.forCase(caseId);
     const known = this.cases.get(caseId);
     if (known) return known;
     // None is not all images here.
-    const client = createStatusClient({ ...this.options, caseId: caseId ?? '' }) as Client;
+    const client = new Client({ ...this.options, caseId: caseId ?? '' }, this);
     for (const [id, each] of this.cases) {
       if (this.cases.size < MAX_CASES || each.isWanted) continue;
       each.reset(); // whoever still has it is not left with numbers that no reset() reaches
       this.cases.delete(id);
+      this.family.delete(each);
     }
     this.cases.set(caseId, client);
     return client;
@@ -132,25 +148,24 @@ class Client implements StatusClient {
 
   readonly refresh = (): void => {
     this.restart(true);
-    for (const each of [...this.cases.values()]) each.refresh();
+    for (const each of [...this.family]) each.refresh();
   };
 
   readonly reset = (): void => {
-    this.memory.reading = null;
-    this.listeners.forget();
     this.abort();
-    this.dispatch({ type: 'cleared' });
+    this.clear();
     this.restart(true);
-    for (const each of [...this.cases.values()]) each.reset();
+    for (const each of [...this.family]) each.reset();
   };
 
   /** Not for good: React's StrictMode closes in a simulated unmount what it mounts again at once. */
   readonly close = (): void => {
     this.closed = true;
     this.listeners.clear();
+    const leaving = [...this.watchers]; // and none who comes when told
     this.update();
-    this.watchers.clear();
-    for (const each of [...this.cases.values()]) each.close();
+    for (const watcher of leaving) this.watchers.delete(watcher);
+    for (const each of [...this.family]) each.close();
   };
 
   private get isWanted(): boolean {
@@ -167,6 +182,7 @@ class Client implements StatusClient {
       this.abort();
       this.dispatch({ type: 'stopped', reason });
     } else if (!this.running) this.start(looksNow);
+    else for (const wake of [...this.wakers]) wake(); // the interval may be another now
   }
 
   private stopReason(wanted: boolean): StopReason | null {
@@ -196,6 +212,7 @@ class Client implements StatusClient {
   private start(looksNow: boolean): void {
     const controller = new AbortController();
     this.running = controller;
+    if (this.root !== this) this.root.family.add(this);
     this.http.forgetRefusal();
     const { offline } = this.conditions;
     this.dispatch(offline ? { type: 'offline' } : { type: 'connecting', transport: this.transport() });
@@ -222,6 +239,7 @@ class Client implements StatusClient {
       },
       transport: () => this.transport(),
       intervalMs: () => this.intervalMs(),
+      wakers: this.wakers,
       isOffline,
       looksNow,
       fail: (error) => this.fail(error),
@@ -235,10 +253,10 @@ class Client implements StatusClient {
     return this.wanted === 'sse' && !streams ? 'long-poll' : this.wanted;
   }
 
-  /** A listener's wish, else what suits the network, else the client's default. */
+  /** A listener's wish, else the client's option, else what suits the network. */
   private intervalMs(): number {
     const { type } = this.conditions.network;
-    return this.listeners.intervalMs ?? networkIntervalMs(type) ?? this.options.intervalMs ?? DEFAULT_INTERVAL_MS;
+    return this.listeners.intervalMs ?? this.options.intervalMs ?? networkIntervalMs(type) ?? DEFAULT_INTERVAL_MS;
   }
 
   private confirm(reading: Reading | null): boolean {
@@ -249,18 +267,29 @@ class Client implements StatusClient {
     this.conditions.reached = true;
     this.answeredAt = this.clock.now();
     this.dispatch({ type: 'confirmed', status: current.status, transport: this.transport() });
-    this.listeners.tell(current);
+    // A watcher may have reset the client.
+    if (this.memory.reading === current) this.listeners.tell(current);
     return current !== known;
   }
 
   private fail(error: StatusError): void {
     const isUnauthorized = error.code === 'unauthorized';
+    if (error.problem === CASE_NOT_PERMITTED && this.memory.reading) this.clear();
+    if (isAnswered(error)) this.conditions.reached = true;
     if (error.code === 'network' || error.code === 'timeout') this.conditions.reached = false;
     if (this.conditions.offline) this.restart();
     else this.dispatch(isUnauthorized ? { type: 'stopped', reason: 'unauthorized', error } : { type: 'failed', error });
     // The same one again: its token has not changed, and nothing was sent.
     if (this.options.onError && error !== this.refusal) this.report(error);
     if (isUnauthorized) this.refusal = error;
+  }
+
+  /** Forgets the numbers: they are not for who is signed in now. */
+  private clear(): void {
+    this.memory.reading = null;
+    this.answeredAt = null;
+    this.listeners.forget();
+    this.dispatch({ type: 'cleared' });
   }
 
   /** Tells the app, or else the console, what its own code threw. */

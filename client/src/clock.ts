@@ -10,17 +10,19 @@ export const systemClock: Clock = {
   },
 };
 
-/** Resolves after `delayMs` or as soon as `signal` aborts, whichever comes first. Never rejects. */
-export function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+/** Resolves after `delayMs` or as soon as `signal` aborts or one of `wakers` is called. Never rejects. */
+export function sleep(clock: Clock, delayMs: number, signal: AbortSignal, wakers?: Set<() => void>): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
     const done = (): void => {
       cancel();
       signal.removeEventListener('abort', done);
+      wakers?.delete(done);
       resolve();
     };
     const cancel = clock.schedule(done, delayMs);
     signal.addEventListener('abort', done);
+    wakers?.add(done);
   });
 }
 

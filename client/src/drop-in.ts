@@ -64,23 +64,24 @@ export interface PolledStatus extends StorageStatus {
 export type DropInOptions = Omit<StatusClientOptions, 'baseUrl' | 'getToken' | 'transport'>;
 
 interface Attached {
-  /** What the clients are made with: of `withStorageStatus`, else the surroundings' own. */
-  options: DropInOptions | null;
-  defaults: DropInOptions;
+  /** Of the first `withStorageStatus`, or none when a client was made before that. */
+  readonly options: DropInOptions;
   readonly clients: Map<Transport, StatusClient>;
 }
 
 const attached = new WeakMap<ApiService, Attached>();
+/** The surroundings' own, under those of `withStorageStatus`. */
+let defaults: DropInOptions = {};
 
-function attach(apiService: ApiService): Attached {
-  const known = attached.get(apiService) ?? { options: null, defaults: {}, clients: new Map() };
+function attach(apiService: ApiService, options: DropInOptions): Attached {
+  const known = attached.get(apiService) ?? { options, clients: new Map() };
   attached.set(apiService, known);
   return known;
 }
 
-/** Sets what the clients of `apiService` are made with when `withStorageStatus` says nothing. */
-export function attachDefaults(apiService: ApiService, defaults: DropInOptions): void {
-  attach(apiService).defaults = defaults;
+/** What all clients of the drop-in are made with where `withStorageStatus` does not say otherwise. */
+export function setDefaults(options: DropInOptions): void {
+  defaults = options;
 }
 
 /** Exactly one slash between host and path: without it the path would go on with the host's name. */
@@ -96,11 +97,12 @@ export function clientFor(
   transport: Transport = 'long-poll',
   caseId?: CaseOptions['caseId'],
 ): StatusClient {
-  const { clients, options, defaults } = attach(apiService);
+  const { clients, options } = attach(apiService, {});
   let client = clients.get(transport);
   if (!client) {
     client = createStatusClient({
-      ...(options ?? defaults),
+      ...defaults,
+      ...options,
       transport,
       baseUrl: () => addressOf(apiService),
       getToken: () => apiService.accessToken,
@@ -135,7 +137,8 @@ function isSame(one: DropInOptions, other: DropInOptions): boolean {
  * Adds `startLongPolling`, `subscribeToStorageStatus` and `resetStorageStatus` to `apiService`, in place of any it has,
  * and returns it.
  *
- * The first call's options count; a later call with others changes nothing and says so with `console.error`.
+ * The first call's options count, if it comes before the object is used; later ones that differ change nothing, which
+ * `console.error` says.
  *
  * @throws TypeError that names the option, when one is nonsense.
  */
@@ -144,10 +147,9 @@ export function withStorageStatus<T extends ApiService>(
   options: DropInOptions = {},
 ): T & StorageStatusMethods {
   checkOptions(options);
-  const known = attach(apiService);
-  known.options ??= options;
+  const known = attach(apiService, options);
   if (!isSame(known.options, options)) {
-    console.error('withStorageStatus: this object has other options already; those of the first call stay.');
+    console.error('withStorageStatus: these options change nothing; others, or a use without any, came first.');
   }
   const methods: StorageStatusMethods = {
     startLongPolling: (onStatusUpdate, intervalMs, more) =>

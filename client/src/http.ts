@@ -16,6 +16,13 @@ const SAME_TOKEN_MINUTES = 4;
 
 export type HttpOptions = Pick<StatusClientOptions, 'baseUrl' | 'caseId' | 'getToken' | 'headers' | 'fetch'>;
 
+/** Who is signed in, as far as the app has said: one for a client and those of its cases. */
+export interface Account {
+  token: string | null;
+  /** Called when there was a token and there is none any more. */
+  readonly onSignOut: () => void;
+}
+
 export interface Call {
   readonly path: string;
   readonly headers: RequestHeaders;
@@ -79,22 +86,22 @@ async function readError(response: ResponseLike): Promise<StatusError> {
   return httpError({ status, contentType, challenge, retryAfter, body }, wallNowMs(response));
 }
 
-/** @param onSignOut Called when there was a token and there is none any more. */
-export function createHttp(options: HttpOptions, clock: Clock, onSignOut: () => void): Http {
-  let token: string | null = null;
+export function createHttp(options: HttpOptions, clock: Clock, account: Account): Http {
   let askedAtMs = 0;
   let refusal: Refusal | null = null;
   let crossOrigin = false;
 
-  async function askToken(): Promise<void> {
-    const before = token;
-    token = (await ask(() => options.getToken?.(), 'token', 'getToken')) || null;
+  async function askToken(): Promise<string | null> {
+    const token = (await ask(() => options.getToken?.(), 'token', 'getToken')) || null;
+    const isSignOut = account.token && !token;
     askedAtMs = clock.now();
-    if (before && !token) onSignOut();
+    account.token = token;
+    if (isSignOut) account.onSignOut();
+    return token;
   }
 
   async function confirmToken(deadline: Deadline): Promise<void> {
-    if (!token || clock.now() < askedAtMs + FRESH_MS) return;
+    if (!account.token || clock.now() < askedAtMs + FRESH_MS) return;
     const { leftMs } = deadline;
     deadline.arm(ASK_LIMIT_MS, 'token');
     await deadline.race(askToken());
@@ -102,7 +109,7 @@ export function createHttp(options: HttpOptions, clock: Clock, onSignOut: () => 
   }
 
   async function askApp(): Promise<{ address: string; headers: RequestHeaders }> {
-    await askToken();
+    const token = await askToken();
     const address = await ask(async () => toAddress(await valueOf(options.baseUrl), options), 'config', 'baseUrl');
     const askHeaders = async (): Promise<RequestHeaders> => {
       const headers = toHeaders((await valueOf(options.headers)) ?? {});

@@ -1,4 +1,4 @@
-/** When to ask again: backoff, the gap between answers, and the bucket that bounds both. Pure. */
+/** When to ask again: backoff, intervals, and the bucket that bounds both. Pure. */
 
 /** Between an answer and the long poll that follows it: the server may have more at once, the bucket bounds how often. */
 export const CHANGE_GAP_MS = 100;
@@ -29,22 +29,9 @@ export function backoffMs(attempt: number, jitter: number, retryAfterMs: number 
 /** 1, 2, 4 … minutes: when to look again whether what keeps a client from sending still holds. */
 export const lookAgainMs = (looks: number, mostMinutes: number): number => 60_000 * Math.min(2 ** looks, mostMinutes);
 
-/**
- * How long to wait after an answer.
- *
- * An answer that was held has used its interval up already, so a held long poll is followed at once; one that
- * was not held (a server that does not wait, a proxy that answers from its cache) is followed an interval after
- * its request. `followUp`: the next request is to be held by the server, and this answer gives no reason to doubt
- * that it will be.
- */
-export function gapMs(answer: { followUp: boolean; elapsedMs: number; intervalMs: number }): number {
-  if (answer.followUp) return CHANGE_GAP_MS;
-  return Math.max(answer.intervalMs - answer.elapsedMs, 0);
-}
-
 /** Row 16: every 2 s on Wi-Fi, every 5 s on any other network. `null`: the network is not known, or said not to be. */
 export const networkIntervalMs = (type: string | null): number | null =>
-  type === null || type === 'unknown' || type === 'none' ? null : type === 'wifi' ? 2_000 : 5_000;
+  type === null || type === 'none' ? null : type === 'wifi' ? 2_000 : 5_000;
 
 /**
  * After a stream that ended by itself. The server bounds a stream's life, so a long one is followed at once (with

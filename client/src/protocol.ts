@@ -18,7 +18,7 @@ export interface Reading {
   readonly status: StorageStatus;
   /** Opaque; compared by inequality only. Without one from the server it is made of the numbers. */
   readonly version: string;
-  /** The version, if the server knows it too, so that it can be sent back; else `null`. */
+  /** The version, if the server knows it too and it can be sent back; else `null`. */
   readonly validator: string | null;
 }
 
@@ -41,6 +41,10 @@ function parseJson(text: string): unknown {
 
 const isCount = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value) && value >= 0;
 
+/** What every request can carry, quoted in a header or not: the server takes 4,096 characters, with the quotes. */
+const isValidator = (version: unknown): version is string =>
+  typeof version === 'string' && /^[\x21\x23-\x7e]{1,4094}$/.test(version);
+
 /** What a folder beside the three may be called. */
 const NAME = /^[a-z][a-z0-9_]*$/;
 
@@ -48,7 +52,7 @@ function reading(
   wire: unknown,
   names: readonly [string, string, string],
   suffix: '_count' | '',
-  fallbackVersion: string | null,
+  fallbackVersion: string | null | undefined,
 ): Reading {
   if (!isObject(wire)) throw broken('Not a storage status');
   const [queued, processing, completed] = names.map((name) => {
@@ -63,7 +67,7 @@ function reading(
     return isFurther && isCount(count) ? [[name, count] as const] : [];
   });
   const timestamp = typeof wire.timestamp === 'string' ? wire.timestamp : '';
-  const validator = typeof wire.version === 'string' && wire.version ? wire.version : fallbackVersion;
+  const validator = [wire.version, fallbackVersion].find(isValidator) ?? null;
   return {
     status: { queued, processing, completed, ...(further.length && { extra: Object.fromEntries(further) }), timestamp },
     version: validator ?? [queued, processing, completed, ...further.flat(), timestamp].join('/'),
@@ -88,7 +92,7 @@ export function parseStatus(text: string, etag: string | null): Reading {
 
 /** Reads the data of one `status_update` event; `id` is its version. */
 export function parseStreamData(data: string, id: string | undefined): Reading {
-  return reading(parseJson(data), ['queued', 'processing', 'completed'], '', id || null);
+  return reading(parseJson(data), ['queued', 'processing', 'completed'], '', id);
 }
 
 /** `W/"abc"` → `abc`; `null` for what is not an entity tag. */
@@ -118,6 +122,8 @@ export interface ErrorAnswer {
 const API_STATUSES = [400, 401, 403, 404, 405, 500, 503];
 /** Nobody has heard of this case yet: the one 404 of this API. */
 export const CASE_UNKNOWN = 'case-unknown';
+/** The token is none for these numbers. */
+export const CASE_NOT_PERMITTED = 'case-not-permitted';
 
 /** The `code` of this API's problem document; `''` when it has none, `null` for somebody else's answer. */
 function problemCode({ status, contentType, body }: ErrorAnswer): string | null {
@@ -148,6 +154,9 @@ export function httpError(answer: ErrorAnswer, wallNowMs: number): StatusError {
   const retryAfterMs = parseRetryAfter(answer.retryAfter, wallNowMs);
   return new StatusError(code, `${message} (${status}).`, undefined, status, retryAfterMs, problem);
 }
+
+/** Whether this failure is an answer of the API, or of whoever guards it: then there is a network. */
+export const isAnswered = ({ code, problem }: StatusError): boolean => code === 'unauthorized' || problem !== null;
 
 /**
  * Whether a held request that failed like this may have been cut by what stands between this client and the API: not

@@ -14,8 +14,8 @@
  */
 import { sleep } from './clock.js';
 import { type StatusError, toStatusError } from './errors.js';
-import { backoffMs, gapMs, lookAgainMs, reconnectMs, type TakeToken } from './pacing.js';
-import { mayBeCut } from './protocol.js';
+import { backoffMs, CHANGE_GAP_MS, lookAgainMs, reconnectMs, type TakeToken } from './pacing.js';
+import { isAnswered, mayBeCut } from './protocol.js';
 import type { Exchange, Outcome } from './transports/exchange.js';
 import { requestStatus } from './transports/request.js';
 import { followStream } from './transports/stream.js';
@@ -35,6 +35,8 @@ export interface Session {
   /** Which transport to use now. */
   readonly transport: () => Transport;
   readonly intervalMs: () => number;
+  /** To be called when `intervalMs` may say something else: the gap that is running is computed again. */
+  readonly wakers: Set<() => void>;
   /** The device says that it is offline. That is a hint: look now and then whether it is true. */
   readonly isOffline: boolean;
   /** The first look is now, and not after a minute. */
@@ -67,17 +69,17 @@ export async function runSession(session: Session): Promise<void> {
     return memory.path.holds.waitSeconds(exchange.waitSeconds, clock.now());
   }
 
-  function afterAnswer(outcome: Outcome, heldSeconds: number, elapsedMs: number): number {
+  /**
+   * How long to wait after an exchange; `null`: until an interval has passed since it began. An answer that was held
+   * has used that up already; one that was not (a server that does not wait, a proxy that answers from its cache) has
+   * not. The next request follows at once where it is to be held and this answer gives no reason to doubt that it will.
+   */
+  function afterAnswer(outcome: Outcome, heldSeconds: number, elapsedMs: number): number | null {
     if (outcome.kind === 'silent') {
       answers = 0;
       const { streams } = memory.path;
       suspicion = (answerMs) => streams.wasSilent(answerMs, clock.now());
       return 0;
-    }
-    if (suspicion) {
-      suspicion(elapsedMs);
-      suspicion = null;
-      exchange.confirm(null); // the transport may be another now
     }
     isOffline = false;
     memory.path.holds.answered(heldSeconds, elapsedMs);
@@ -86,7 +88,7 @@ export async function runSession(session: Session): Promise<void> {
     failures = 0;
     if (outcome.kind === 'answered') {
       const isFollowed = session.transport() === 'sse' || (waitSeconds() > 0 && (isFirst || outcome.changed));
-      return gapMs({ followUp: isFollowed, elapsedMs, intervalMs: session.intervalMs() });
+      return isFollowed ? CHANGE_GAP_MS : null;
     }
     if (outcome.error) return afterFailure(outcome.error, 0, elapsedMs);
     if (session.transport() === 'sse') return reconnectMs(outcome, random);
@@ -95,7 +97,8 @@ export async function runSession(session: Session): Promise<void> {
   }
 
   function afterFailure(error: StatusError, heldSeconds: number, elapsedMs: number): number {
-    if (isOffline) return lookAgainMs(looks++, OFFLINE_MINUTES);
+    if (isOffline && !isAnswered(error)) return lookAgainMs(looks++, OFFLINE_MINUTES);
+    isOffline = false;
     answers = 0;
     suspicion = null;
     if (heldSeconds && mayBeCut(error)) {
@@ -112,15 +115,21 @@ export async function runSession(session: Session): Promise<void> {
     return backoffMs(failures++, jitter, error.retryAfterMs);
   }
 
+  /** The next request was answered: what was suspected is true. */
+  function learn(answerMs: number): void {
+    suspicion?.(answerMs);
+    suspicion = null;
+  }
+
   /** One exchange; returns how long to wait before the next. */
-  async function once(): Promise<number> {
+  async function once(): Promise<number | null> {
     await session.getReady();
     const isPlain = isOffline || suspicion !== null || memory.canStream === null;
     const heldSeconds = waitSeconds();
     const startedAt = clock.now();
     try {
       const isStream = session.transport() === 'sse' && !isPlain;
-      const outcome = await (isStream ? followStream(exchange) : requestStatus(exchange, heldSeconds));
+      const outcome = await (isStream ? followStream(exchange) : requestStatus(exchange, heldSeconds, learn));
       return afterAnswer(outcome, heldSeconds, clock.now() - startedAt);
     } catch (thrown) {
       return signal.aborted ? 0 : afterFailure(toStatusError(thrown), heldSeconds, clock.now() - startedAt);
@@ -129,7 +138,12 @@ export async function runSession(session: Session): Promise<void> {
 
   if (isOffline && !session.looksNow) await sleep(clock, lookAgainMs(looks++, OFFLINE_MINUTES), signal);
   while (!signal.aborted) {
-    const tokenInMs = session.takeToken(clock.now());
-    await sleep(clock, tokenInMs || (await once()), signal);
+    const startedAt = clock.now();
+    const pauseMs = session.takeToken(startedAt) || (await once());
+    const endedAt = clock.now();
+    const endsAt = (): number => (pauseMs === null ? startedAt + session.intervalMs() : endedAt + pauseMs);
+    const leftMs = (): number => Math.max(endsAt() - clock.now(), 0);
+    do await sleep(clock, leftMs(), signal, session.wakers);
+    while (!signal.aborted && leftMs() > 0);
   }
 }

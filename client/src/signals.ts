@@ -66,10 +66,12 @@ export interface NetInfoLike {
   addEventListener(run: (state: { isConnected: boolean | null; type: string }) => void): () => void;
 }
 
-/** Offline only when NetInfo is sure: `isConnected` is `null` until it knows. */
+/** Offline only when NetInfo is sure: until it knows, `isConnected` is `null` and the type is `unknown`. */
 export function netInfoNetwork(netInfo: NetInfoLike): NetworkSource {
   return {
     subscribe: (onChange) =>
-      netInfo.addEventListener((state) => onChange({ online: state.isConnected !== false, type: state.type })),
+      netInfo.addEventListener(({ isConnected, type }) =>
+        onChange({ online: isConnected !== false, type: type === 'unknown' ? null : type }),
+      ),
   };
 }

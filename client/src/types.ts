@@ -6,7 +6,7 @@ export interface StorageStatus {
   readonly queued: number;
   /** Images being processed (`input`). */
   readonly processing: number;
-  /** Images detected (`output`). */
+  /** Images completed (`output`). */
   readonly completed: number;
   /** Images in each further folder that the server counts (`EXTRA_FOLDERS`), by its name; absent without any. */
   readonly extra?: Readonly<Record<string, number>>;
@@ -42,7 +42,7 @@ export type Transport = 'long-poll' | 'sse' | 'poll';
 
 /** Everything a view needs; the same object until something in it changes. */
 export interface StatusSnapshot {
-  /** The last known numbers, kept while stale, offline or stopped; `null` before the first answer. */
+  /** The last known numbers, kept while stale, offline or stopped; `null` before the first answer of who is signed in. */
   readonly status: StorageStatus | null;
   readonly state: ConnectionState;
   /** Set only while `state` is `stopped`. */
@@ -61,7 +61,7 @@ export type Unsubscribe = () => void;
 export interface SubscribeOptions {
   /**
    * Poll period, and the least time between two answers that were not held, in milliseconds.
-   * The smallest among a client's listeners counts. Wins over the network's interval.
+   * The smallest among a client's listeners counts. Wins over the client's option.
    */
   readonly intervalMs?: number | undefined;
   /** Calls the listener with every answer, also when nothing has changed. Default `false`. */
@@ -111,7 +111,7 @@ export type RequestHeaders = Readonly<Record<string, string>>;
 /** Which images are counted. */
 export interface CaseOptions {
   /**
-   * The id of a case, of whose images alone the counts are. Default: all images.
+   * The id of a case; counts only this case's images. Default: all images.
    *
    * It goes into the path as it stands, so ids that differ in one byte are two cases. Not empty, and neither `.` nor
    * `..`, which no path can carry.
@@ -124,7 +124,8 @@ export interface StatusClientOptions extends CaseOptions {
   readonly baseUrl: string | (() => Awaitable<string>);
   /**
    * Bearer token, asked for before each request and again at its answer. `null` sends none; `null` after a token is a
-   * sign-out, which clears the numbers.
+   * sign-out, which clears the numbers of the client and of its cases. Nothing asks while nobody listens: call
+   * {@link StatusClient.reset} at a sign-out.
    */
   readonly getToken?: (() => Awaitable<string | null | undefined>) | undefined;
   /** Sent with each request, such as `x-functions-key`. A function is asked before each request. */
@@ -133,7 +134,7 @@ export interface StatusClientOptions extends CaseOptions {
   readonly transport?: 'auto' | Transport | undefined;
   /** Default: the global `fetch`, looked up at each request. */
   readonly fetch?: FetchLike | undefined;
-  /** Default poll period in milliseconds, when neither a listener nor the network says one. Default 3000. */
+  /** Poll period in milliseconds, unless a listener has its own. Default: 2000 on Wi-Fi, 5000 elsewhere, 3000 if unknown. */
   readonly intervalMs?: number | undefined;
   /** How long the server is asked to hold a long poll, in seconds. Default 25, below an app's usual 30 s timeout. */
   readonly waitSeconds?: number | undefined;
@@ -167,8 +168,9 @@ export interface StatusClient {
   watch(this: void, onChange: () => void): Unsubscribe;
   getSnapshot(this: void): StatusSnapshot;
   /**
-   * The client of a case, with the same options: the same one for the same id, with its own numbers, connection and
-   * listeners. {@link StatusClient.refresh}, `reset` and `close` of this client go for those of its cases as well.
+   * The client of a case, with the same options: the same one for the same id, also from another case's client, with
+   * its own numbers, connection and listeners. {@link StatusClient.refresh}, `reset` and `close` of this client go for
+   * those of its cases as well; a sign-out is one for all of them.
    *
    * @throws TypeError when the id cannot be sent.
    */

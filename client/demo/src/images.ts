@@ -1,6 +1,6 @@
 /** The images that this page has uploaded, and where each is now. Nothing is ever listed. */
 import type { Folder } from './config.js';
-import type { Storage } from './storage.js';
+import { Gone, type Storage } from './storage.js';
 
 export interface Image {
   readonly name: string;
@@ -57,21 +57,32 @@ export class Images {
   /** Moves everything on, as a detection would: queued → input → output. */
   async run(): Promise<void> {
     const waiting = this.images.filter(({ folder }) => folder !== 'output');
-    await this.each(waiting, 3, async ({ name, folder }) => {
-      await sleep(between(150, 700));
-      if (folder === 'queued') await this.move(name, 'queued', 'input');
-      await sleep(between(700, 1800));
-      await this.move(name, 'input', 'output');
+    await this.each(waiting, 3, async (image) => {
+      await this.process(image).catch((error: unknown) => {
+        if (!(error instanceof Gone)) throw error;
+        this.forget(image);
+      });
     });
   }
 
   /** Deletes what this page has uploaded. */
   async clear(): Promise<void> {
-    await this.each([...this.images], 6, async ({ name, folder, preview }) => {
-      await this.storage.remove(folder, name);
-      if (preview) URL.revokeObjectURL(preview);
-      this.set(this.images.filter((image) => image.name !== name));
+    await this.each([...this.images], 6, async (image) => {
+      await this.storage.remove(image.folder, image.name);
+      this.forget(image);
     });
+  }
+
+  private async process({ name, folder }: Image): Promise<void> {
+    await sleep(between(150, 700));
+    if (folder === 'queued') await this.move(name, 'queued', 'input');
+    await sleep(between(700, 1800));
+    await this.move(name, 'input', 'output');
+  }
+
+  private forget({ name, preview }: Image): void {
+    if (preview) URL.revokeObjectURL(preview);
+    this.set(this.images.filter((image) => image.name !== name));
   }
 
   private async move(name: string, from: Folder, to: Folder): Promise<void> {

@@ -13,9 +13,14 @@ interface Request {
 
 export interface Storage {
   put(folder: Folder, name: string, image: Blob): Promise<void>;
+  /** Throws {@link Gone} when there is nothing to move. */
   move(name: string, from: Folder, to: Folder): Promise<void>;
+  /** Also of what is not there any more. */
   remove(folder: Folder, name: string): Promise<void>;
 }
+
+/** The storage does not have it, or not any more. */
+export class Gone extends Error {}
 
 export function createStorage(config: DemoConfig): Storage {
   const url = (folder: Folder, name: string): string =>
@@ -23,7 +28,9 @@ export function createStorage(config: DemoConfig): Storage {
 
   async function send(what: string, address: string, init: Request): Promise<Response> {
     const response = await fetch(address, { ...init, headers: { 'x-ms-version': API_VERSION, ...init.headers } });
-    if (!response.ok) throw new Error(`${what}: the storage answered ${response.status}.`);
+    if (!response.ok) {
+      throw new (response.status === 404 ? Gone : Error)(`${what}: the storage answered ${response.status}.`);
+    }
     return response;
   }
 
@@ -38,7 +45,9 @@ export function createStorage(config: DemoConfig): Storage {
   }
 
   const remove: Storage['remove'] = async (folder, name) => {
-    await send('Delete', url(folder, name), { method: 'DELETE' });
+    await send('Delete', url(folder, name), { method: 'DELETE' }).catch((error: unknown) => {
+      if (!(error instanceof Gone)) throw error;
+    });
   };
 
   return {

@@ -36,8 +36,12 @@ function question({ memory, http, statusPath }: Exchange, waitSeconds: number): 
   return { path: statusPath, headers };
 }
 
-/** Asks once. `waitSeconds` 0 is a plain poll. */
-export async function requestStatus(exchange: Exchange, waitSeconds: number): Promise<Outcome> {
+/** Asks once. `waitSeconds` 0 is a plain poll. `learn` hears how long it took before anybody is told of the answer. */
+export async function requestStatus(
+  exchange: Exchange,
+  waitSeconds: number,
+  learn: (answerMs: number) => void,
+): Promise<Outcome> {
   const { memory, clock, signal } = exchange;
   const startedAt = clock.now();
   const limitMs = Math.max(waitSeconds * 1000 + HOLD_SLACK_MS, ANSWER_LIMIT_MS);
@@ -49,7 +53,9 @@ export async function requestStatus(exchange: Exchange, waitSeconds: number): Pr
   });
   if (signal.aborted) return { kind: 'answered', changed: false };
   if (!reading && !memory.reading) throw new StatusError('protocol', '304 without a validator.');
-  noticeLostValidator(memory, reading?.version, clock.now() - startedAt, waitSeconds);
+  const elapsedMs = clock.now() - startedAt;
+  noticeLostValidator(memory, reading?.version, elapsedMs, waitSeconds);
+  learn(elapsedMs);
   return { kind: 'answered', changed: exchange.confirm(reading) };
 }
 

@@ -4,6 +4,7 @@ import { withStorageStatus } from '../../src/index.js';
 import type { StatusSnapshot, Transport } from '../../src/types.js';
 import { settle } from '../support/fake-clock.js';
 import { createRig, type Rig } from '../support/rig.js';
+import { problem } from '../support/status-service.js';
 
 const TRANSPORTS: readonly Transport[] = ['long-poll', 'sse', 'poll'];
 
@@ -141,6 +142,57 @@ it('an answer after everybody has left leaves nothing behind, also where fetch i
   expect(rig.clock.pending).toBe(0);
 });
 
+it('a sign-out while nobody listened is one when somebody comes, before anything is sent', async () => {
+  const account = { token: 'secret' as string | null };
+  const { clock, wire, client, start } = createRig({ getToken: () => account.token });
+  (await start())();
+  account.token = null;
+  await clock.advance(60_000);
+  expect(client.getSnapshot().status).not.toBeNull(); // nobody has asked
+  wire.fault = () => {
+    expect(client.getSnapshot().status).toBeNull();
+    return 'hang';
+  };
+  const before = wire.sent.length;
+  await start();
+  expect(client.getSnapshot().status).toBeNull();
+  expect(wire.sent.length).toBe(before + 1);
+  client.close();
+});
+
+it('numbers that this token may not see are not shown, whose ever they were', async () => {
+  const account = { token: 'secret' };
+  const { clock, wire, client, heard, start } = createRig({ getToken: () => account.token });
+  const leave = await start();
+  leave();
+  account.token = 'other'; // somebody else signed in meanwhile
+  wire.fault = () => problem(403, 'Not yours', {}, 'case-not-permitted');
+  await start();
+  expect(client.getSnapshot()).toMatchObject({ status: null, state: 'stopped', reason: 'unauthorized' });
+  expect([client.version, client.answerAgeMs]).toEqual([null, null]);
+  expect(heard).toHaveLength(1);
+  const onChange = vi.fn();
+  client.watch(onChange);
+  await clock.advance(10 * 60_000); // refused again and again
+  expect(onChange.mock.calls.length).toBeLessThanOrEqual(1 + 10 / 4);
+  wire.fault = () => undefined;
+  account.token = 'secret';
+  await clock.advance(31_000);
+  expect(client.state).toBe('live');
+  expect(heard).toHaveLength(2); // though the version is the same
+  client.close();
+});
+
+it('numbers stay while a token that may see them has only expired', async () => {
+  const { clock, service, client, start } = createRig();
+  await start();
+  service.token = 'next';
+  client.refresh();
+  await clock.advance(100);
+  expect(client.getSnapshot()).toMatchObject({ status: { queued: 0 }, reason: 'unauthorized' });
+  client.close();
+});
+
 it('reset() of a client that nobody listens to clears it, and sends nothing', async () => {
   const { clock, wire, client, start } = createRig();
   (await start())();
@@ -149,6 +201,7 @@ it('reset() of a client that nobody listens to clears it, and sends nothing', as
   client.reset();
   await clock.advance(60_000);
   expect(client.getSnapshot()).toMatchObject({ status: null, state: 'stopped', reason: 'idle' });
+  expect(client.answerAgeMs).toBeNull();
   expect(wire.sent.length).toBe(before);
 });
 

@@ -320,6 +320,9 @@ describe('clients of cases', () => {
     expect(rig.client.forCase('a')).toBe(a);
     expect(rig.client.forCase('A')).not.toBe(a);
     expect(a.forCase('a')).toBe(a);
+    expect(a.forCase('b')).toBe(rig.client.forCase('b'));
+    const alone = createStatusClient({ baseUrl: BASE, caseId: 'a' });
+    expect(alone.forCase('b').forCase('a')).toBe(alone);
     expect(clientOf(rig.client, 'a')).toBe(a);
     expect(clientOf(rig.client)).toBe(rig.client);
     expect(clientOf(rig.client, null)).toBe(rig.client);
@@ -382,6 +385,39 @@ describe('clients of cases', () => {
     client.close();
     await settle();
   });
+
+  const roles = ['all images', 'a', 'b', 'let go'] as const;
+  const signOuts = roles.flatMap((asks) => [true, false].map((known) => [asks, known] as const));
+  it.each(signOuts)(
+    'a sign-out that only %s is there to notice clears all of them (had it a token: %j)',
+    async (asks, known) => {
+      const account = { token: 'secret' as string | null };
+      const { clock, client, service, wire } = createRig({ getToken: () => account.token });
+      const clients = {
+        'all images': client,
+        a: client.forCase('a'),
+        b: client.forCase('b'),
+        'let go': client.forCase('c'),
+      };
+      for (let i = 0; i < 1000; i += 1) client.forCase(`case ${i}`);
+      expect(client.forCase('c')).not.toBe(clients['let go']);
+      const had = Object.entries(clients).filter(([role]) => known || role !== asks);
+      const stops = had.map(([, each]) => each.subscribe(() => undefined));
+      await clock.advance(1000);
+      for (const stop of stops) stop();
+      account.token = null;
+      service.token = 'none';
+      const before = wire.sent.length;
+      const leave = clients[asks].watch(() => undefined);
+      await clock.advance(100);
+      const left = Object.entries(clients).filter(([, each]) => each.getSnapshot().status ?? each.version);
+      expect(left).toEqual([]);
+      expect(wire.sent.length).toBe(before + 1);
+      leave();
+      await settle();
+      expect(clock.pending).toBe(0);
+    },
+  );
 
   it('refresh() and close() of a client go for those of its cases', async () => {
     const { clock, wire, client } = rig;

@@ -1,6 +1,8 @@
 /** The drop-in is a drop-in: what an app does with its own methods' results it can do with ours. */
+import { readFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { type PolledStatus, StorageStatusPoller, withStorageStatus } from '../../src/index.js';
+import { clientOf } from '../../src/react/index.js';
 import { createRig, type Rig } from '../support/rig.js';
 
 let rig: Rig;
@@ -76,6 +78,17 @@ describe('a second withStorageStatus', () => {
     },
   );
 
+  it.each([
+    ['with options', () => options(), 1],
+    ['without', () => undefined, 0],
+  ])('that is the first, but comes after a view has used the object: %s', (_, given, errors) => {
+    const error = spyOnConsole();
+    const apiService = makeService();
+    clientOf(apiService); // as a view's first render
+    withStorageStatus(apiService, given());
+    expect(error).toHaveBeenCalledTimes(errors);
+  });
+
   it('with the same options says nothing', () => {
     const error = spyOnConsole();
     const first = options();
@@ -84,6 +97,13 @@ describe('a second withStorageStatus', () => {
     withStorageStatus(makeService());
     expect(error).not.toHaveBeenCalled();
   });
+});
+
+it('what /native sets for all clients is in no module that a bundler leaves out', () => {
+  const root = new URL('../../', import.meta.url);
+  const { sideEffects } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as { sideEffects: string[] };
+  expect(readFileSync(new URL('src/native/index.ts', root), 'utf8')).toMatch(/^setDefaults\(/m);
+  expect(sideEffects).toEqual(['./dist/native/index.js', './dist/cjs/native/index.js']);
 });
 
 describe('lastETag', () => {

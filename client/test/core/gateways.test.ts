@@ -137,6 +137,38 @@ describe('what is learnt', () => {
     expect(rig.states).toEqual(['connecting', 'live']);
   });
 
+  it('one cut in between changes nothing, whenever it comes and whatever the gateway', async () => {
+    const random = seededRandom(3);
+    /** Requests in five minutes behind a gateway that is known, of which one held request breaks after `glitchMs`. */
+    async function fiveMinutes(limitMs: number, atMs: number, glitchMs: number | null): Promise<number> {
+      const rig = createRig();
+      const behind = cutAfter(rig, limitMs, 504);
+      rig.wire.fault = behind;
+      await rig.start();
+      await rig.clock.advance(2 * MINUTE + atMs);
+      const before = rig.wire.sent.length;
+      let isOver = glitchMs === null;
+      rig.wire.fault = (sent) => {
+        if (isOver || !isHeld(sent)) return behind();
+        isOver = true;
+        return () =>
+          new Promise((_, reject) => void rig.clock.schedule(() => reject(new TypeError('reset')), glitchMs ?? 0));
+      };
+      await rig.clock.advance(5 * MINUTE);
+      expect(rig.states).toEqual(['connecting', 'live']);
+      rig.client.close();
+      return rig.wire.sent.length - before;
+    }
+    for (let run = 0; run < 60; run += 1) {
+      const limitMs = (5 + random() * 18) * SECOND;
+      const atMs = random() * 10 * MINUTE;
+      const glitchMs = random() ** 3 * 0.8 * limitMs;
+      const without = await fiveMinutes(limitMs, atMs, null);
+      const requests = await fiveMinutes(limitMs, atMs, glitchMs);
+      expect(requests, `${limitMs} ms, ${atMs} ms, ${glitchMs} ms`).toBeLessThanOrEqual(without + 4);
+    }
+  });
+
   it('a path that heals is found out within 10 minutes', async () => {
     const rig = createRig();
     rig.wire.fault = cutAfter(rig, 8 * SECOND, 504);

@@ -1,5 +1,6 @@
 /** What a listening, idle, hidden or offline client costs. */
 import { describe, expect, it } from 'vitest';
+import { netInfoNetwork } from '../../src/index.js';
 import { settle } from '../support/fake-clock.js';
 import { createRig } from '../support/rig.js';
 
@@ -121,6 +122,72 @@ describe('requests', () => {
     network.set({ online: true, type: 'cellular' });
     await clock.advance(20_000);
     expect(wire.sent.length).toBe(11 + 1 + 4);
+  });
+
+  it("the client's option wins over the network's", async () => {
+    const { clock, wire, network, start } = createRig({ transport: 'poll', intervalMs: 30_000 });
+    network.set({ online: true, type: 'wifi' });
+    await start();
+    await clock.advance(10 * MINUTE);
+    expect(wire.sent.length).toBe(21);
+  });
+
+  it('the gap that is running follows who comes and goes', async () => {
+    for (let joinsAtMs = 100; joinsAtMs < 8000; joinsAtMs += 700) {
+      const { clock, wire, client } = createRig({ transport: 'poll' });
+      client.subscribe(() => undefined, { intervalMs: 8000 });
+      await clock.advance(joinsAtMs);
+      const leave = client.subscribe(() => undefined, { intervalMs: 1000 });
+      await clock.advance(1500);
+      leave();
+      await clock.advance(20_000);
+      const first = Math.max(joinsAtMs, 1000);
+      const second = first + 1000 <= joinsAtMs + 1500 ? [first + 1000] : [];
+      const last = second[0] ?? first;
+      expect(wire.times).toEqual([0, first, ...second, last + 8000, last + 16_000]);
+      client.close();
+    }
+  });
+
+  it('the gap that is running follows the network, once its kind is known', async () => {
+    const { clock, wire, network, start } = createRig({ transport: 'poll' });
+    await start();
+    await clock.advance(1000);
+    network.set({ online: true, type: 'cellular' });
+    await clock.advance(3000);
+    expect(wire.times).toEqual([0]);
+    await clock.advance(2000);
+    expect(wire.times).toEqual([0, 5000]);
+  });
+
+  it('NetInfo that does not know the network yet and then does ends no request', async () => {
+    let say = (_state: { isConnected: boolean | null; type: string }): void => undefined;
+    const network = netInfoNetwork({
+      addEventListener(run) {
+        say = run;
+        run({ isConnected: null, type: 'unknown' });
+        return () => undefined;
+      },
+    });
+    const { clock, wire, client, start } = createRig({ network });
+    await start();
+    await clock.advance(1000);
+    const before = wire.sent.length;
+    say({ isConnected: true, type: 'wifi' });
+    await clock.advance(1000);
+    expect([client.state, wire.sent.length, wire.inFlight]).toEqual(['live', before, 1]);
+    client.close();
+  });
+
+  it('no back-off is cut short by who comes and goes', async () => {
+    const { clock, wire, client, start } = createRig({ random: () => 0 });
+    wire.fault = () => ({ status: 503, headers: { 'retry-after': '60' }, body: '' });
+    await start();
+    for (let i = 0; i < 59; i += 1) {
+      await clock.advance(1000);
+      client.subscribe(() => undefined, { intervalMs: 0 })();
+    }
+    expect(wire.times).toEqual([0]);
   });
 
   it("a listener's own interval wins over the network's, and the smallest wins", async () => {

@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 import type { Transport } from '../../src/types.js';
 import { healthyHour } from '../support/healthy-hour.js';
 import { createRig, type Rig } from '../support/rig.js';
+import { problem } from '../support/status-service.js';
 
 const MINUTE = 60_000;
 const TRANSPORTS: readonly Transport[] = ['long-poll', 'sse', 'poll'];
@@ -119,6 +120,48 @@ describe.each(TRANSPORTS)('a false "offline" (%s)', (transport) => {
     await clock.advance(10);
     expect(client.getSnapshot()).toMatchObject({ state: 'stopped', reason: 'unauthorized' });
     client.close();
+  });
+
+  it.each([
+    ['401', problem(401, 'Token refused', {}, 'unauthorized'), { state: 'stopped', reason: 'unauthorized' }],
+    ['an empty 401', { status: 401, headers: {}, body: '' }, { state: 'stopped', reason: 'unauthorized' }],
+    ['403', problem(403, 'Not yours', {}, 'case-not-permitted'), { state: 'stopped', reason: 'unauthorized' }],
+    ['503', problem(503, 'Not ready', {}, 'counts-not-ready'), { state: 'connecting', reason: null }],
+  ])('a %s of this API is an answer as well: the state says what it says', async (_, answer, expected) => {
+    const onError = vi.fn();
+    const rig = createRig({ transport, onError });
+    const { clock, wire, client } = rig;
+    wire.fault = () => answer;
+    await startOffline(rig, true);
+    await clock.advance(MINUTE);
+    expect(client.getSnapshot()).toMatchObject({ ...expected, error: { httpStatus: answer.status } });
+    expect(onError).toHaveBeenCalledTimes(1);
+    wire.fault = () => undefined;
+    client.refresh();
+    await clock.advance(10);
+    expect(client.getSnapshot()).toMatchObject({ state: 'live', error: null });
+    client.close();
+  });
+
+  it('after such an answer a network that is lost is offline again', async () => {
+    const rig = createRig({ transport });
+    rig.service.ready = false;
+    await startOffline(rig, true);
+    await rig.clock.advance(MINUTE);
+    expect(rig.client.state).toBe('connecting');
+    rig.wire.fault = () => 'refuse';
+    await rig.clock.advance(30_000);
+    expect(rig.client.state).toBe('offline');
+    rig.client.close();
+  });
+
+  it("a portal's answer proves nothing: it stays offline", async () => {
+    const rig = createRig({ transport });
+    rig.wire.fault = () => ({ status: 503, headers: { 'content-type': 'text/html' }, body: 'Pay' });
+    await startOffline(rig, true);
+    await rig.clock.advance(10 * MINUTE);
+    expect(rig.client.state).toBe('offline');
+    rig.client.close();
   });
 
   it('online again, and offline again: each word of the device counts anew', async () => {

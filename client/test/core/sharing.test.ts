@@ -1,5 +1,6 @@
 /** Many listeners, one connection; and nothing left behind when they have gone. */
 import { describe, expect, it, vi } from 'vitest';
+import type { Transport } from '../../src/types.js';
 import { settle } from '../support/fake-clock.js';
 import { createRig } from '../support/rig.js';
 import { problem } from '../support/status-service.js';
@@ -75,6 +76,19 @@ describe('listeners', () => {
     expect(wire.sent.length).toBe(before);
   });
 
+  it('a listener that comes while an answer is being told hears it once', async () => {
+    const { clock, client } = createRig();
+    const heard = vi.fn();
+    const stop = client.watch(() => {
+      if (client.state !== 'live') return;
+      client.subscribe(heard);
+      stop();
+    });
+    await clock.advance(10);
+    expect(heard).toHaveBeenCalledTimes(1);
+    client.close();
+  });
+
   it('a listener that comes back is told again, though the server answers 304', async () => {
     const { clock, service, client } = createRig();
     service.counts = { queued: 4, input: 0, output: 0 };
@@ -144,6 +158,76 @@ describe('listeners', () => {
     expect(healthy).toHaveBeenCalledTimes(2);
     expect(onError).toHaveBeenCalledTimes(2);
     expect(client.state).toBe('live');
+  });
+
+  it.each<Transport>(['poll', 'long-poll', 'sse'])(
+    'with everyAnswer a listener is called for answers alone, whoever comes (%s)',
+    async (transport) => {
+      const { clock, wire, client } = createRig({ transport });
+      wire.fault = ({ url }) => (url.endsWith('/stream') ? 'hang' : undefined); // to long poll, as soon as that is known
+      const heard = vi.fn();
+      client.subscribe(heard, { everyAnswer: true });
+      await clock.advance(transport === 'sse' ? 10 : 100);
+      for (let i = 0; i < 40; i += 1) {
+        const calls = heard.mock.calls.length;
+        client.subscribe(() => undefined, { everyAnswer: i % 2 === 0 });
+        await settle();
+        expect(heard).toHaveBeenCalledTimes(calls);
+        await clock.advance(300);
+      }
+      const answers = wire.sent.filter(({ url }) => !url.endsWith('/stream')).length - wire.inFlight;
+      expect(heard).toHaveBeenCalledTimes(answers);
+      expect(client.getSnapshot().transport).toBe(transport === 'sse' ? 'long-poll' : transport);
+      client.close();
+    },
+  );
+
+  const resetting = ['a listener', 'a watcher'].flatMap((who) => [true, false].map((same) => [who, same] as const));
+  it.each(resetting)(
+    'reset() in %s: the others hear of the next account alone (version the same: %j)',
+    async (who, same) => {
+      const { clock, service, client } = createRig();
+      service.counts = { queued: 1, input: 0, output: 0 };
+      let isDone = false;
+      const reset = (): void => {
+        if (isDone || client.getSnapshot().status === null) return;
+        isDone = true;
+        if (same) service.counts = { queued: 2, input: 0, output: 0 };
+        else service.set({ queued: 2 });
+        client.reset();
+      };
+      if (who === 'a listener') client.subscribe(reset);
+      else client.watch(reset);
+      const heard = vi.fn();
+      client.subscribe(heard);
+      await clock.advance(1000);
+      expect(heard.mock.calls.map(([status]) => status.queued)).toEqual([2]);
+      client.close();
+    },
+  );
+
+  it('who watches again when told of close() opens it again, and is the one who closes it', async () => {
+    const { clock, service, client } = createRig();
+    const [former, seen] = [vi.fn(), vi.fn()];
+    let stop = (): void => undefined;
+    client.watch(() => {
+      former();
+      if (client.getSnapshot().reason === 'closed')
+        stop = client.watch(() => seen(client.getSnapshot().status?.queued));
+    });
+    await clock.advance(100);
+    client.close();
+    const calls = former.mock.calls.length;
+    await clock.advance(100);
+    service.set({ queued: 9 });
+    await clock.advance(100);
+    expect(client.state).toBe('live');
+    expect(seen).toHaveBeenLastCalledWith(9);
+    expect(former).toHaveBeenCalledTimes(calls);
+    stop();
+    await settle();
+    expect(client.state).toBe('stopped');
+    expect(clock.pending + service.waiters).toBe(0);
   });
 
   it('close() lets go of everyone', async () => {

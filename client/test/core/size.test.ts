@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { bundle } from '../support/bundle.js';
@@ -18,6 +19,8 @@ const ADDED = {
   'whatever a callback of the app does, the connection lives; getToken and baseUrl have a time limit': 220,
   'the counts of further folders, in the status and in the poller’s data': 130,
   'the counts of one case, with a connection of its own; what is no id is refused with the way out': 390,
+  'a client and its cases are one account; whoever resets in a callback is heard; numbers that a token may not see go': 190,
+  'a gap follows who comes and goes; an answer of this API proves a network': 150,
 };
 const LIMIT = Object.values(ADDED).reduce((sum, bytes) => sum + bytes, FIRST_FORM);
 
@@ -28,5 +31,11 @@ describe('minified and gzipped, with the one dependency', () => {
     const bytes = gzipSync(code, { level: 9 }).length;
     expect(bytes).toBeLessThanOrEqual(LIMIT);
     expect(bytes).toBeGreaterThan(FIRST_FORM / 2);
+  });
+
+  it.each(['README.md', 'README.id.md'])('%s says so, in 1,000 bytes', (file) => {
+    const readme = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+    const [, said = ''] = /(?:under|kurang dari) (\d+[.,]\d) KB/.exec(readme) ?? [];
+    expect(Math.ceil(LIMIT / 100) / 10).toBe(Number(said.replace(',', '.')));
   });
 });

@@ -426,7 +426,7 @@ describe('a server that takes its time', () => {
     const rig = createRig({ transport: 'sse' });
     const warmAt = 6000;
     rig.wire.fault = () => async (request) => {
-      await new Promise<void>((resolve) => void rig.clock.schedule(resolve, warmAt - rig.clock.now()));
+      await new Promise<void>((resolve) => void rig.clock.schedule(resolve, Math.max(warmAt - rig.clock.now(), 0)));
       return rig.service.handle(request);
     };
     await rig.start();

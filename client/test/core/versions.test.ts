@@ -1,8 +1,21 @@
 /** Validators: sent, lost, stripped, repeated, swapped back. */
 import { describe, expect, it, vi } from 'vitest';
-import { settle } from '../support/fake-clock.js';
+import type { Transport } from '../../src/types.js';
+import { seededRandom, settle } from '../support/fake-clock.js';
 import { createRig, type Rig } from '../support/rig.js';
-import type { Answer, Request } from '../support/status-service.js';
+import { type Answer, problem, type Request } from '../support/status-service.js';
+
+/** What a header can carry between quotes, of the length that the server takes with them. */
+const SENDABLE = /^[\x21\x23-\x7e]{1,4094}$/;
+
+/** Versions that no request can carry, and a few that it can, made of what headers trip over. */
+function oddVersions(count: number): string[] {
+  const random = seededRandom(7);
+  const parts = ['a', '-', '~', '!', '\\', ',', ' ', '"', '\t', '\n', '\r', '\0', '\x7f', 'é', '中', '\ud800', '🧾'];
+  const word = (length: number): string =>
+    Array.from({ length }, () => parts[Math.floor(random() * parts.length)]).join('');
+  return ['x'.repeat(4094), 'x'.repeat(4095), ...Array.from({ length: count }, (_, i) => word(1 + (i % 4)))];
+}
 
 /** Lets the service answer, with the request and the answer changed on the way. */
 function proxy(rig: Rig, onRequest: (request: Request) => Request, onAnswer: (answer: Answer) => Answer): void {
@@ -151,4 +164,39 @@ describe('the validator', () => {
       ['https://host1.test/api/cases/storage/status', undefined],
     ]);
   });
+
+  const body = (version: string): string => {
+    const counts = { queued_count: 1, input_count: 0, output_count: 0, timestamp: 't' };
+    return JSON.stringify({ success: true, data: { ...counts, ...(version && { version }) } });
+  };
+  async function* frame(id: string): AsyncGenerator<string> {
+    yield `id: ${id}\nevent: status_update\ndata: {"queued":1,"processing":0,"completed":0}\n\n`;
+  }
+  const eventStream = { 'content-type': 'text/event-stream' };
+  it.each<[string, Transport, (version: string) => Answer]>([
+    ['body', 'long-poll', (version) => ({ status: 200, headers: {}, body: body(version) })],
+    ['ETag', 'poll', (version) => ({ status: 200, headers: { etag: `"${version}"` }, body: body('') })],
+    ['stream', 'sse', (version) => ({ status: 200, headers: eventStream, body: frame(version) })],
+  ])(
+    'a version in the %s that no header can carry is none, and the client goes on',
+    async (place, transport, answer) => {
+      for (const version of oddVersions(120)) {
+        if (place === 'ETag' && /[^\t -~\x80-\xff]/.test(version)) continue; // no answer can carry it either
+        const rig = createRig({ transport });
+        rig.wire.fault = ({ headers }) => {
+          new Headers(headers); // throws, as every platform's `fetch` does
+          return Object.values(headers).some(({ length }) => length > 4096)
+            ? problem(400, 'Too long')
+            : answer(version);
+        };
+        await rig.start();
+        await rig.clock.advance(20_000);
+        expect(rig.wire.sent.length, JSON.stringify(version)).toBeGreaterThan(3);
+        expect(rig.client.state, JSON.stringify(version)).toBe('live');
+        expect(rig.client.version ?? '-').toMatch(SENDABLE);
+        if (place === 'body') expect(rig.client.version).toBe(SENDABLE.test(version) ? version : null);
+        rig.client.close();
+      }
+    },
+  );
 });

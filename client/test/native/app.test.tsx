@@ -6,6 +6,7 @@ import { act, render, screen } from '@testing-library/react-native';
 import { StrictMode, useEffect, useMemo, useState } from 'react';
 import { AppState, Text } from 'react-native';
 import { systemClock } from '../../src/clock.js';
+import { withStorageStatus as withCoreStatus } from '../../src/index.js';
 import * as native from '../../src/native/index.js';
 import { useStorageStatus } from '../../src/react/index.js';
 import type { StatusClient } from '../../src/types.js';
@@ -199,6 +200,34 @@ describe('the phone', () => {
     expect(screen.getByText('Live Updates')).toBeTruthy();
   });
 
+  it.each([
+    ['a view before withStorageStatus', () => undefined],
+    ['a view after it', native.withStorageStatus],
+    ["the core's own withStorageStatus", withCoreStatus],
+  ])('stops in the background with %s', async (_, attach) => {
+    const source = { baseUrl: 'status.test', basePath: '/api', accessToken: 'secret' };
+    attach(source);
+    render(<native.RealtimeStorageStatus source={source} />);
+    await pass(1000);
+    native.withStorageStatus(source);
+    expect(wire.inFlight).toBe(1);
+    await app('background');
+    await pass(60_000);
+    expect(wire.inFlight).toBe(0);
+    await app('active');
+    await net(false, 'none');
+    expect(screen.getByText('Offline')).toBeTruthy();
+  });
+
+  it('an option of withStorageStatus wins over what the phone says', async () => {
+    const source = { baseUrl: 'status.test', basePath: '/api', accessToken: 'secret' };
+    native.withStorageStatus(source, { activity: null });
+    render(<native.RealtimeStorageStatus source={source} />);
+    await app('background');
+    await pass(1000);
+    expect(wire.inFlight).toBe(1);
+  });
+
   it('stops offline, comes back at once', async () => {
     render(<native.RealtimeStorageStatus source={apiService()} />);
     await net(true, 'wifi');
@@ -267,8 +296,8 @@ describe('the existing app', () => {
     await pass(1000);
     expect([wire.inFlight, wire.sent.length]).toEqual([1, 4]);
     screen.unmount();
-    expect(appListeners.size).toBe(0);
     stop();
+    expect(appListeners.size).toBe(0);
   });
 
   it('its NetInfo code sets the interval and stops offline', async () => {

@@ -25,7 +25,8 @@ export class FakeClock implements Clock {
   }
 
   schedule(run: () => void, delayMs: number): () => void {
-    const timer = { at: this.current + Math.max(delayMs, 0), run };
+    if (!(delayMs >= 0)) throw new RangeError(`${delayMs} ms`); // which Node warns of
+    const timer = { at: this.current + delayMs, run };
     this.timers.add(timer);
     return () => this.timers.delete(timer);
   }
