@@ -145,9 +145,9 @@ async def stream(api: StatusApi, request: Request) -> Response:
 
 
 async def health(api: StatusApi, request: Request) -> Response:
-    """Answer ``GET /api/health``: liveness for everybody, details for permitted callers."""
+    """Answer ``GET /api/health``: liveness for everybody, details for those who may see the counts of everything."""
     try:
-        await api.auth.check(authorization_of(request))
+        (await api.auth.check(authorization_of(request))).require("")
         detailed = api.shows_details
     except (RequestError, Unavailable):
         detailed = False

@@ -132,7 +132,12 @@ def _case_paths() -> Json:
 def _health() -> Json:
     json_or_problem = {"application/json": "Health", MEDIA_TYPE: "Problem"}
     answers = {
-        "200": _answer("Alive; with a good token the details too", "application/json", "Health", _refer("No-Store")),
+        "200": _answer(
+            "Alive; with a token that permits the counts of everything, the details too",
+            "application/json",
+            "Health",
+            _refer("No-Store"),
+        ),
         "503": {
             "description": "Not ready, or the app cannot be started",
             "headers": _refer("No-Store"),

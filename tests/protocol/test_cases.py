@@ -98,20 +98,17 @@ async def test_p27_not_utf_8(caller: Caller) -> None:
     assert is_problem(await caller.get(of("%ff")), 400, "bad-request")
 
 
-async def test_p73_a_token_that_does_not_permit_it(stack: Stack, unknown: str) -> None:
+async def test_p73_a_token_that_does_not_permit_it(of_cases: Caller, unknown: str) -> None:
     """403 `case-not-permitted`: a token that does not permit the case, or not the counts of everything."""
-    from tests.e2e.issuer import running_issuer, token
+    from tests.e2e.issuer import token
 
-    with running_issuer() as settings:
-        settings["JWT_CASES_CLAIM"] = "cases"
-        mine = f"mine-{unknown}"
-        async with calling(other_deployment(stack, token=token(cases=mine), **settings)) as one:
-            assert (await one.get(of(mine))).status_code == 200
-            assert is_problem(await one.get(of(unknown)), 403, "case-not-permitted")
-            assert is_problem(await one.get(of(unknown, "/stream")), 403, "case-not-permitted")
-            assert is_problem(await one.get(STATUS), 403, "case-not-permitted")
-            for claim, permitted in ((["x", mine], {mine}), ("*", {mine, unknown, ""}), (7, set()), (None, set())):
-                headers = {"Authorization": f"Bearer {token(cases=claim)}"}
-                for case in (mine, unknown, ""):
-                    answer = await one.get(of(case) if case else STATUS, headers, is_known=False)
-                    assert answer.status_code == (200 if case in permitted else 403), (claim, case)
+    one = of_cases
+    assert (await one.get(of("mine"))).status_code == 200
+    assert is_problem(await one.get(of(unknown)), 403, "case-not-permitted")
+    assert is_problem(await one.get(of(unknown, "/stream")), 403, "case-not-permitted")
+    assert is_problem(await one.get(STATUS), 403, "case-not-permitted")
+    for claim, permitted in ((["x", "mine"], {"mine"}), ("*", {"mine", unknown, ""}), (7, set()), (None, set())):
+        headers = {"Authorization": f"Bearer {token(cases=claim)}"}
+        for case in ("mine", unknown, ""):
+            answer = await one.get(of(case) if case else STATUS, headers, is_known=False)
+            assert answer.status_code == (200 if case in permitted else 403), (claim, case)

@@ -472,7 +472,7 @@ async def test_open_to_all_origins(world: World) -> None:
 
 
 async def test_health_tells_everybody_whether_the_app_is_well(app: App) -> None:
-    """Details are for who has a token, and for nobody where the platform keeps the keys."""
+    """Details are for who may see the counts of everything, and for nobody where the platform keeps the keys."""
     app.auth = Closed()
     everybody = await app.ask(endpoints.health)
     assert (everybody.status_code, json.loads(everybody.body)) == (200, {"status": "ok"})
@@ -480,6 +480,9 @@ async def test_health_tells_everybody_whether_the_app_is_well(app: App) -> None:
     assert everybody.headers["Vary"] == "Authorization"
     detailed = json.loads((await app.ask(endpoints.health, authorization="Bearer good")).body)
     assert detailed.keys() == {"status", *DETAILS}
+    app.auth = Closed(cases=frozenset({"a"}))
+    assert json.loads((await app.ask(endpoints.health, authorization="Bearer good")).body) == {"status": "ok"}
+    app.auth = Closed()
     app.shows_details = False
     assert json.loads((await app.ask(endpoints.health, authorization="Bearer good")).body) == {"status": "ok"}
 
