@@ -167,7 +167,9 @@ async def options(site: Site, request: Request) -> Response:
     return _plus(Response(status_code=204, headers={"Allow": ALLOW}), cors.headers(site.origins, request, ALLOW))
 
 
-async def serve(site: Site, request: Request, handler: Handler, *, open_to_all: bool = False) -> Response:
+async def serve(
+    site: Site, request: Request, handler: Handler, *, open_to_all: bool = False, of_case: bool = False
+) -> Response:
     """Run a handler with what all handlers share: method, token, errors, CORS.
 
     Args:
@@ -175,10 +177,11 @@ async def serve(site: Site, request: Request, handler: Handler, *, open_to_all: 
         request: The request.
         handler: Makes the answer.
         open_to_all: Whether the handler itself decides what an unauthenticated caller may see.
+        of_case: Whether the route has a case in its path; without, the counts are of everything.
     """
     error: BlobStatusError | None = None
     try:
-        response = await _handle(await site.api(), request, handler, open_to_all=open_to_all)
+        response = await _handle(await site.api(), request, handler, open_to_all=open_to_all, of_case=of_case)
     except ClientGone:
         response = Response(status_code=CLIENT_GONE_STATUS)
     except StorageError as failure:
@@ -195,13 +198,15 @@ async def serve(site: Site, request: Request, handler: Handler, *, open_to_all: 
     return _plus(response, cors.headers(site.origins, request, ALLOW))
 
 
-async def _handle(api: StatusApi, request: Request, handler: Handler, *, open_to_all: bool) -> Response:
+async def _handle(api: StatusApi, request: Request, handler: Handler, *, open_to_all: bool, of_case: bool) -> Response:
     if request.method not in {"GET", "HEAD"}:
         raise MethodNotAllowed(f"{request.method} does not apply here; use GET", {"Allow": ALLOW})
     if sum(len(name) + len(value) for name, value in request.headers.raw) > MAX_HEADER_CHARACTERS:
         raise BadRequest(f"the headers are longer than {MAX_HEADER_CHARACTERS} characters together")
     if not open_to_all:
         request.state.permission = await api.auth.check(authorization_of(request))
+        path = request.scope.get("raw_path") or request.scope["path"].encode()
+        request.state.case = protocol.parse_case(path) if of_case else ""
     return await handler(api, request)
 
 
@@ -218,9 +223,9 @@ def _token_seconds(api: StatusApi, request: Request) -> float:
 
 
 def _topic(api: StatusApi, request: Request) -> Topic:
-    """Return what the caller follows, if it may: the case in the path, or everything."""
+    """Return what the caller follows, if it may: a case, or everything."""
     permission: Permission = request.state.permission
-    case = protocol.parse_case(request.scope.get("raw_path") or request.scope["path"].encode())
+    case: str = request.state.case
     permission.require(case)
     return api.watch.of(case) if case else api.watch
 

@@ -71,6 +71,8 @@ async def test_p25_the_same_rules(caller: Caller, unknown: str) -> None:
         assert (await caller.get(path, method="OPTIONS", is_known=False)).status_code == 204
         assert is_problem(await caller.get(path, method="POST"), 405, "method-not-allowed")
     assert is_problem(await caller.get(of(unknown), wait="soon"), 400, "bad-request")
+    for path in (f"{of(unknown)}/", of(unknown).replace("status", "STATUS"), of(unknown).replace("st", "%73t")):
+        assert (await caller.get(path)).headers["etag"] == answer.headers["etag"]
     async with caller.http.stream("GET", of(unknown, "/stream"), headers=caller.deployment.credentials) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         lines = stream.aiter_lines()
