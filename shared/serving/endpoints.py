@@ -137,7 +137,6 @@ async def stream(api: StatusApi, request: Request) -> Response:
         response = Response(media_type=protocol.EVENT_STREAM, headers=headers)
         del response.headers["content-length"]  # GET's is not known, and not 0
         return response
-    api.watch.require_room()
     life_seconds = api.max_stream_seconds * (1 - api.random.uniform(0, JITTER))
     life_seconds = min(life_seconds, _token_seconds(api, request))
     frames = _frames(api, topic, snapshot, known, life_seconds, partial(has_left, request.receive))
@@ -179,22 +178,32 @@ async def serve(
         open_to_all: Whether the handler itself decides what an unauthenticated caller may see.
         of_case: Whether the route has a case in its path; without, the counts are of everything.
     """
-    error: BlobStatusError | None = None
+    found: Response | BlobStatusError
     try:
-        response = await _handle(await site.api(), request, handler, open_to_all=open_to_all, of_case=of_case)
+        found = await _handle(await site.api(), request, handler, open_to_all=open_to_all, of_case=of_case)
     except ClientGone:
-        response = Response(status_code=CLIENT_GONE_STATUS)
+        found = Response(status_code=CLIENT_GONE_STATUS)
     except StorageError as failure:
         log.warning("storage is unavailable: %s", failure)
-        error = Unavailable("storage cannot be reached right now; try again")
+        found = Unavailable("storage cannot be reached right now; try again")
     except (RequestError, Unavailable) as refusal:
-        error = refusal
+        found = refusal
     except Exception:
         log.exception("%s failed", request.url.path)
-        error = InternalError("the request could not be answered; it is in the app's log")
-    if error is not None:
-        response = _refusal(request, handler, error)
-    telemetry.ANSWERS.add(1, {"status": response.status_code if error is None else problems.problem_of(error).status})
+        found = InternalError("the request could not be answered; it is in the app's log")
+    return _finished(site, request, handler, found)
+
+
+def _finished(site: Site, request: Request, handler: Handler, found: Response | BlobStatusError) -> Response:
+    """Return what is sent, with CORS headers, and count it; a stream counts itself when it begins."""
+    if isinstance(found, BlobStatusError):
+        response, status = _refusal(request, handler, found), problems.problem_of(found).status
+    else:
+        response, status = found, found.status_code
+    if isinstance(response, EventStream):
+        response.refused = partial(_finished, site, request, handler)  # when it begins, and finds no room
+    else:
+        telemetry.ANSWERS.add(1, {"status": status})
     return _plus(response, cors.headers(site.origins, request, ALLOW))
 
 

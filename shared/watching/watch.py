@@ -110,8 +110,9 @@ class Watch(Topic):
         """Return the counts of a case, to be followed like those of everything."""
         return self._cases.of(case)
 
-    def require_room(self) -> None:
-        """Check that one more client can be held.
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Give a client a place, for one wait or many; the tally is polled while one is taken.
 
         Raises:
             Unavailable: The process stops.
@@ -121,10 +122,6 @@ class Watch(Topic):
             raise Unavailable("this instance is about to stop; try again")
         if self.waiters >= self.max_waiters:
             raise TooManyWaiters("too many clients wait here already; try again, or ask without a wait")
-
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Count a held client, for one wait or many; the tally is polled while there is one."""
         self.waiters += 1
         telemetry.WAITERS.add(1)
         if self._poller is None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 import httpx
 import pytest
 
 from tests.protocol.deployment import DOCUMENT, HEALTH, STATUS, STREAM, Caller, is_problem, version_of
 
 ASKED_FOR_JITTER = 12
+BURST = 20
 
 
 def retry_after(answer: httpx.Response) -> int:
@@ -76,9 +80,12 @@ async def test_p70_retry_after(unreconciled: Caller) -> None:
 
 async def test_p71_no_room(crowded: Caller) -> None:
     """503 `too-many-waiters`: there is no room to hold one more client; requests that do not wait are still answered. To an `EventSource` P91."""  # noqa: E501
-    async with crowded.http.stream("GET", STREAM) as held:
-        assert held.status_code == 200
-        await anext(held.aiter_lines())
+    while (await crowded.get(HEALTH)).json()["waiters"]:  # another test's, that has left
+        await asyncio.sleep(0.2)
+    async with contextlib.AsyncExitStack() as streams:  # all that come at once are open until each is answered
+        opened = (streams.enter_async_context(crowded.http.stream("GET", STREAM)) for _ in range(BURST))
+        answers = await asyncio.gather(*opened)
+        assert sorted(answer.status_code for answer in answers) == [200] + [503] * (BURST - 1)
         for path, query in ((STREAM, {}), (STATUS, {"from_": "now", "wait": "5"})):
             answer = await crowded.get(path, **query)
             assert is_problem(answer, 503, "too-many-waiters")

@@ -18,7 +18,7 @@ from shared.clock import SystemClock
 from shared.errors import OutcomeUnknown
 from shared.model.ports import Write
 from shared.model.tally import to_properties
-from shared.process import leak_guard
+from shared.process import leak_guard, telemetry
 from shared.serving import cors, endpoints, openapi
 from shared.serving.auth import Open, Permission
 from shared.serving.health import CACHE_SECONDS, DETAILS, Health
@@ -231,6 +231,19 @@ async def test_i9_a_client_that_leaves_is_let_go(app: App, monkeypatch: pytest.M
     assert app.watch.waiters == 0
 
 
+async def sent(response: Response) -> Response:
+    """Have an answer sent, and return what the client gets: of a stream when it is over."""
+    messages: list[Any] = []
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    await response({"type": "http"}, None, send)
+    body = b"".join(message["body"] for message in messages[1:])
+    headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
+    return Response(body, messages[0]["status"], headers)
+
+
 async def frames(response: Response, count: int) -> list[bytes]:
     """Return the first frames of a stream, and end it."""
     assert isinstance(response, EventStream)
@@ -338,11 +351,59 @@ async def test_head_of_a_stream_holds_nothing(app: App) -> None:
 
 
 async def test_when_there_is_no_room_no_stream_begins(app: App) -> None:
-    """503, and when to come back."""
+    """503, and when to come back; a page of an allowed origin may read it."""
     app.watch.max_waiters = 0
-    response = await app.ask(endpoints.stream)
+    response = await sent(await app.ask(endpoints.stream, origin=ORIGIN))
     assert problem(response, 503)["code"] == "too-many-waiters"
     assert 2 <= int(response.headers["Retry-After"]) <= 6
+    assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
+
+
+async def test_a_stream_is_counted_as_what_its_client_gets(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, when it is known: 200 where there is room, and else 503."""
+    counted: list[int] = []
+    answers = SimpleNamespace(add=lambda _, attributes: counted.append(attributes["status"]))
+    monkeypatch.setattr(telemetry, "ANSWERS", answers)
+    app.max_stream_seconds = 0
+    for places in (1, 0):
+        app.watch.max_waiters = places
+        await sent(await app.ask(endpoints.stream))
+    assert counted == [200, 503]
+
+
+async def test_a_stream_of_a_process_that_is_about_to_stop_does_not_begin(app: App) -> None:
+    """Also where that became known after the counts were read."""
+    response = await app.ask(endpoints.stream)
+    app.watch.drain()
+    assert problem(await sent(response), 503)["code"] == "unavailable"
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_clients_that_come_at_once_get_the_places_that_there_are(app: App, seed: int) -> None:
+    """Streams and held polls together, however late an answer begins; each of the others is refused."""
+    random = Random(seed)
+    places = app.watch.max_waiters = random.randint(1, 9)
+    version = (await app.watch.latest()).version
+
+    async def come(*, streams: bool) -> int:
+        response = await (app.ask(endpoints.stream) if streams else app.ask(query="wait=5&since=" + version))
+        for _ in range(random.randint(0, 5)):  # the platform runs it later
+            await asyncio.sleep(0)
+        statuses.append((await sent(response)).status_code)
+        return statuses[-1]
+
+    statuses: list[int] = []
+    clients = [asyncio.create_task(come(streams=random.random() < 0.7)) for _ in range(40)]
+    async with asyncio.timeout(5):
+        while len(statuses) < 40 - places:
+            await asyncio.sleep(0)
+            assert app.watch.waiters <= places
+    assert app.watch.waiters == places
+    assert set(statuses) == {503}
+    for client in clients:
+        client.cancel()
+    await asyncio.gather(*clients, return_exceptions=True)
+    assert app.watch.waiters == 0
 
 
 @pytest.mark.parametrize("handler", [endpoints.status, endpoints.stream, endpoints.health, openapi.openapi])
@@ -407,14 +468,14 @@ async def test_a_stream_that_cannot_begin_says_so_as_an_event_to_who_takes_nothi
     asked: list[tuple[int, int]] = []
     monkeypatch.setattr(endpoints, "_RANDOM", SimpleNamespace(randint=lambda *span: asked.append(span) or 4000))
     app.watch.max_waiters = 0
-    response = await app.ask(endpoints.stream, accept="text/event-stream")
+    response = await sent(await app.ask(endpoints.stream, accept="text/event-stream"))
     assert (response.status_code, response.headers["Content-Type"][:17]) == (200, "text/event-stream")
     assert response.headers["X-Accel-Buffering"] == "no"
     assert b"event: unavailable" in response.body
     assert b"retry: 4000" in response.body
     assert asked == [(2000, 6000)]
-    problem(await app.ask(endpoints.stream, accept="text/event-stream, application/problem+json"), 503)
-    problem(await app.ask(endpoints.stream, accept="application/json"), 503)
+    for accept in ("text/event-stream, application/problem+json", "application/json"):
+        problem(await sent(await app.ask(endpoints.stream, accept=accept)), 503)
 
 
 async def test_storage_that_is_away_from_the_start_is_said_to_be(app: App) -> None:
