@@ -159,8 +159,7 @@ class Watch(Topic):
         self._confirmed_at = self._offers.taken_at
         self._failure = None  # storage has just taken a commit
         known = self.snapshot
-        if known is None or known.tally.epoch == snapshot.tally.epoch:
-            self._publish_cases(snapshot)
+        self._publish_cases(snapshot)
         if known is None or known.is_behind(snapshot.version):
             self._publish(snapshot)
 
@@ -215,19 +214,19 @@ class Watch(Topic):
             return
         self._confirmed_at = started_at
         snapshot, known = StatusSnapshot(stored.tally, read_at, stored.written_at), self.snapshot
+        self._publish_cases(snapshot, stored.partition)
         if known is not None and started_at <= self._offers.taken_at and snapshot.is_behind(known.version):
             return  # the read began before a commit of this process that is served already
         self._publish(snapshot)
-        self._publish_cases(snapshot)
 
     def _publish(self, snapshot: StatusSnapshot) -> None:
         before, self.snapshot = self.snapshot, snapshot
         if before is None or before.version != snapshot.version:
             telemetry.WAKES.add(self.waiting.wake())
 
-    def _publish_cases(self, snapshot: StatusSnapshot) -> None:
+    def _publish_cases(self, snapshot: StatusSnapshot, partition: str | None = None) -> None:
         if isinstance(snapshot.tally, Tally):
-            self._cases.publish(snapshot.tally, snapshot.read_at, snapshot.written_at)
+            self._cases.publish(snapshot.tally, snapshot.read_at, snapshot.written_at, partition)
 
     def _current(self) -> StatusSnapshot:
         if self._failure is not None:
