@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.errors import CountsNotReady, Unavailable
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from shared.watching.watch import Watch
 
     type Probe = Callable[[], Awaitable[dict[str, object]]]
+
+log = logging.getLogger(__name__)
 
 #: All requests within this time share a report.
 CACHE_SECONDS: Final = 1.0
@@ -80,5 +83,8 @@ class Health:
         except Unavailable:
             report |= {"status": "degraded", "storage_reachable": False}
         for probe in self._probes:
-            report |= await probe()
+            try:
+                report |= await probe()
+            except Exception:  # the rest of the report is needed most when something is wrong
+                log.exception("a part of the health report is missing")
         return report

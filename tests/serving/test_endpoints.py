@@ -584,6 +584,19 @@ async def test_health_reads_once_a_second_for_all(app: App) -> None:
     assert await app.health.report(detailed=True) is not first
 
 
+async def test_health_is_told_without_the_part_that_fails(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """The status and the other parts are there, and the log says what is wrong, once a report."""
+
+    async def broken() -> dict[str, object]:
+        raise ZeroDivisionError("the reason")
+
+    app.health._probes = [broken, *app.health._probes]  # type: ignore[list-item]
+    for _ in range(3):
+        found = json.loads((await app.ask(endpoints.health)).body)
+        assert found.keys() == {"status", *DETAILS}
+    assert caplog.text.count("ZeroDivisionError: the reason") == 1
+
+
 async def test_health_without_storage_is_degraded_and_alive(app: App) -> None:
     """Restarting it would not help."""
     app.world.table.fault = lambda _: Fault.LOST_REQUEST
