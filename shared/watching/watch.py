@@ -57,7 +57,7 @@ class Watch(Topic):
     Args:
         counts: Reads the tally.
         clock: Time.
-        poll_interval_seconds: The poller's period, and the greatest age of a shared snapshot.
+        poll_interval_seconds: The poller's period, and the greatest age of what is shared without another read.
         max_waiters: How many clients may be held at a time.
 
     Attributes:
@@ -100,7 +100,7 @@ class Watch(Topic):
     async def latest_as_of(self, is_behind: Callable[[], bool]) -> StatusSnapshot:
         """Return the current counts, from a read that began after this call if what is shared is behind."""
         enough = self.reads + 1  # a running read began before, and may not have seen that version
-        if self._age_seconds() > self.interval_seconds * (2 if self._poller else 1):
+        if self._age_seconds() > self.interval_seconds:
             await self._shared_fetch()
         while self._ended < enough and is_behind():
             await self._extra_fetch()
