@@ -517,6 +517,16 @@ async def test_origins(app: App) -> None:
     assert (refused.headers["Access-Control-Allow-Origin"], refused.headers["Vary"]) == (ORIGIN, "Origin")
 
 
+async def test_no_origins(world: World) -> None:
+    """Nobody may read the answers, and caches are told that this depends on the origin: it may once be allowed."""
+    app = App(world, CORS_ORIGINS="")
+    for handler, method in ((endpoints.status, "GET"), (endpoints.health, "GET"), (endpoints.status, "OPTIONS")):
+        found = (await app.ask(handler, method, origin=ORIGIN)).headers
+        assert "Origin" in found.getlist("Vary")
+        assert "Access-Control-Allow-Origin" not in found
+    app.watch.close()
+
+
 async def test_a_preflight_is_answered(app: App) -> None:
     """What may be sent, and for how long that need not be asked again."""
     found = (await app.ask(method="OPTIONS", origin=ORIGIN)).headers
