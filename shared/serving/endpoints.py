@@ -122,7 +122,7 @@ async def status(api: StatusApi, request: Request) -> Response:
     answers = api.answers.of(snapshot, topic.key)
     answer = answers.unchanged if holds else answers.counts
     if query.wait_was_preferred:
-        return answer.plus(("Preference-Applied", f"wait={min(query.wait_seconds, round(left_seconds, 1)):g}"))
+        return answer.plus(protocol.applied_wait(min(query.wait_seconds, round(left_seconds, 1))))
     return answer
 
 

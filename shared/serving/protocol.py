@@ -189,6 +189,11 @@ def http_date(moment: datetime) -> str:
     return format_datetime(moment, usegmt=True)
 
 
+def applied_wait(seconds: float) -> tuple[str, str]:
+    """Write ``Preference-Applied``: plain decimal seconds, to the microsecond."""
+    return "Preference-Applied", "wait=" + f"{seconds:.6f}".rstrip("0").removesuffix(".")
+
+
 def takes_events_only(headers: Sequence[tuple[str, str]]) -> bool:
     """Tell whether a client accepts an event stream and no problem document, as a browser's EventSource does."""
     lines = [line for name, line in headers if name == "accept"]

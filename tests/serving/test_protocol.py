@@ -17,7 +17,7 @@ from localdev.host.routes import Router
 from localdev.host.worker import Function
 from localdev.processes import ROOT
 from shared.errors import BlobStatusError, CountsNotReady, SettingsError, TooManyWaiters, Unavailable
-from shared.serving import problems, protocol
+from shared.serving import openapi, problems, protocol
 from shared.serving.problems import BadRequest, InternalError, MethodNotAllowed, Unauthorized
 from shared.serving.protocol import (
     MAX_VALUE_CHARACTERS,
@@ -315,6 +315,16 @@ def test_query_wait(value, seconds):
 def test_a_very_long_wait_is_clamped():
     """N over the server's maximum (60) is clamped, however many digits it has."""
     assert query(wait="10000000000").wait_seconds == MAX_WAIT_SECONDS
+
+
+@given(st.one_of(st.floats(0, 200), st.integers(0, 200), st.floats(0, 0.001)))
+def test_an_applied_wait_is_written_as_waits_are(seconds):
+    """In plain decimals, however short: as the OpenAPI document has it, and as it is read."""
+    name, value = protocol.applied_wait(seconds)
+    schema = openapi.document()["components"]["headers"]["Preference-Applied"]["schema"]
+    assert (name, bool(re.search(schema["pattern"], value))) == ("Preference-Applied", True)
+    assert query({"prefer": value}).wait_seconds == pytest.approx(min(seconds, MAX_WAIT_SECONDS), abs=1e-6)
+    assert not value.endswith("0") or not value.count(".")
 
 
 def test_query_wait_wins():
