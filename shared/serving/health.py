@@ -25,7 +25,7 @@ DETAILS: Final[dict[str, tuple[str | list[str], str]]] = {
     "storage_reachable": ("boolean", "Whether the counts could be read."),
     "waiters": ("integer", "Held polls and open streams of this instance, now."),
     "waiters_limit": ("integer", "How many are held at most (MAX_WAITERS); further clients get 503."),
-    "status_reads": ("integer", "Reads of the counts since this instance started: they do not grow with clients."),
+    "status_reads": ("integer", "Reads of tally and cases since this instance started: they do not grow with clients."),
     "asyncio_tasks": ("integer", "Tasks of this instance, now: more and more of them are a leak."),
     "counts_changed_at": ("string", "When a count last changed, UTC; absent while the counts are not known."),
     "last_event_age_seconds": (["number", "null"], "Since an event last changed a count here; null before one."),
@@ -72,7 +72,7 @@ class Health:
             "storage_reachable": True,
             "waiters": watch.waiters,
             "waiters_limit": watch.max_waiters,
-            "status_reads": watch.reads,
+            "status_reads": watch.rows_read,
             "asyncio_tasks": len(asyncio.all_tasks()),
         }
         try:

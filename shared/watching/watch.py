@@ -62,7 +62,7 @@ class Watch(Topic):
 
     Attributes:
         waiters: How many clients are held.
-        reads: How often storage has been read.
+        reads: How often the tally has been read.
         is_stopping: The process ends; no client is held any more.
     """
 
@@ -105,6 +105,11 @@ class Watch(Topic):
         while self._ended < enough and is_behind():
             await self._extra_fetch()
         return self._current()
+
+    @property
+    def rows_read(self) -> int:
+        """How many rows have been read: the tally's each time, and those of cases."""
+        return self.reads + self._cases.reads
 
     def of(self, case: str) -> Topic:
         """Return the counts of a case, to be followed like those of everything."""
