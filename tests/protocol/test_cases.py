@@ -35,7 +35,7 @@ def unknown() -> str:
 
 
 async def test_p24_a_case_that_nobody_has_heard_of(caller: Caller, unknown: str) -> None:
-    """A case of which nothing was ever counted has zeros, a version, and `timestamp` null; set so, it is 404."""
+    """A case of which nothing was ever counted has zeros, a version, and `timestamp` null; with `CASE_UNKNOWN=not-found` it is 404."""  # noqa: E501
     answer = await caller.get(of(unknown))
     if caller.deployment.setting("CASE_UNKNOWN") == "not-found":
         assert is_problem(answer, 404, "case-unknown")

@@ -38,7 +38,7 @@ async def test_p65_no_token(secured: Caller, path: str) -> None:
 
 @pytest.mark.parametrize("path", [STATUS, STREAM])
 async def test_p66_a_bad_token(secured: Caller, path: str) -> None:
-    """401 `unauthorized`: a token that does not hold."""
+    """401 `unauthorized`: a token that is not valid."""
     head, _, signature = secured.deployment.token.rpartition(".")
     for token in ("garbage", "a.b.c", f"{head}.{signature[::-1]}", f"{head}."):
         answer = await secured.get(path, {"Authorization": f"Bearer {token}"}, is_known=False)
@@ -101,6 +101,17 @@ async def test_p72_two_tokens(secured: Caller, path: str) -> None:
         for lines in ([good, ("Authorization", other)], [("Authorization", other), good]):
             assert is_problem(await secured.get(path, lines, is_known=False), 401, "unauthorized")
     assert (await secured.get(path, [good, good], is_known=False, method="HEAD")).status_code == 200
+
+
+@pytest.mark.parametrize("path", [STATUS, STREAM])
+async def test_p74_too_much(caller: Caller, path: str) -> None:
+    """400 `bad-request`: more than 100 query parameters, or headers of more than 16,384 characters together, unless the platform refuses them first."""  # noqa: E501
+    assert is_problem(await caller.get(f"{path}?{'&'.join(['a=1'] * 101)}"), 400, "bad-request")
+    assert (await caller.get(f"{path}?{'&'.join(['a=1'] * 100)}", method="HEAD")).status_code == 200
+    answer = await caller.get(path, {f"X-{number}": "x" * 4000 for number in range(5)})
+    if answer.headers.get("content-type") == "application/problem+json":
+        assert is_problem(answer, 400, "bad-request")
+    assert answer.status_code in {400, 413, 431}
 
 
 async def test_p75_unknown_route(caller: Caller) -> None:
