@@ -85,12 +85,12 @@ if SETTINGS.folders.cases is not None:
     @app.route("cases/{case}/storage/status", methods=endpoints.METHODS)
     async def get_case_status(req: Request) -> Response:
         """Serve the counts of a case: now, if they changed, or when they change."""
-        return await endpoints.serve(SITE, req, endpoints.status)
+        return await endpoints.serve(SITE, req, endpoints.status, of_case=True)
 
     @app.route("cases/{case}/storage/status/stream", methods=endpoints.METHODS)
     async def stream_case_status(req: Request) -> Response:
         """Serve the counts of a case as Server-Sent Events."""
-        return await endpoints.serve(SITE, req, endpoints.stream)
+        return await endpoints.serve(SITE, req, endpoints.stream, of_case=True)
 
     @app.route("cases/{case}/storage/status", methods=endpoints.PREFLIGHT, auth_level=func.AuthLevel.ANONYMOUS)
     async def case_status_options(req: Request) -> Response:

@@ -147,11 +147,13 @@ class Lease:
 
 
 async def last_report(table: Table) -> dict[str, object] | None:
-    """Return the report of the run that finished last, or None."""
+    """Return the report of the run that finished last, or None: there is none, or what stands there is no report."""
     entity = await table.read(CONTROL_PARTITION, _KEY)
-    text = str(entity.properties.get("report", "")) if entity is not None else ""
-    report: dict[str, object] | None = json.loads(text) if text else None
-    return report
+    try:
+        report = json.loads(str(entity.properties.get("report"))) if entity is not None else None
+    except (ValueError, RecursionError):
+        return None
+    return report if isinstance(report, dict) else None
 
 
 def _read_run(text: str) -> Run | None:

@@ -22,16 +22,14 @@ PREFLIGHT_SECONDS: Final = 7200
 def headers(origins: tuple[str, ...], request: Request, methods: str) -> tuple[Header, ...]:
     """Return the CORS headers of the answer to a request.
 
-    A shared cache may give an answer to the next client, also of another origin or of none. So either the answer is
-    the same for all, or it carries ``Vary: Origin``.
+    A shared cache may give an answer to the next client, also of another origin or of none, and after the origins have
+    been changed. So either the answer is the same for all, or it carries ``Vary: Origin``.
 
     Args:
         origins: The origins that may read it; ``*`` stands for all.
         request: The request.
         methods: The methods that a preflight is told.
     """
-    if not origins:
-        return ()
     is_open = "*" in origins
     found = [] if is_open else [("Vary", "Origin")]
     origin = ", ".join(request.headers.getlist("origin"))

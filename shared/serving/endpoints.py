@@ -122,7 +122,7 @@ async def status(api: StatusApi, request: Request) -> Response:
     answers = api.answers.of(snapshot, topic.key)
     answer = answers.unchanged if holds else answers.counts
     if query.wait_was_preferred:
-        return answer.plus(("Preference-Applied", f"wait={min(query.wait_seconds, round(left_seconds, 1)):g}"))
+        return answer.plus(protocol.applied_wait(min(query.wait_seconds, round(left_seconds, 1))))
     return answer
 
 
@@ -137,7 +137,6 @@ async def stream(api: StatusApi, request: Request) -> Response:
         response = Response(media_type=protocol.EVENT_STREAM, headers=headers)
         del response.headers["content-length"]  # GET's is not known, and not 0
         return response
-    api.watch.require_room()
     life_seconds = api.max_stream_seconds * (1 - api.random.uniform(0, JITTER))
     life_seconds = min(life_seconds, _token_seconds(api, request))
     frames = _frames(api, topic, snapshot, known, life_seconds, partial(has_left, request.receive))
@@ -145,9 +144,9 @@ async def stream(api: StatusApi, request: Request) -> Response:
 
 
 async def health(api: StatusApi, request: Request) -> Response:
-    """Answer ``GET /api/health``: liveness for everybody, details for permitted callers."""
+    """Answer ``GET /api/health``: liveness for everybody, details for those who may see the counts of everything."""
     try:
-        await api.auth.check(authorization_of(request))
+        (await api.auth.check(authorization_of(request))).require("")
         detailed = api.shows_details
     except (RequestError, Unavailable):
         detailed = False
@@ -167,7 +166,9 @@ async def options(site: Site, request: Request) -> Response:
     return _plus(Response(status_code=204, headers={"Allow": ALLOW}), cors.headers(site.origins, request, ALLOW))
 
 
-async def serve(site: Site, request: Request, handler: Handler, *, open_to_all: bool = False) -> Response:
+async def serve(
+    site: Site, request: Request, handler: Handler, *, open_to_all: bool = False, of_case: bool = False
+) -> Response:
     """Run a handler with what all handlers share: method, token, errors, CORS.
 
     Args:
@@ -175,33 +176,46 @@ async def serve(site: Site, request: Request, handler: Handler, *, open_to_all: 
         request: The request.
         handler: Makes the answer.
         open_to_all: Whether the handler itself decides what an unauthenticated caller may see.
+        of_case: Whether the route has a case in its path; without, the counts are of everything.
     """
-    error: BlobStatusError | None = None
+    found: Response | BlobStatusError
     try:
-        response = await _handle(await site.api(), request, handler, open_to_all=open_to_all)
+        found = await _handle(await site.api(), request, handler, open_to_all=open_to_all, of_case=of_case)
     except ClientGone:
-        response = Response(status_code=CLIENT_GONE_STATUS)
+        found = Response(status_code=CLIENT_GONE_STATUS)
     except StorageError as failure:
         log.warning("storage is unavailable: %s", failure)
-        error = Unavailable("storage cannot be reached right now; try again")
+        found = Unavailable("storage cannot be reached right now; try again")
     except (RequestError, Unavailable) as refusal:
-        error = refusal
+        found = refusal
     except Exception:
         log.exception("%s failed", request.url.path)
-        error = InternalError("the request could not be answered; it is in the app's log")
-    if error is not None:
-        response = _refusal(request, handler, error)
-    telemetry.ANSWERS.add(1, {"status": response.status_code if error is None else problems.problem_of(error).status})
+        found = InternalError("the request could not be answered; it is in the app's log")
+    return _finished(site, request, handler, found)
+
+
+def _finished(site: Site, request: Request, handler: Handler, found: Response | BlobStatusError) -> Response:
+    """Return what is sent, with CORS headers, and count it; a stream counts itself when it begins."""
+    if isinstance(found, BlobStatusError):
+        response, status = _refusal(request, handler, found), problems.problem_of(found).status
+    else:
+        response, status = found, found.status_code
+    if isinstance(response, EventStream):
+        response.refused = partial(_finished, site, request, handler)  # when it begins, and finds no room
+    else:
+        telemetry.ANSWERS.add(1, {"status": status})
     return _plus(response, cors.headers(site.origins, request, ALLOW))
 
 
-async def _handle(api: StatusApi, request: Request, handler: Handler, *, open_to_all: bool) -> Response:
+async def _handle(api: StatusApi, request: Request, handler: Handler, *, open_to_all: bool, of_case: bool) -> Response:
     if request.method not in {"GET", "HEAD"}:
         raise MethodNotAllowed(f"{request.method} does not apply here; use GET", {"Allow": ALLOW})
     if sum(len(name) + len(value) for name, value in request.headers.raw) > MAX_HEADER_CHARACTERS:
         raise BadRequest(f"the headers are longer than {MAX_HEADER_CHARACTERS} characters together")
     if not open_to_all:
         request.state.permission = await api.auth.check(authorization_of(request))
+        path = request.scope.get("raw_path") or request.scope["path"].encode()
+        request.state.case = protocol.parse_case(path) if of_case else ""
     return await handler(api, request)
 
 
@@ -218,9 +232,9 @@ def _token_seconds(api: StatusApi, request: Request) -> float:
 
 
 def _topic(api: StatusApi, request: Request) -> Topic:
-    """Return what the caller follows, if it may: the case in the path, or everything."""
+    """Return what the caller follows, if it may: a case, or everything."""
     permission: Permission = request.state.permission
-    case = protocol.parse_case(request.scope.get("raw_path") or request.scope["path"].encode())
+    case: str = request.state.case
     permission.require(case)
     return api.watch.of(case) if case else api.watch
 

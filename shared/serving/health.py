@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.errors import CountsNotReady, Unavailable
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     type Probe = Callable[[], Awaitable[dict[str, object]]]
 
+log = logging.getLogger(__name__)
+
 #: All requests within this time share a report.
 CACHE_SECONDS: Final = 1.0
 #: The report's members besides the status: JSON type and description. Part of the OpenAPI document.
@@ -22,7 +25,7 @@ DETAILS: Final[dict[str, tuple[str | list[str], str]]] = {
     "storage_reachable": ("boolean", "Whether the counts could be read."),
     "waiters": ("integer", "Held polls and open streams of this instance, now."),
     "waiters_limit": ("integer", "How many are held at most (MAX_WAITERS); further clients get 503."),
-    "status_reads": ("integer", "Reads of the counts since this instance started: they do not grow with clients."),
+    "status_reads": ("integer", "Reads of tally and cases since this instance started: they do not grow with clients."),
     "asyncio_tasks": ("integer", "Tasks of this instance, now: more and more of them are a leak."),
     "counts_changed_at": ("string", "When a count last changed, UTC; absent while the counts are not known."),
     "last_event_age_seconds": (["number", "null"], "Since an event last changed a count here; null before one."),
@@ -69,7 +72,7 @@ class Health:
             "storage_reachable": True,
             "waiters": watch.waiters,
             "waiters_limit": watch.max_waiters,
-            "status_reads": watch.reads,
+            "status_reads": watch.rows_read,
             "asyncio_tasks": len(asyncio.all_tasks()),
         }
         try:
@@ -80,5 +83,8 @@ class Health:
         except Unavailable:
             report |= {"status": "degraded", "storage_reachable": False}
         for probe in self._probes:
-            report |= await probe()
+            try:
+                report |= await probe()
+            except Exception:  # the rest of the report is needed most when something is wrong
+                log.exception("a part of the health report is missing")
         return report

@@ -79,7 +79,7 @@ def _status(what: str, problems: tuple[int, ...]) -> Json:
         _header("If-Modified-Since", "An HTTP date. Ignored when If-None-Match or since is there."),
         _header(
             "Prefer",
-            "`wait=N` (RFC 7240): hold the answer up to N seconds while the validator holds. The first wait counts.",
+            "`wait=N` (RFC 7240): hold the answer up to N seconds while the validator matches. The first wait counts.",
         ),
         _query("since", "As If-None-Match, for paths that lose headers.", maxLength=protocol.MAX_VALUE_CHARACTERS),
         _query(
@@ -93,7 +93,7 @@ def _status(what: str, problems: tuple[int, ...]) -> Json:
     fresh = _refer("ETag", "Last-Modified", "Preference-Applied", "Vary", **{"Cache-Control": "StatusCache"})
     answers = {
         "200": _answer("The counts", "application/json", "Status", fresh),
-        "304": {"description": "The validator held, to the end of the wait if there was one", "headers": fresh},
+        "304": {"description": "The validator matched, to the end of the wait if there was one", "headers": fresh},
     }
     summary = "The counts: now, if they changed, or when they change"
     return _path(f"{what}Status", summary, parameters, answers, (400, 401, *problems, 405, 500, 503))
@@ -101,7 +101,9 @@ def _status(what: str, problems: tuple[int, ...]) -> Json:
 
 def _stream(what: str, problems: tuple[int, ...]) -> Json:
     parameters = [
-        _header("Last-Event-ID", "The version that the client has: a comment instead of a first frame if it holds."),
+        _header(
+            "Last-Event-ID", "The version that the client has: a comment instead of a first frame while it is current."
+        ),
         _query("last_event_id", "The same, for paths that lose headers.", maxLength=protocol.MAX_VALUE_CHARACTERS),
         _query("lastEventId", "The same, as polyfills add it; goes first.", maxLength=protocol.MAX_VALUE_CHARACTERS),
     ]
@@ -132,7 +134,12 @@ def _case_paths() -> Json:
 def _health() -> Json:
     json_or_problem = {"application/json": "Health", MEDIA_TYPE: "Problem"}
     answers = {
-        "200": _answer("Alive; with a good token the details too", "application/json", "Health", _refer("No-Store")),
+        "200": _answer(
+            "Alive; with a token that permits the counts of everything, the details too",
+            "application/json",
+            "Health",
+            _refer("No-Store"),
+        ),
         "503": {
             "description": "Not ready, or the app cannot be started",
             "headers": _refer("No-Store"),
@@ -147,7 +154,7 @@ def _document() -> Json:
     headers = _refer("ETag", **{"Cache-Control": "DocumentCache"})
     answers = {
         "200": _answer("This document", "application/json", "Document", headers),
-        "304": {"description": "The tag held", "headers": headers},
+        "304": {"description": "The tag matched", "headers": headers},
     }
     return _path("Document", "This document", parameters, answers, (400, 405, 500, 503), is_public=True)
 

@@ -164,16 +164,22 @@ def parse_tags(value: str) -> EntityTags:
 
 
 def parse_case(raw_path: bytes) -> str:
-    """Return the case in a path, ``…/cases/{case}/storage/status`` or ``…/stream`` below it; "" for everything.
+    """Return the case in a path, ``…/cases/{case}/storage/status`` or ``…/stream`` below it.
+
+    The rest of the path is read as the host matches routes: upper or lower case, percent-encoded or not, with or
+    without a slash at the end.
 
     Raises:
-        BadRequest: It is not UTF-8.
+        BadRequest: The case is not UTF-8, or there is none.
     """
-    *_, before, case, storage, status = [b"", *raw_path.removesuffix(b"/stream").split(b"/")]
-    if before.lower() != b"cases" or (storage.lower(), status.lower()) != (b"storage", b"status"):
-        return ""
+    segments = [unquote_to_bytes(each) for each in raw_path.rstrip(b"/").split(b"/")]
+    if segments[-1].lower() == b"stream":
+        del segments[-1]
+    *_, before, case, storage, status = [b""] * 4 + segments
+    if not case or (before.lower(), storage.lower(), status.lower()) != (b"cases", b"storage", b"status"):
+        raise BadRequest("the path names no case; it is /api/cases/{case}/storage/status, or /stream below it")
     try:
-        return unquote_to_bytes(case).decode()
+        return case.decode()
     except UnicodeDecodeError:
         raise BadRequest("the case in the path is not UTF-8, percent-encoded") from None
 
@@ -181,6 +187,11 @@ def parse_case(raw_path: bytes) -> str:
 def http_date(moment: datetime) -> str:
     """Write an HTTP date (IMF-fixdate)."""
     return format_datetime(moment, usegmt=True)
+
+
+def applied_wait(seconds: float) -> tuple[str, str]:
+    """Write ``Preference-Applied``: plain decimal seconds, to the microsecond."""
+    return "Preference-Applied", "wait=" + f"{seconds:.6f}".rstrip("0").removesuffix(".")
 
 
 def takes_events_only(headers: Sequence[tuple[str, str]]) -> bool:

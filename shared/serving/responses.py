@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from azurefunctions.extensions.http.fastapi import Response
 
+from shared.errors import Unavailable
+from shared.process import telemetry
 from shared.serving import protocol
 
 if TYPE_CHECKING:
@@ -92,10 +94,16 @@ class EventStream(Response):  # type: ignore[misc]
     request's task makes the frames, and their maker knows (see :mod:`shared.watching.waiters`).
 
     Args:
-        frames: The frames. A slow reader asks for the next one late; nothing is kept for it meanwhile.
+        frames: The frames. The first one takes the client's place, so an answer that has begun has one. A slow reader
+            asks for the next one late; nothing is kept for it meanwhile.
         headers: The response's headers.
         longest_seconds: How long a client that has stopped reading is kept.
+
+    Attributes:
+        refused: Makes the answer to a client for which there is no place.
     """
+
+    refused: Callable[[Unavailable], Response]
 
     def __init__(self, frames: AsyncGenerator[bytes], headers: Mapping[str, str], longest_seconds: float) -> None:
         self.status_code = 200
@@ -105,11 +113,18 @@ class EventStream(Response):  # type: ignore[misc]
         self._frames = frames
         self._longest_seconds = longest_seconds
 
-    async def __call__(self, scope: object, receive: object, send: Send) -> None:  # noqa: ARG002
+    async def __call__(self, scope: object, receive: object, send: Send) -> None:
         """Send frames until there are no more, or the client takes none."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         with suppress(TimeoutError):
             async with asyncio.timeout(self._longest_seconds), aclosing(self._frames) as frames:
+                try:
+                    frame = await anext(frames)
+                except Unavailable as error:
+                    await self.refused(error)(scope, receive, send)
+                    return
+                telemetry.ANSWERS.add(1, {"status": self.status_code})
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                await send({"type": "http.response.body", "body": frame, "more_body": True})
                 async for frame in frames:
                     await send({"type": "http.response.body", "body": frame, "more_body": True})
                 await send({"type": "http.response.body", "body": b""})

@@ -9,7 +9,9 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import re2
 
@@ -50,6 +52,10 @@ MOST_EXTRA_FOLDERS: Final = 25 - len(FOLDERS)
 _FOLDER = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _CONTAINER = re.compile(r"(\$root|\$web|[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9])){2,62})")
 _TABLE = re.compile(r"[A-Za-z][A-Za-z0-9]{2,57}")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9_-][a-z0-9._-]*|\[[0-9a-f:]+\])(:[0-9]+)?")
+_EXAMPLE_ORIGIN: Final = "https://app.example.com"
+#: Browsers leave these out.
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _IN_AZURE: Final = "WEBSITE_SITE_NAME"
 
 
@@ -286,10 +292,31 @@ def _origins(environ: Mapping[str, str]) -> tuple[str, ...]:
     origins = tuple(
         each.strip().rstrip("/").lower() for each in _text(environ, "CORS_ORIGINS").split(",") if each.strip()
     )
-    bad = [each for each in origins if each != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", each)]
-    if bad:
-        raise SettingsError(f"CORS_ORIGINS={bad[0]} is not an origin; write https://app.example.com, or * for all")
+    for each in origins:
+        if each != "*" and (sent := _as_browsers_send(each)) != each:
+            raise SettingsError(
+                f"CORS_ORIGINS={each} is not an origin as browsers send it: scheme, host (xn--… for other letters than "
+                f"ASCII) and a port that is not the scheme's own; write {sent}, or * for all"
+            )
     return origins
+
+
+def _as_browsers_send(origin: str) -> str:
+    """Return the Origin header of a page at this address, or an example where there is none (RFC 6454, 6.2)."""
+    try:
+        address = urlsplit(origin)
+        named, port = address.hostname or "", address.port
+        host = named.encode("idna").decode()
+        if not named.isascii() and host.encode().decode("idna") != named:
+            return _EXAMPLE_ORIGIN  # a later standard than Python's may encode it differently
+        if ":" in host:
+            host = f"[{IPv6Address(host).compressed}]"
+    except ValueError:
+        return _EXAMPLE_ORIGIN
+    if port is not None and port != _DEFAULT_PORTS.get(address.scheme):
+        host += f":{port}"
+    sent = f"{address.scheme}://{host}"
+    return sent if _ORIGIN.fullmatch(sent) else _EXAMPLE_ORIGIN
 
 
 def _topic(environ: Mapping[str, str]) -> str:

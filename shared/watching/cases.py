@@ -124,6 +124,7 @@ class CaseTopics:
         self._topics: WeakValueDictionary[str, CaseTopic] = WeakValueDictionary()
         self._remembered: OrderedDict[str, CaseTopic] = OrderedDict()
         self._epoch = ""
+        self._partition = ""
         self._revision = 0
         self._read_at: datetime | None = None
         self._era = 0  # of the snapshots that are current
@@ -131,7 +132,7 @@ class CaseTopics:
         self._interval_from = float("-inf")
         self._reads_in_interval = 0
         self._refreshing: asyncio.Task[None] | None = None
-        self._is_refresh_due = False  # with the next tally: somebody waits for a case that is not current
+        self._is_refresh_due = False  # with the next tally: somebody may wait for a case that is not current
         self.reads = 0
 
     def of(self, case: str) -> CaseTopic:
@@ -146,16 +147,27 @@ class CaseTopics:
             self._remembered.popitem(last=False)
         return topic
 
-    def publish(self, tally: Tally, read_at: datetime, written_at: datetime | None) -> None:
-        """Take a tally that was read or committed."""
+    def publish(
+        self, tally: Tally, read_at: datetime, written_at: datetime | None, partition: str | None = None
+    ) -> None:
+        """Take a tally that was read or committed.
+
+        Args:
+            tally: The tally.
+            read_at: When the read began.
+            written_at: When the tally was last written.
+            partition: Where it stands, with the rows of its cases; None: of one that was committed this is not known,
+                so it only goes on from one of the same epoch that was read.
+        """
         recent = tally.recent
-        if recent is None:
+        if recent is None or (partition is None and tally.epoch != self._epoch):
             return
-        self._read_at = read_at
         changes = recent.after(self._revision, tally.epoch, tally.sums) if tally.epoch == self._epoch else None
         if changes is None and tally.epoch == self._epoch and recent.revision < self._revision:
             return  # an older one than was seen before
-        self._epoch, self._revision = tally.epoch, recent.revision
+        self._epoch, self._revision, self._read_at = tally.epoch, recent.revision, read_at
+        if partition is not None:
+            self._partition = partition
         for key, counts in changes or ():
             if (topic := self._topics.get(key)) is not None:
                 topic.take(StatusSnapshot(counts, read_at, written_at))
@@ -188,6 +200,8 @@ class CaseTopics:
         Raises:
             StorageError: As the table raises it.
         """
+        if not self._epoch:
+            return  # no tally has been read that it could be a case of
         if topic.reading is None:
             await self._take_turn()
         if topic.reading is None:
@@ -209,12 +223,14 @@ class CaseTopics:
         self.reads += 1
         era, epoch, read_at = self._era, self._epoch, self.hub.clock.now()
         try:
-            tally, entity = await self._counts.read_case(topic.case, self._counts.partition, epoch)
+            tally, entity = await self._counts.read_case(topic.case, self._partition, epoch)
+            if epoch == self._epoch:  # else the counts have begun anew meanwhile
+                topic.take(StatusSnapshot(tally, read_at, entity.written_at if entity is not None else None))
+            topic.is_current = era == self._era  # else the ring has gone on too far meanwhile
         finally:
             topic.reading = None
-        if epoch == self._epoch:  # else the counts have begun anew meanwhile
-            topic.take(StatusSnapshot(tally, read_at, entity.written_at if entity is not None else None))
-        topic.is_current = era == self._era  # else the ring has gone on too far meanwhile
+            if not topic.is_current:
+                self._is_refresh_due = True
 
     def refresh(self, topics: list[CaseTopic]) -> None:
         """Read the rows of cases that are waited for, and are not current, in the background."""
@@ -231,7 +247,6 @@ class CaseTopics:
             self._refreshing = None
         failures = [result for result in results if isinstance(result, BaseException)]
         if failures:
-            self._is_refresh_due = True
             log.warning(
                 "%d of %d cases that are waited for cannot be read: %r", len(failures), len(topics), failures[0]
             )

@@ -39,17 +39,13 @@ class Hub(Protocol):
         """Return the counts of everything, from a read that began after this call if what is shared is behind."""
         ...
 
-    def require_room(self) -> None:
-        """Check that one more client can be held.
+    def held(self) -> AbstractContextManager[None]:
+        """Give a client a place, for one wait or many; the tally is polled while one is taken.
 
         Raises:
             Unavailable: The process stops.
             TooManyWaiters: There is no room.
         """
-        ...
-
-    def held(self) -> AbstractContextManager[None]:
-        """Count a held client, for one wait or many; the tally is polled while there is one."""
         ...
 
     def require_all_confirmed(self) -> None:
@@ -112,7 +108,6 @@ class Topic(ABC):
             Unavailable: The time is up and the version could not be confirmed; or the process stops.
             TooManyWaiters: There is no room.
         """
-        self.hub.require_room()
         with self.hub.held():
             return await self.next(version, timeout_seconds, is_gone)
 

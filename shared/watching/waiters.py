@@ -6,7 +6,8 @@ A parked client is a future, its timer and an entry in a dictionary; nothing run
    Who waits for one topic is not touched by a change of another.
 2. A wake frees the waiters a few at a time, the longest waiting first: the first answers leave while the last waiters
    are still being freed, and other tasks run meanwhile.
-3. Once a second a sweep asks all clients, a few at a time, whether they are still there.
+3. Once a second a sweep asks all clients, a few at a time, whether they are still there. Who joins is asked too: a
+   stream leaves and joins at each change, and while there are many no sweep may come upon it.
 4. When the process stops the waits end one after the other over a second, so that clients do not return all at once.
 """
 
@@ -70,8 +71,11 @@ class Waiters:
         waiter: Waiter = loop.create_future()
         self._places[waiter] = _Place(topic, is_gone, loop.call_later(seconds, end, waiter, End.TIME_UP))
         self._by_topic.setdefault(topic, {})[waiter] = None
-        if self._sweeper is None and is_gone is not None:
-            self._sweeper = loop.create_task(self._sweep(), name="sweep of departed clients")
+        if is_gone is not None:
+            if self._sweeper is None:
+                self._sweeper = loop.create_task(self._sweep(), name="sweep of departed clients")
+            if is_gone():
+                end(waiter, End.GONE)
         return waiter
 
     def leave(self, waiter: Waiter) -> None:

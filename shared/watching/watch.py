@@ -57,12 +57,12 @@ class Watch(Topic):
     Args:
         counts: Reads the tally.
         clock: Time.
-        poll_interval_seconds: The poller's period, and the greatest age of a shared snapshot.
+        poll_interval_seconds: The poller's period, and the greatest age of what is shared without another read.
         max_waiters: How many clients may be held at a time.
 
     Attributes:
         waiters: How many clients are held.
-        reads: How often storage has been read.
+        reads: How often the tally has been read.
         is_stopping: The process ends; no client is held any more.
     """
 
@@ -100,18 +100,24 @@ class Watch(Topic):
     async def latest_as_of(self, is_behind: Callable[[], bool]) -> StatusSnapshot:
         """Return the current counts, from a read that began after this call if what is shared is behind."""
         enough = self.reads + 1  # a running read began before, and may not have seen that version
-        if self._age_seconds() > self.interval_seconds * (2 if self._poller else 1):
+        if self._age_seconds() > self.interval_seconds:
             await self._shared_fetch()
         while self._ended < enough and is_behind():
             await self._extra_fetch()
         return self._current()
 
+    @property
+    def rows_read(self) -> int:
+        """How many rows have been read: the tally's each time, and those of cases."""
+        return self.reads + self._cases.reads
+
     def of(self, case: str) -> Topic:
         """Return the counts of a case, to be followed like those of everything."""
         return self._cases.of(case)
 
-    def require_room(self) -> None:
-        """Check that one more client can be held.
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Give a client a place, for one wait or many; the tally is polled while one is taken.
 
         Raises:
             Unavailable: The process stops.
@@ -121,10 +127,6 @@ class Watch(Topic):
             raise Unavailable("this instance is about to stop; try again")
         if self.waiters >= self.max_waiters:
             raise TooManyWaiters("too many clients wait here already; try again, or ask without a wait")
-
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Count a held client, for one wait or many; the tally is polled while there is one."""
         self.waiters += 1
         telemetry.WAITERS.add(1)
         if self._poller is None:
@@ -162,8 +164,7 @@ class Watch(Topic):
         self._confirmed_at = self._offers.taken_at
         self._failure = None  # storage has just taken a commit
         known = self.snapshot
-        if known is None or known.tally.epoch == snapshot.tally.epoch:
-            self._publish_cases(snapshot)
+        self._publish_cases(snapshot)
         if known is None or known.is_behind(snapshot.version):
             self._publish(snapshot)
 
@@ -218,19 +219,19 @@ class Watch(Topic):
             return
         self._confirmed_at = started_at
         snapshot, known = StatusSnapshot(stored.tally, read_at, stored.written_at), self.snapshot
+        self._publish_cases(snapshot, stored.partition)
         if known is not None and started_at <= self._offers.taken_at and snapshot.is_behind(known.version):
             return  # the read began before a commit of this process that is served already
         self._publish(snapshot)
-        self._publish_cases(snapshot)
 
     def _publish(self, snapshot: StatusSnapshot) -> None:
         before, self.snapshot = self.snapshot, snapshot
         if before is None or before.version != snapshot.version:
             telemetry.WAKES.add(self.waiting.wake())
 
-    def _publish_cases(self, snapshot: StatusSnapshot) -> None:
+    def _publish_cases(self, snapshot: StatusSnapshot, partition: str | None = None) -> None:
         if isinstance(snapshot.tally, Tally):
-            self._cases.publish(snapshot.tally, snapshot.read_at, snapshot.written_at)
+            self._cases.publish(snapshot.tally, snapshot.read_at, snapshot.written_at, partition)
 
     def _current(self) -> StatusSnapshot:
         if self._failure is not None:

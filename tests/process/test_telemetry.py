@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from localdev.processes import ROOT
 from shared.errors import Refused
+from shared.process import telemetry
 from shared.services import Services
 from shared.serving import endpoints
 from tests.fakes.world import World
@@ -79,6 +82,13 @@ def test_the_memory_of_this_process_is_measured() -> None:
     del held
     (after,) = measured()["blob_status.memory"].values()
     assert after < during - 2**25
+
+
+def test_the_metrics_are_documented() -> None:
+    """Each has a row in docs/operations.md, and each row is of one."""
+    made = re.findall(r'"(blob_status\.[a-z_.]+)"', Path(telemetry.__file__).read_text())
+    rows = re.findall(r"^\| `(blob_status\.[a-z_.]+)` \|", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted(made)
 
 
 async def test_a_trace_leads_from_the_event_to_its_commit(world: World) -> None:

@@ -101,6 +101,21 @@ async def secured(_secured: Deployment) -> AsyncIterator[Caller]:
 
 
 @pytest.fixture(scope="session")
+def _of_cases(stack: Stack) -> Iterator[Deployment]:
+    from tests.e2e.issuer import running_issuer, token
+
+    with running_issuer() as settings:
+        yield other_deployment(stack, token=token(cases="mine"), JWT_CASES_CLAIM="cases", **settings)
+
+
+@pytest.fixture
+async def of_cases(_of_cases: Deployment) -> AsyncIterator[Caller]:
+    """Return who asks a deployment that limits tokens to cases, and has one for the case "mine"."""
+    async with calling(_of_cases) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
 def _unreconciled(stack: Stack) -> Deployment:
     return other_deployment(stack, answers=503, COUNTS_TABLE="neverreconciled", RECONCILE_ON_START="false")
 

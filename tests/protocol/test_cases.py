@@ -35,7 +35,7 @@ def unknown() -> str:
 
 
 async def test_p24_a_case_that_nobody_has_heard_of(caller: Caller, unknown: str) -> None:
-    """A case of which nothing was ever counted has zeros, a version, and `timestamp` null; set so, it is 404."""
+    """A case of which nothing was ever counted has zeros, a version, and `timestamp` null; with `CASE_UNKNOWN=not-found` it is 404."""  # noqa: E501
     answer = await caller.get(of(unknown))
     if caller.deployment.setting("CASE_UNKNOWN") == "not-found":
         assert is_problem(answer, 404, "case-unknown")
@@ -71,6 +71,8 @@ async def test_p25_the_same_rules(caller: Caller, unknown: str) -> None:
         assert (await caller.get(path, method="OPTIONS", is_known=False)).status_code == 204
         assert is_problem(await caller.get(path, method="POST"), 405, "method-not-allowed")
     assert is_problem(await caller.get(of(unknown), wait="soon"), 400, "bad-request")
+    for path in (f"{of(unknown)}/", of(unknown).replace("status", "STATUS"), of(unknown).replace("st", "%73t")):
+        assert (await caller.get(path)).headers["etag"] == answer.headers["etag"]
     async with caller.http.stream("GET", of(unknown, "/stream"), headers=caller.deployment.credentials) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         lines = stream.aiter_lines()
@@ -98,20 +100,17 @@ async def test_p27_not_utf_8(caller: Caller) -> None:
     assert is_problem(await caller.get(of("%ff")), 400, "bad-request")
 
 
-async def test_p73_a_token_that_does_not_permit_it(stack: Stack, unknown: str) -> None:
+async def test_p73_a_token_that_does_not_permit_it(of_cases: Caller, unknown: str) -> None:
     """403 `case-not-permitted`: a token that does not permit the case, or not the counts of everything."""
-    from tests.e2e.issuer import running_issuer, token
+    from tests.e2e.issuer import token
 
-    with running_issuer() as settings:
-        settings["JWT_CASES_CLAIM"] = "cases"
-        mine = f"mine-{unknown}"
-        async with calling(other_deployment(stack, token=token(cases=mine), **settings)) as one:
-            assert (await one.get(of(mine))).status_code == 200
-            assert is_problem(await one.get(of(unknown)), 403, "case-not-permitted")
-            assert is_problem(await one.get(of(unknown, "/stream")), 403, "case-not-permitted")
-            assert is_problem(await one.get(STATUS), 403, "case-not-permitted")
-            for claim, permitted in ((["x", mine], {mine}), ("*", {mine, unknown, ""}), (7, set()), (None, set())):
-                headers = {"Authorization": f"Bearer {token(cases=claim)}"}
-                for case in (mine, unknown, ""):
-                    answer = await one.get(of(case) if case else STATUS, headers, is_known=False)
-                    assert answer.status_code == (200 if case in permitted else 403), (claim, case)
+    one = of_cases
+    assert (await one.get(of("mine"))).status_code == 200
+    assert is_problem(await one.get(of(unknown)), 403, "case-not-permitted")
+    assert is_problem(await one.get(of(unknown, "/stream")), 403, "case-not-permitted")
+    assert is_problem(await one.get(STATUS), 403, "case-not-permitted")
+    for claim, permitted in ((["x", "mine"], {"mine"}), ("*", {"mine", unknown, ""}), (7, set()), (None, set())):
+        headers = {"Authorization": f"Bearer {token(cases=claim)}"}
+        for case in ("mine", unknown, ""):
+            answer = await one.get(of(case) if case else STATUS, headers, is_known=False)
+            assert answer.status_code == (200 if case in permitted else 403), (claim, case)

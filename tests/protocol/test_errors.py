@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 import httpx
 import pytest
 
 from tests.protocol.deployment import DOCUMENT, HEALTH, STATUS, STREAM, Caller, is_problem, version_of
 
 ASKED_FOR_JITTER = 12
+BURST = 20
 
 
 def retry_after(answer: httpx.Response) -> int:
@@ -34,7 +38,7 @@ async def test_p65_no_token(secured: Caller, path: str) -> None:
 
 @pytest.mark.parametrize("path", [STATUS, STREAM])
 async def test_p66_a_bad_token(secured: Caller, path: str) -> None:
-    """401 `unauthorized`: a token that does not hold."""
+    """401 `unauthorized`: a token that is not valid."""
     head, _, signature = secured.deployment.token.rpartition(".")
     for token in ("garbage", "a.b.c", f"{head}.{signature[::-1]}", f"{head}."):
         answer = await secured.get(path, {"Authorization": f"Bearer {token}"}, is_known=False)
@@ -76,9 +80,12 @@ async def test_p70_retry_after(unreconciled: Caller) -> None:
 
 async def test_p71_no_room(crowded: Caller) -> None:
     """503 `too-many-waiters`: there is no room to hold one more client; requests that do not wait are still answered. To an `EventSource` P91."""  # noqa: E501
-    async with crowded.http.stream("GET", STREAM) as held:
-        assert held.status_code == 200
-        await anext(held.aiter_lines())
+    while (await crowded.get(HEALTH)).json()["waiters"]:  # another test's, that has left
+        await asyncio.sleep(0.2)
+    async with contextlib.AsyncExitStack() as streams:  # all that come at once are open until each is answered
+        opened = (streams.enter_async_context(crowded.http.stream("GET", STREAM)) for _ in range(BURST))
+        answers = await asyncio.gather(*opened)
+        assert sorted(answer.status_code for answer in answers) == [200] + [503] * (BURST - 1)
         for path, query in ((STREAM, {}), (STATUS, {"from_": "now", "wait": "5"})):
             answer = await crowded.get(path, **query)
             assert is_problem(answer, 503, "too-many-waiters")
@@ -94,6 +101,17 @@ async def test_p72_two_tokens(secured: Caller, path: str) -> None:
         for lines in ([good, ("Authorization", other)], [("Authorization", other), good]):
             assert is_problem(await secured.get(path, lines, is_known=False), 401, "unauthorized")
     assert (await secured.get(path, [good, good], is_known=False, method="HEAD")).status_code == 200
+
+
+@pytest.mark.parametrize("path", [STATUS, STREAM])
+async def test_p74_too_much(caller: Caller, path: str) -> None:
+    """400 `bad-request`: more than 100 query parameters, or headers of more than 16,384 characters together, unless the platform refuses them first."""  # noqa: E501
+    assert is_problem(await caller.get(f"{path}?{'&'.join(['a=1'] * 101)}"), 400, "bad-request")
+    assert (await caller.get(f"{path}?{'&'.join(['a=1'] * 100)}", method="HEAD")).status_code == 200
+    answer = await caller.get(path, {f"X-{number}": "x" * 4000 for number in range(5)})
+    if answer.headers.get("content-type") == "application/problem+json":
+        assert is_problem(answer, 400, "bad-request")
+    assert answer.status_code in {400, 413, 431}
 
 
 async def test_p75_unknown_route(caller: Caller) -> None:

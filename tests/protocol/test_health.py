@@ -51,12 +51,21 @@ async def test_p101_status(caller: Caller, unreconciled: Caller) -> None:
 
 
 async def test_p102_details(caller: Caller, secured: Caller) -> None:
-    """With a good token, or `AUTH_MODE=anonymous`, it has the details; without, the status only."""
+    """With a good token that permits the counts of everything, or `AUTH_MODE=anonymous`, it has the details; otherwise the status only."""  # noqa: E501
     assert (await secured.get(HEALTH)).json().keys() >= DETAILS
     assert (await secured.get(HEALTH, is_known=False)).json().keys() == {"status"}
     assert (await secured.get(HEALTH, {"Authorization": "Bearer a.b.c"}, is_known=False)).json().keys() == {"status"}
     if not caller.deployment.credentials:
         assert (await caller.get(HEALTH)).json().keys() >= DETAILS
+
+
+async def test_a_token_of_some_cases_shows_the_status_only(of_cases: Caller) -> None:
+    """The details count events and images of all cases."""
+    from tests.e2e.issuer import token
+
+    assert (await of_cases.get(HEALTH)).json().keys() == {"status"}
+    headers = {"Authorization": f"Bearer {token(cases='*')}"}
+    assert (await of_cases.get(HEALTH, headers, is_known=False)).json().keys() >= DETAILS
 
 
 async def test_p103_function_keys(keyed: Caller) -> None:

@@ -35,7 +35,7 @@ async def test_p110_the_document(caller: Caller) -> None:
 
 
 async def test_p111_cached(caller: Caller) -> None:
-    """It may be cached, and is answered 304 while its ETag holds, as P12 and P22 say."""
+    """It may be cached, and is answered 304 while its ETag matches, as P12 and P22 say."""
     first = await caller.get(DOCUMENT, is_known=False)
     assert first.headers["cache-control"] == "public, max-age=3600"
     tag = first.headers["etag"].strip('"')

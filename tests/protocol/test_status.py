@@ -146,14 +146,14 @@ async def test_p6_vary(caller: Caller) -> None:
 
 
 async def test_p7_last_modified(caller: Caller) -> None:
-    """`Last-Modified` has passed when it is sent."""
+    """`Last-Modified` is never in the future when it is sent."""
     answer = await caller.current()
     modified = email.utils.parsedate_to_datetime(answer.headers["last-modified"])
     assert modified <= email.utils.parsedate_to_datetime(answer.headers["date"])
 
 
 async def test_p8_shared_reads(caller: Caller) -> None:
-    """Plain GETs share storage reads; what they show is at most `POLL_INTERVAL_SECONDS` old."""
+    """Plain GETs share storage reads; what they show is at most `POLL_INTERVAL_SECONDS` old, or as old as the read that brought it took."""  # noqa: E501
     started = time.monotonic()
     answers = await asyncio.gather(*(caller.get() for _ in range(BURST)))
     rounds = 2 + math.floor((time.monotonic() - started) / caller.deployment.seconds("POLL_INTERVAL_SECONDS"))
@@ -188,7 +188,7 @@ async def test_p9_claims_to_be_ahead(stack: Stack, caller: Caller) -> None:
 
 
 async def test_p10_if_none_match(caller: Caller) -> None:
-    """`If-None-Match: "<version>"` is answered 304, without a body, while it still holds."""
+    """`If-None-Match: "<version>"` is answered 304, without a body, while the version still matches."""
     _, answer = await caller.steady(lambda before: caller.get(headers=quoted(version_of(before))))
     assert (answer.status_code, answer.content) == (304, b"")
 
@@ -279,7 +279,7 @@ async def test_p20_if_modified_since_goes_last(caller: Caller) -> None:
 
 
 async def test_p21_dates_that_say_nothing(caller: Caller) -> None:
-    """A date in the future says nothing, and what is no date is ignored."""
+    """A date in the future never matches, and a value that is no date is ignored."""
     for value in (http_date(datetime.now(UTC) + timedelta(days=1)), "yesterday", "", "0"):
         assert (await caller.get(headers={"If-Modified-Since": value})).status_code == 200
 
@@ -302,7 +302,7 @@ def tagged(tag: str, answer: httpx.Response) -> dict[str, str]:
 
 
 async def test_p30_prefer_wait(caller: Caller) -> None:
-    """`Prefer: wait=N` holds the request while the validator holds, up to N seconds or its token's end; then 304."""
+    """`Prefer: wait=N` holds the request while the validator matches, up to N seconds or its token's end; then 304."""
     await waits_out(caller, If_None_Match='"{version}"', Prefer=f"wait={WAIT:g}")
 
 
@@ -317,7 +317,7 @@ async def test_p32_a_held_request_is_woken(caller: Caller) -> None:
 
 
 async def test_p33_a_wait_for_what_has_changed(caller: Caller) -> None:
-    """A wait whose validator does not hold is answered 200 at once, but for a date as in P41."""
+    """A wait whose validator does not match is answered 200 at once, except for a date as in P41."""
     async with asyncio.timeout(SLACK_SECONDS):
         assert (await caller.get(headers=quoted("another"), wait="20")).status_code == 200
 
@@ -484,7 +484,7 @@ async def test_p61_a_wait_that_is_none(caller: Caller, value: str) -> None:
 
 
 async def test_p62_twice(caller: Caller) -> None:
-    """400 `bad-request`: a query parameter that is there twice."""
+    """400 `bad-request`: a query parameter of this page that is there twice."""
     for query in ("wait=1&wait=1", "since=a&since=a", "from=now&from=now"):
         assert is_problem(await caller.get(f"{STATUS}?{query}"), 400, "bad-request")
 

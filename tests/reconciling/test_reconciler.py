@@ -17,7 +17,7 @@ from shared.errors import CountsNotReady, OutcomeUnknown, Refused, Rejected
 from shared.model.changes import BlobChange
 from shared.model.ledger import row_key
 from shared.model.ports import Entity, Page, Write
-from shared.reconciling.lease import AlreadyRunning, Lease
+from shared.reconciling.lease import CONTROL_PARTITION, AlreadyRunning, Lease
 from shared.reconciling.report import Progress, Report, publish
 from shared.writing.cache import Remembered
 from shared.writing.tally_row import PARTITION
@@ -182,6 +182,15 @@ async def test_the_report_is_kept(world: World) -> None:
     assert kept is not None
     assert kept["started_at"] == report.started_at
     assert kept["clean"] is True
+
+
+@pytest.mark.parametrize("edited", ["", "edited", "{", "[]", "7", "null", '"x"', "[" * 30_000, 7, True])
+async def test_what_is_no_report_is_none(world: World, edited: str | int) -> None:
+    """Somebody has edited the row: the health report and an operator are told that there is none."""
+    (stored,) = world.table.entities(CONTROL_PARTITION).values()
+    properties = {**stored.properties, "report": edited}
+    await world.table.commit(CONTROL_PARTITION, [Write(stored.row_key, properties, stored.etag)])
+    assert await world.process.reconciler.health() == {"last_reconciliation": None}
 
 
 async def test_an_event_on_its_way_is_not_drift(world: World) -> None:

@@ -18,7 +18,7 @@ from shared.clock import SystemClock
 from shared.errors import OutcomeUnknown
 from shared.model.ports import Write
 from shared.model.tally import to_properties
-from shared.process import leak_guard
+from shared.process import leak_guard, telemetry
 from shared.serving import cors, endpoints, openapi
 from shared.serving.auth import Open, Permission
 from shared.serving.health import CACHE_SECONDS, DETAILS, Health
@@ -77,10 +77,10 @@ class App:
         handler: Any = endpoints.status,
         method: str = "GET",
         query: str = "",
-        path: str = "/api/cases/storage/status",
+        case: str = "",
         **headers: str,
     ) -> Response:
-        """Send a request; ``open_to_all`` as the triggers have it."""
+        """Send a request, of everything or of a case; ``open_to_all`` as the triggers have it."""
 
         async def receive() -> dict[str, str]:
             if not self.left:
@@ -90,7 +90,7 @@ class App:
         scope = {
             "type": "http",
             "method": method,
-            "path": path,
+            "path": f"/api/cases/{case}{'/' if case else ''}storage/status",
             "query_string": query.encode("latin-1"),
             "headers": [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()],
             "server": ("127.0.0.1", 80),
@@ -100,7 +100,8 @@ class App:
         if method == "OPTIONS":
             return await endpoints.options(site, Request(scope, receive))
         open_to_all = handler in {endpoints.health, openapi.openapi}
-        return await endpoints.serve(site, Request(scope, receive), handler, open_to_all=open_to_all)
+        asked = Request(scope, receive)
+        return await endpoints.serve(site, asked, handler, open_to_all=open_to_all, of_case=bool(case))
 
     def new_health(self) -> Health:
         """Return a report that has not been made yet."""
@@ -139,12 +140,12 @@ def problem(response: Response, status: int) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(("handler", "end"), [(endpoints.status, ""), (endpoints.stream, "/stream")])
-@pytest.mark.parametrize("case", ["", "b/", "A/"])
-async def test_a_token_of_some_cases_opens_no_others(app: App, handler: Any, end: str, case: str) -> None:
+@pytest.mark.parametrize("handler", [endpoints.status, endpoints.stream])
+@pytest.mark.parametrize("case", ["", "b", "A"])
+async def test_a_token_of_some_cases_opens_no_others(app: App, handler: Any, case: str) -> None:
     """Nor the counts of everything, which tell of them."""
     app.auth = Closed(cases=frozenset({"a"}))
-    answer = await app.ask(handler, path=f"/api/cases/{case}storage/status{end}", authorization="Bearer good")
+    answer = await app.ask(handler, case=case, authorization="Bearer good")
     problem(answer, 403)
 
 
@@ -228,6 +229,19 @@ async def test_i9_a_client_that_leaves_is_let_go(app: App, monkeypatch: pytest.M
     async with asyncio.timeout(2):
         assert (await waiting).status_code == 499
     assert app.watch.waiters == 0
+
+
+async def sent(response: Response) -> Response:
+    """Have an answer sent, and return what the client gets: of a stream when it is over."""
+    messages: list[Any] = []
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    await response({"type": "http"}, None, send)
+    body = b"".join(message["body"] for message in messages[1:])
+    headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
+    return Response(body, messages[0]["status"], headers)
 
 
 async def frames(response: Response, count: int) -> list[bytes]:
@@ -337,11 +351,59 @@ async def test_head_of_a_stream_holds_nothing(app: App) -> None:
 
 
 async def test_when_there_is_no_room_no_stream_begins(app: App) -> None:
-    """503, and when to come back."""
+    """503, and when to come back; a page of an allowed origin may read it."""
     app.watch.max_waiters = 0
-    response = await app.ask(endpoints.stream)
+    response = await sent(await app.ask(endpoints.stream, origin=ORIGIN))
     assert problem(response, 503)["code"] == "too-many-waiters"
     assert 2 <= int(response.headers["Retry-After"]) <= 6
+    assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
+
+
+async def test_a_stream_is_counted_as_what_its_client_gets(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, when it is known: 200 where there is room, and else 503."""
+    counted: list[int] = []
+    answers = SimpleNamespace(add=lambda _, attributes: counted.append(attributes["status"]))
+    monkeypatch.setattr(telemetry, "ANSWERS", answers)
+    app.max_stream_seconds = 0
+    for places in (1, 0):
+        app.watch.max_waiters = places
+        await sent(await app.ask(endpoints.stream))
+    assert counted == [200, 503]
+
+
+async def test_a_stream_of_a_process_that_is_about_to_stop_does_not_begin(app: App) -> None:
+    """Also where that became known after the counts were read."""
+    response = await app.ask(endpoints.stream)
+    app.watch.drain()
+    assert problem(await sent(response), 503)["code"] == "unavailable"
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_clients_that_come_at_once_get_the_places_that_there_are(app: App, seed: int) -> None:
+    """Streams and held polls together, however late an answer begins; each of the others is refused."""
+    random = Random(seed)
+    places = app.watch.max_waiters = random.randint(1, 9)
+    version = (await app.watch.latest()).version
+
+    async def come(*, streams: bool) -> int:
+        response = await (app.ask(endpoints.stream) if streams else app.ask(query="wait=5&since=" + version))
+        for _ in range(random.randint(0, 5)):  # the platform runs it later
+            await asyncio.sleep(0)
+        statuses.append((await sent(response)).status_code)
+        return statuses[-1]
+
+    statuses: list[int] = []
+    clients = [asyncio.create_task(come(streams=random.random() < 0.7)) for _ in range(40)]
+    async with asyncio.timeout(5):
+        while len(statuses) < 40 - places:
+            await asyncio.sleep(0)
+            assert app.watch.waiters <= places
+    assert app.watch.waiters == places
+    assert set(statuses) == {503}
+    for client in clients:
+        client.cancel()
+    await asyncio.gather(*clients, return_exceptions=True)
+    assert app.watch.waiters == 0
 
 
 @pytest.mark.parametrize("handler", [endpoints.status, endpoints.stream, endpoints.health, openapi.openapi])
@@ -406,14 +468,14 @@ async def test_a_stream_that_cannot_begin_says_so_as_an_event_to_who_takes_nothi
     asked: list[tuple[int, int]] = []
     monkeypatch.setattr(endpoints, "_RANDOM", SimpleNamespace(randint=lambda *span: asked.append(span) or 4000))
     app.watch.max_waiters = 0
-    response = await app.ask(endpoints.stream, accept="text/event-stream")
+    response = await sent(await app.ask(endpoints.stream, accept="text/event-stream"))
     assert (response.status_code, response.headers["Content-Type"][:17]) == (200, "text/event-stream")
     assert response.headers["X-Accel-Buffering"] == "no"
     assert b"event: unavailable" in response.body
     assert b"retry: 4000" in response.body
     assert asked == [(2000, 6000)]
-    problem(await app.ask(endpoints.stream, accept="text/event-stream, application/problem+json"), 503)
-    problem(await app.ask(endpoints.stream, accept="application/json"), 503)
+    for accept in ("text/event-stream, application/problem+json", "application/json"):
+        problem(await sent(await app.ask(endpoints.stream, accept=accept)), 503)
 
 
 async def test_storage_that_is_away_from_the_start_is_said_to_be(app: App) -> None:
@@ -455,6 +517,16 @@ async def test_origins(app: App) -> None:
     assert (refused.headers["Access-Control-Allow-Origin"], refused.headers["Vary"]) == (ORIGIN, "Origin")
 
 
+async def test_no_origins(world: World) -> None:
+    """Nobody may read the answers, and caches are told that this depends on the origin: it may once be allowed."""
+    app = App(world, CORS_ORIGINS="")
+    for handler, method in ((endpoints.status, "GET"), (endpoints.health, "GET"), (endpoints.status, "OPTIONS")):
+        found = (await app.ask(handler, method, origin=ORIGIN)).headers
+        assert "Origin" in found.getlist("Vary")
+        assert "Access-Control-Allow-Origin" not in found
+    app.watch.close()
+
+
 async def test_a_preflight_is_answered(app: App) -> None:
     """What may be sent, and for how long that need not be asked again."""
     found = (await app.ask(method="OPTIONS", origin=ORIGIN)).headers
@@ -472,7 +544,7 @@ async def test_open_to_all_origins(world: World) -> None:
 
 
 async def test_health_tells_everybody_whether_the_app_is_well(app: App) -> None:
-    """Details are for who has a token, and for nobody where the platform keeps the keys."""
+    """Details are for who may see the counts of everything, and for nobody where the platform keeps the keys."""
     app.auth = Closed()
     everybody = await app.ask(endpoints.health)
     assert (everybody.status_code, json.loads(everybody.body)) == (200, {"status": "ok"})
@@ -480,6 +552,9 @@ async def test_health_tells_everybody_whether_the_app_is_well(app: App) -> None:
     assert everybody.headers["Vary"] == "Authorization"
     detailed = json.loads((await app.ask(endpoints.health, authorization="Bearer good")).body)
     assert detailed.keys() == {"status", *DETAILS}
+    app.auth = Closed(cases=frozenset({"a"}))
+    assert json.loads((await app.ask(endpoints.health, authorization="Bearer good")).body) == {"status": "ok"}
+    app.auth = Closed()
     app.shows_details = False
     assert json.loads((await app.ask(endpoints.health, authorization="Bearer good")).body) == {"status": "ok"}
 
@@ -517,6 +592,19 @@ async def test_health_reads_once_a_second_for_all(app: App) -> None:
     assert await app.health.report(detailed=True) is first
     app.world.clock.advance(0.01)
     assert await app.health.report(detailed=True) is not first
+
+
+async def test_health_is_told_without_the_part_that_fails(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """The status and the other parts are there, and the log says what is wrong, once a report."""
+
+    async def broken() -> dict[str, object]:
+        raise ZeroDivisionError("the reason")
+
+    app.health._probes = [broken, *app.health._probes]  # type: ignore[list-item]
+    for _ in range(3):
+        found = json.loads((await app.ask(endpoints.health)).body)
+        assert found.keys() == {"status", *DETAILS}
+    assert caplog.text.count("ZeroDivisionError: the reason") == 1
 
 
 async def test_health_without_storage_is_degraded_and_alive(app: App) -> None:

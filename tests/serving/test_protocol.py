@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import time
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from localdev.host.routes import Router
+from localdev.host.worker import Function
+from localdev.processes import ROOT
 from shared.errors import BlobStatusError, CountsNotReady, SettingsError, TooManyWaiters, Unavailable
-from shared.serving import problems, protocol
+from shared.serving import openapi, problems, protocol
 from shared.serving.problems import BadRequest, InternalError, MethodNotAllowed, Unauthorized
 from shared.serving.protocol import (
     MAX_VALUE_CHARACTERS,
@@ -311,6 +317,16 @@ def test_a_very_long_wait_is_clamped():
     assert query(wait="10000000000").wait_seconds == MAX_WAIT_SECONDS
 
 
+@given(st.one_of(st.floats(0, 200), st.integers(0, 200), st.floats(0, 0.001)))
+def test_an_applied_wait_is_written_as_waits_are(seconds):
+    """In plain decimals, however short: as the OpenAPI document has it, and as it is read."""
+    name, value = protocol.applied_wait(seconds)
+    schema = openapi.document()["components"]["headers"]["Preference-Applied"]["schema"]
+    assert (name, bool(re.search(schema["pattern"], value))) == ("Preference-Applied", True)
+    assert query({"prefer": value}).wait_seconds == pytest.approx(min(seconds, MAX_WAIT_SECONDS), abs=1e-6)
+    assert not value.endswith("0") or not value.count(".")
+
+
 def test_query_wait_wins():
     """`Prefer: wait=N` or `?wait=N`: of both, the query decides, and nothing is said of the preference."""
     assert query({"prefer": "wait=5"}, wait="7") == StatusQuery(wait_seconds=7)
@@ -601,19 +617,65 @@ def test_any_tag_comes_back(tag, weak):
     assert found == EntityTags(frozenset({tag, "other"} if weak else {tag}))
 
 
-@pytest.mark.parametrize(
-    ("path", "case"),
-    [
-        (b"/api/cases/storage/status", ""),
-        (b"/api/cases/storage/status/stream", ""),
-        (b"/api/cases/a/storage/status", "a"),
-        (b"/api/CASES/a%2Fb/Storage/status/stream", "a/b"),
-        (b"/api/cases/%C3%A9/storage/status", "é"),
-    ],
+def routes() -> dict[str, bool]:
+    """Return the routes of the counts in function_app.py, and whether each says that it is of a case."""
+    found = {}
+    for trigger in ast.walk(ast.parse((ROOT / "function_app.py").read_text())):
+        if isinstance(trigger, ast.AsyncFunctionDef) and trigger.decorator_list:
+            source = ast.unparse(trigger)
+            if route := re.search(r"@app.route\('(cases/[^']+)', methods=endpoints.METHODS", source):
+                found[route[1]] = "of_case=True" in source
+    return found
+
+
+ROUTES = routes()
+ROUTER = Router(
+    [Function(route, "id", {"type": "httpTrigger", "route": route}, disabled=False) for route in ROUTES], "api"
 )
-def test_the_case_is_what_the_path_says(path, case):
-    """The other parts in any case, as the host takes them."""
-    assert protocol.parse_case(path) == case
+
+
+@st.composite
+def spellings(draw) -> tuple[str, str, str]:
+    """Return a route, a case, and a path that the host takes for them."""
+    route, case = draw(st.sampled_from(sorted(ROUTES))), draw(st.text(min_size=1, max_size=5))
+    ways = [str, str.upper, lambda char: f"%{ord(char):02X}", lambda char: f"%{ord(char.upper()):02x}"]
+    parts = []
+    for segment in ["api", *route.split("/")]:
+        chars = (draw(st.sampled_from(ways))(char) for char in segment)
+        parts.append(quote(case, safe="") if segment == "{case}" else "".join(chars))
+    return route, case, "/" + "/".join(parts) + draw(st.sampled_from(["", "/"]))
+
+
+@given(spellings())
+def test_a_path_is_of_the_case_that_the_host_takes_it_for(spelling):
+    """However it is spelled: upper case, percent-encoded, with a slash at the end."""
+    route, case, path = spelling
+    taken = ROUTER.match("GET", path)
+    assert taken is not None
+    assert taken[0].name == route
+    assert ROUTES[route] is ("{case}" in route)
+    if ROUTES[route]:
+        assert protocol.parse_case(path.encode()) == case
+
+
+@pytest.mark.parametrize("case", ["storage", "cases", "status", "stream", "api", "4711", "a/b", "a%2Fb"])
+@pytest.mark.parametrize("end", ["", "/stream"])
+def test_a_case_may_be_called_as_a_part_of_the_path(case, end):
+    """What stands where the case stands is the case."""
+    path = f"/api/cases/{quote(case, safe='')}/storage/status{end}"
+    assert protocol.parse_case(path.encode()) == case
+
+
+@given(st.lists(st.sampled_from(["", "api", "cases", "storage", "status", "stream", "4711"]), max_size=8))
+def test_a_path_without_a_case_is_refused(segments):
+    """It is never the path of everything."""
+    path = "/" + "/".join(segments)
+    named = re.search(r"(?:^|/)cases/([^/]+)/storage/status(?:/stream)?/*$", path)
+    if named:
+        assert protocol.parse_case(path.encode()) == named[1]
+    else:
+        with pytest.raises(BadRequest, match="no case"):
+            protocol.parse_case(path.encode())
 
 
 def test_a_case_that_is_no_text_is_refused():

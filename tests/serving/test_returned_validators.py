@@ -59,7 +59,7 @@ class Served:
         request: Any = SimpleNamespace(
             headers=SimpleNamespace(raw=raw),
             scope={"query_string": query.encode(), "path": "/api/cases/storage/status"},
-            state=SimpleNamespace(permission=Permission()),
+            state=SimpleNamespace(permission=Permission(), case=""),
             receive=lambda: None,
         )
         await asyncio.sleep(TRIP_SECONDS)

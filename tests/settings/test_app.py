@@ -583,6 +583,55 @@ def test_origins():
     assert read(CORS_ORIGINS="*").cors_origins == ("*",)
 
 
+OWN_PORTS = {"http": "80", "https": "443"}
+
+
+@given(
+    st.sampled_from(["http", "https", "capacitor", "moz-extension"]),
+    st.from_regex(r"[a-z0-9]([a-z0-9-]{0,9}[a-z0-9])?(\.[a-z][a-z0-9]{0,9}){0,3}", fullmatch=True),
+    st.one_of(st.none(), st.integers(1, 65535)),
+    st.sampled_from(["/x", "?x", "#x", "/x/", "/?", ":", "user@"]),
+)
+def test_an_origin_is_taken_as_browsers_send_it(scheme, host, port, added):
+    """With a port unless it is the scheme's own; anything more, which would match no page, is refused."""
+    own = OWN_PORTS.get(scheme)
+    port = None if str(port) == own else port
+    origin = f"{scheme}://{host}" + (f":{port}" if port else "")
+    assert read(CORS_ORIGINS=f"{origin}/, {origin.upper()}").cors_origins == (origin, origin)
+    wrong = origin.replace("//", "//user@") if added == "user@" else origin + added
+    if added != ":" or port is None:
+        assert f"write {origin}, or" in refusal(CORS_ORIGINS=wrong)
+    if own and port is None:
+        assert f"write {origin}, or" in refusal(CORS_ORIGINS=f"{origin}:{own}")
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("https://b\u00fccher.example:8443", "https://xn--bcher-kva.example:8443"),
+        ("https://[0:0::1]:3000", "https://[::1]:3000"),
+        ("https://app.example.com:0443", "https://app.example.com"),
+        ("https://fa\u00df.example", "https://app.example.com"),
+        ("https://*.example.com", "https://app.example.com"),
+        ("https://app.example.com:99999", "https://app.example.com"),
+        ("https://[::1", "https://app.example.com"),
+        ("https://[fe80::1%25eth0]", "https://app.example.com"),
+        ("https://ex%61mple.com", "https://app.example.com"),
+        ("https://a..b", "https://app.example.com"),
+        ("null", "https://app.example.com"),
+    ],
+)
+def test_what_no_browser_sends_is_refused(written, sent):
+    """With what is sent in its place, or an example where nothing is."""
+    assert f"write {sent}, or" in refusal(CORS_ORIGINS=f"https://good.example, {written}")
+
+
+def test_origins_that_are_no_web_pages():
+    """An app's own scheme, addresses of a network."""
+    origins = ("https://[::1]:3000", "http://127.0.0.1", "https://xn--bcher-kva.example", "capacitor://localhost")
+    assert read(CORS_ORIGINS=",".join(origins)).cors_origins == origins
+
+
 @given(st.dictionaries(st.sampled_from(sorted(names_read())), st.text(max_size=30), max_size=6))
 def test_any_environment_is_read_or_refused(environ):
     """Arbitrary values give settings or a SettingsError that names a variable, and nothing else."""

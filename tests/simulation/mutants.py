@@ -714,6 +714,18 @@ MUTANTS: dict[str, Mutant] = {
         "                pass\n",
         test="tests/watching/test_cases.py::test_who_asks_after_a_while_is_shown_what_is_there",
     ),
+    "a case read where the counts are by now": _edit(
+        "watching.cases",
+        "read_case(topic.case, self._partition, epoch)",
+        "read_case(topic.case, self._counts.partition, epoch)",
+        test="tests/watching/test_cases.py::test_i6_a_case_has_the_counts_of_the_generation_that_its_version_is_of",
+    ),
+    "a case that is not read again after a read in vain": _edit(
+        "watching.cases",
+        "            if not topic.is_current:\n                self._is_refresh_due = True\n",
+        "            pass\n",
+        test="tests/watching/test_cases.py::test_i7_a_change_is_told_whatever_becomes_of_the_reads",
+    ),
     "cases added up against rows of cases that are read last": _edit(
         "reconciling.tally_audit",
         "    corrected = 0\n",

@@ -9,9 +9,11 @@ from random import Random
 
 import pytest
 
-from shared.clock import SystemClock
-from shared.errors import CountsNotReady, StorageError, Unavailable
+from localdev import virtual_time
+from shared.clock import Clock, SystemClock
+from shared.errors import CountsNotReady, OutcomeUnknown, StorageError, Unavailable
 from shared.model.cases import RING
+from shared.model.ports import Write
 from shared.watching import cases
 from shared.watching.topic import Topic
 from shared.watching.watch import Watch
@@ -38,11 +40,11 @@ async def watch(world: World) -> AsyncIterator[Watch]:
     made.close()
 
 
-def new_watch(world: World) -> Watch:
+def new_watch(world: World, clock: Clock | None = None) -> Watch:
     """Return another watch."""
-    fingerprint = CASES_MAP.fingerprint("memory")
-    counts = Counts(world.table, fingerprint, SystemClock(), CASES_MAP.locations, CASES_MAP.cases_of_paths)
-    return Watch(counts, SystemClock(), INTERVAL_SECONDS)
+    clock, fingerprint = clock or SystemClock(), CASES_MAP.fingerprint("memory")
+    counts = Counts(world.table, fingerprint, clock, CASES_MAP.locations, CASES_MAP.cases_of_paths)
+    return Watch(counts, clock, INTERVAL_SECONDS)
 
 
 async def upload(world: World, *paths: str) -> None:
@@ -202,10 +204,96 @@ async def test_a_row_that_is_read_while_the_ring_goes_on_too_far_is_not_current(
     assert stored.recent is not None
     missed = dataclasses.replace(stored.recent, revision=stored.recent.revision + RING + 1)
     now = SystemClock().now()
-    topics.publish(dataclasses.replace(stored, recent=missed), now, now)
+    topics.publish(dataclasses.replace(stored, recent=missed), now, now, PARTITION)
     gate.set()
     await reading
     assert not topic.is_current
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_i7_a_change_is_told_whatever_becomes_of_the_reads(seed: int) -> None:
+    """The ring goes on too far, also while a row is read; reads are slow, and fail; others ask for the same case."""
+    virtual_time.run(told_in_the_end(seed))
+
+
+async def told_in_the_end(seed: int) -> None:
+    """Let a case change between others, on a table that is slow and fails; when it is well the change is told."""
+    random, clock = Random(seed), virtual_time.VirtualClock()
+    world = await World(seed, folders=CASES_MAP).bootstrap()
+    watch = new_watch(world, clock)
+    await upload(world, "queued/a/1.jpg")
+    topic = watch.of("a")
+    version, asking = (await topic.latest()).version, []
+    waiting = asyncio.create_task(topic.changed(version, LONG_SECONDS))
+    await asyncio.sleep(0)
+    read_case = watch._counts.read_case
+
+    async def read_late(*which: str) -> object:
+        found = await read_case(*which)
+        await asyncio.sleep(random.choice([0.0, 3.0, 5.0]) * INTERVAL_SECONDS)
+        if random.random() < 0.3:
+            raise OutcomeUnknown("lost")
+        return found
+
+    watch._counts.read_case = read_late  # type: ignore[assignment, method-assign]
+    rounds = random.randint(2, 4)
+    for others in range(rounds):
+        await upload(world, *(f"queued/{others}-{number}/1.jpg" for number in range(RING + 1)))
+        if random.random() < 0.2:
+            asking.append(asyncio.create_task(topic.latest()))
+        await asyncio.sleep(random.choice([0.0, 1.5, 1.5, 2.5]) * INTERVAL_SECONDS)
+        if others == rounds - 2:
+            await upload(world, "queued/a/2.jpg")
+    await asyncio.gather(*asking, return_exceptions=True)
+    watch._counts.read_case = read_case  # type: ignore[method-assign]
+    async with asyncio.timeout(10 * INTERVAL_SECONDS):
+        assert await waiting is not None
+    watch.close()
+
+
+async def test_i6_a_case_has_the_counts_of_the_generation_that_its_version_is_of(world: World) -> None:
+    """Where a recount has begun, and this process has heard of it by an event before the watch reads the tally."""
+    await upload(world, "queued/a/1.jpg", "queued/a/2.jpg")
+    process = world.process
+    before = await process.watch.latest()
+    await world.new_process().counts.start_anew()
+    await process.counts.open()
+    assert process.counts.partition != PARTITION
+    found = await process.watch.of("a").latest()
+    assert found.tally.epoch == before.tally.epoch
+    assert found.tally.counts()["queued"] == 2
+    world.clock.advance(INTERVAL_SECONDS + 1)
+    with pytest.raises(CountsNotReady):
+        await process.watch.of("a").latest()
+
+
+async def test_i6_a_commit_alone_does_not_say_where_the_rows_are(world: World, watch: Watch) -> None:
+    """One of the next generation goes on from nothing that was read: its cases wait for the next read."""
+    await upload(world, "queued/a/1.jpg")
+    watch.interval_seconds = 30
+    first = await watch.latest()
+    other = world.new_process()
+    await other.counts.start_anew()
+    await other.reconciler.run()
+    await other.delivery.take(world.blobs.put("queued/a/2.jpg"))
+    second = await other.counts.open()
+    assert second.tally.epoch != first.tally.epoch
+    watch.offer(second.tally)
+    await asyncio.sleep(0)
+    for queued, epoch in ((1, first.tally.epoch), (2, second.tally.epoch)):
+        found = await watch.of("a").latest()
+        assert (found.tally.counts()["queued"], found.tally.epoch) == (queued, epoch)
+        watch.interval_seconds = 0
+
+
+async def test_i6_without_a_ring_a_case_has_no_version(world: World, watch: Watch) -> None:
+    """Somebody has edited the tally: 503, and not a version that another process would give to other counts."""
+    await upload(world, "queued/a/1.jpg")
+    stored = world.table.entities(PARTITION)[TALLY_KEY]
+    properties = {name: value for name, value in stored.properties.items() if name != "case_revision"}
+    await world.table.commit(PARTITION, [Write(TALLY_KEY, properties, stored.etag)])
+    with pytest.raises(Unavailable):
+        await watch.of("a").latest()
 
 
 async def test_rows_for_who_asks_are_limited(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,6 +427,7 @@ async def test_who_asks_after_a_while_is_shown_what_is_there(world: World, watch
     await upload(world, "queued/a/2.jpg")
     await upload(world, *(f"queued/{number}/1.jpg" for number in range(changes - 1)))
     await asyncio.sleep(2 * INTERVAL_SECONDS)
-    reads = watch._cases.reads
+    reads, read = world.table.reads, watch.rows_read
     assert (await watch.of("a").latest()).tally.counts()["queued"] == 2
-    assert watch._cases.reads - reads == (changes > RING)
+    assert watch._cases.reads == 1 + (changes > RING)
+    assert world.table.reads - reads == watch.rows_read - read == 1 + (changes > RING)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from localdev import virtual_time
 from shared.watching import waiters
 from shared.watching.waiters import End, Waiters
 
@@ -119,12 +120,42 @@ async def test_one_sweep_for_all_goes_with_the_last(registry: Waiters, monkeypat
         assert len(asyncio.all_tasks()) == idle
 
 
+@pytest.mark.parametrize("changes_a_second", [0.01, 0.3, 0.9, 1.0, 1.1, 3.0, 30.0, 1000.0])
+@pytest.mark.parametrize("clients", [1, 2])
+def test_i9_who_has_left_is_noticed_however_often_the_counts_change(changes_a_second: float, clients: int) -> None:
+    """Within two seconds, also of a stream that is the only one."""
+    assert virtual_time.run(seconds_to_notice(1 / changes_a_second, clients)) <= 2
+
+
+async def seconds_to_notice(pause_seconds: float, clients: int) -> float:
+    """Have clients follow changes, and leave; return how long after that the last of them is let go."""
+    loop, registry, left_at = asyncio.get_running_loop(), Waiters(), 7.25
+
+    async def follow() -> float:
+        while await wait(registry, is_gone=lambda: loop.time() >= left_at) is End.CHANGED:
+            pass
+        return loop.time() - left_at
+
+    async def change() -> None:
+        while True:
+            await asyncio.sleep(pause_seconds)
+            registry.wake()
+
+    changing = asyncio.create_task(change())
+    async with asyncio.timeout(20):
+        noticed = max(await asyncio.gather(*(follow() for _ in range(clients))))
+    changing.cancel()
+    return noticed
+
+
 async def test_closing_ends_the_sweep_and_no_wait(registry: Waiters) -> None:
     """Those who wait are drained before; what closes an empty registry does no harm."""
     registry.close()
     idle = len(asyncio.all_tasks())
-    waiting = asyncio.create_task(wait(registry, is_gone=lambda: True))
+    gone = asyncio.Event()
+    waiting = asyncio.create_task(wait(registry, is_gone=gone.is_set))
     await asyncio.sleep(0)
+    gone.set()
     registry.close()
     await asyncio.sleep(0)
     assert len(asyncio.all_tasks()) == idle + 1
@@ -143,6 +174,8 @@ async def test_a_sweep_lets_others_have_their_turn(registry: Waiters, monkeypatc
         return False
 
     tasks = [asyncio.create_task(wait(registry, is_gone=is_gone)) for _ in range(1000)]
+    await asyncio.sleep(0)
+    asked.clear()  # as they joined
     while len(asked) < 3000:
         turn += 1
         await asyncio.sleep(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import time
 from collections.abc import AsyncIterator
 
@@ -18,7 +19,7 @@ from shared.model.snapshot import StatusSnapshot
 from shared.model.tally import to_properties
 from shared.watching.topic import ClientGone
 from shared.watching.watch import Watch
-from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts
+from shared.writing.tally_row import PARTITION, TALLY_KEY, Counts, StoredTally
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import FINGERPRINT, World
 
@@ -96,6 +97,42 @@ async def test_i8_many_readers_share_one_read(world: World, watch: Watch) -> Non
     reads = world.table.reads
     await asyncio.gather(*(watch.latest() for _ in range(1000)))
     assert world.table.reads - reads == 1
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("read_seconds", [0.0, 0.1, 0.4, 0.9])
+def test_what_is_shared_is_no_older_than_an_interval_or_its_read(*, waits: bool, read_seconds: float) -> None:
+    """Whether or not a client waits, and whenever another asks; and reads begin no sooner than an interval apart."""
+    virtual_time.run(ages(waits=waits, read_seconds=read_seconds))
+
+
+async def ages(*, waits: bool, read_seconds: float) -> None:
+    """Ask for 20 s, at an interval of 0.5 s, and look how old each answer is when it comes."""
+    world, clock = await World().bootstrap(), virtual_time.VirtualClock()
+    watch = Watch(Counts(world.table, FINGERPRINT, clock), clock, 0.5)
+    glance, began = watch._counts.glance, []
+
+    async def slow() -> StoredTally | None:
+        began.append(clock.monotonic())
+        await clock.sleep(read_seconds)
+        return await glance()
+
+    watch._counts.glance = slow  # type: ignore[method-assign]
+    first = await watch.latest()
+    waiting = asyncio.create_task(watch.changed(first.version, 60)) if waits else None
+
+    async def ask(pause_seconds: float) -> None:
+        while clock.monotonic() < 20:
+            found = await watch.latest()
+            assert (clock.now() - found.read_at).total_seconds() <= max(0.5, read_seconds) + 1e-5
+            await clock.sleep(pause_seconds)
+
+    await asyncio.gather(*map(ask, (0.013, 0.07, 0.5, 0.7)))
+    assert all(later - earlier >= 0.5 - 1e-9 for earlier, later in itertools.pairwise(began))
+    watch.close()
+    if waiting is not None:
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def test_i8_errors_are_shared_like_answers(world: World, watch: Watch) -> None:
