@@ -77,8 +77,7 @@ class Pass:
         self._commits = commit
         self._expected = sum(total.count for total in run.before.values())
         self._doubt = stored.tally.doubt
-        self._had_whole_slice = run.stage is Stage.AUDITING_CASES
-        self._is_tally_new = False  # and its rows are not: somebody has deleted the one before
+        self._began_in = run.stage
 
     async def work(self) -> None:
         """Go through the stages that are left.
@@ -92,9 +91,7 @@ class Pass:
             await self._fold_listing()
             run.stage = Stage.SETTLING
         if run.stage is Stage.SETTLING:
-            repair = self._repair(run.since)
-            is_settled = await Difference(self._parts, run, repair, self._list_again).settle()
-            run.enter(Stage.COLLECTING if is_settled else Stage.COMPARING)
+            run.enter(Stage.COLLECTING if await self._settle() else Stage.COMPARING)
         if run.stage is Stage.COMPARING:
             await self.compare(self._parts.folders.locations)
             await self.audit()
@@ -127,23 +124,25 @@ class Pass:
             await self._save()
             await self._compare_range(locations, only)
 
+    async def _settle(self) -> bool:
+        """Repair what differs. Returns False when everything has to be compared."""
+        run = self._run
+        return await Difference(self._parts, run, self._repair(run.since), self._list_again).settle()
+
     async def audit(self) -> None:
-        """After a comparison of everything, correct a tally that is not the sum of its rows, if it may not be."""
-        run, counts = self._run, self._parts.counts
+        """After a comparison of everything, hold the tally against its rows if it is not the sum of the listing.
+
+        A first run has made the tally itself, of rows that were not there; unless it has seen some that were.
+        """
+        run, counts, report = self._run, self._parts.counts, self._run.report
         stored = await (counts.open() if self._commits else counts.read())
         if stored is None or stored.partition != self._stored.partition or run.listed == dict(stored.tally.sums):
             return
-        has_moved, report = stored.etag != run.tally_etag, run.report
-        if report.bootstrap:
-            is_doubtful = self._is_tally_new
-        else:
-            is_doubtful = not (run.differs or has_moved) or bool(report.corrected or report.unreadable)
-            if run.differs and not has_moved and not report.corrected:
-                report.dispute(run.listed, stored.tally.sums)
-        if not is_doubtful:
+        if report.bootstrap and not run.is_miscounted:
             return
-        run.enter(Stage.AUDITING)
-        run.tally_etag = stored.etag
+        if run.is_miscounted or (run.differs and stored.etag == run.tally_etag and not report.corrected):
+            report.dispute(run.listed, stored.tally.sums)
+        self._begin_audit(stored)
         await self._go_on_auditing(stored)
 
     async def audit_cases(self) -> None:
@@ -152,24 +151,43 @@ class Pass:
         try:
             run.report.miscounted_cases += await correct_cases(self._parts, self._keep_going, commit=self._commits)
         except TimeIsUp:
-            if self._had_whole_slice:
+            if self._began_in is Stage.AUDITING_CASES:
                 log.warning("a slice does not suffice to add up the cases: %s", _HOW_TO_AUDIT_CASES)
                 run.enter(Stage.COLLECTING)
             raise
         run.enter(Stage.COLLECTING)
 
+    def _begin_audit(self, stored: StoredTally) -> None:
+        self._run.enter(Stage.AUDITING)
+        self._run.tally_etag = stored.etag
+
     async def _go_on_auditing(self, stored: StoredTally) -> None:
-        """Add the rows up, and correct the tally; one that has moved since the audit began is left to the next run."""
+        """Correct the tally. One that moves meanwhile is left to the next run, but for the first one.
+
+        That must not end with counts that are known to be wrong: they would be served.
+        """
+        while not await self._is_audited(stored) and self._run.report.bootstrap:
+            stored = await self._parts.counts.open()
+            self._begin_audit(stored)
+
+    async def _is_audited(self, stored: StoredTally) -> bool:
+        """Add the rows up, and correct the tally. Returns False if it has moved since the audit began."""
         run = self._run
         if stored.etag != run.tally_etag:
-            return
+            return False
         async for page in self._parts.table.scan(stored.partition, COUNTED_BY, after=run.after_key or TALLY_KEY):
             for folder, paths in counted_paths(page, run.listed).items():
                 run.listed[folder] = fold(stored.tally.digest_key, paths, run.listed[folder])
             run.compared += len(page)
             run.after_key = page[-1].row_key if page else run.after_key
             await self._keep_going(run.stage, run.compared)
-        run.report.miscounted = await correct(self._parts, stored, run.listed, commit=self._commits)
+        miscounted = await correct(self._parts, stored, run.listed, commit=self._commits)
+        if miscounted is None:
+            return False
+        run.report.miscounted = miscounted
+        if run.is_miscounted:
+            run.report.disputed = 0
+        return True
 
     def _leaves_live(self, only: Location | None) -> bool:
         """Tell whether what changes meanwhile is left to its events: a first run trusts none, a directory has none."""
@@ -189,8 +207,8 @@ class Pass:
         rows = self._parts.table.scan(partition, COUNTED_BY, after=run.after_key or TALLY_KEY, within=paths_within)
         await comparison.read(rows, self._keep_going, may_end_early=report.bootstrap or not is_resumed)
         run.upto_key = comparison.keys.upto
-        if not report.resumed and comparison.rows > self._expected:
-            self._is_tally_new = True
+        # What a first run meets has to be counted already, unless the tally is new and its rows are not.
+        run.is_miscounted |= report.bootstrap and comparison.rows > sum(self._stored.tally.counts().values())
         repair = self._repair(run.since if self._leaves_live(only) else None)
         async for folder, paths, date in self._pages(locations):
             listed = comparison.take(folder, paths)

@@ -44,7 +44,7 @@ def counted_paths(page: Iterable[Entity], folders: Container[object]) -> dict[st
     return found
 
 
-async def correct(parts: Parts, stored: StoredTally, sums: Mapping[str, Sum], *, commit: bool) -> dict[str, int]:
+async def correct(parts: Parts, stored: StoredTally, sums: Mapping[str, Sum], *, commit: bool) -> dict[str, int] | None:
     """Correct a tally that is not the sum of its rows.
 
     Args:
@@ -54,8 +54,8 @@ async def correct(parts: Parts, stored: StoredTally, sums: Mapping[str, Sum], *,
         commit: False to change nothing.
 
     Returns:
-        Folder → how many more than its rows the tally counted. Nothing where they agree, or where counts have changed
-        meanwhile: the next run will see.
+        Folder → how many more than its rows the tally counted; nothing where they agree. None if it has changed
+        meanwhile, which leaves open what it should be.
     """
     if sums == stored.tally.sums:
         return {}
@@ -64,9 +64,9 @@ async def correct(parts: Parts, stored: StoredTally, sums: Mapping[str, Sum], *,
             tally = stored.tally.holding(sums, None, parts.clock.now())  # its sketch is as wrong as it was
             await parts.table.commit(stored.partition, [stored.write(tally)])
         elif (now := await parts.counts.read()) is None or now.etag != stored.etag:
-            return {}
+            return None
     except Conflict:
-        return {}
+        return None
     before = stored.tally.sums
     miscounted = {folder: before[folder].count - held.count for folder, held in sums.items() if before[folder] != held}
     log.error("the tally disagreed with its rows: %s", miscounted)

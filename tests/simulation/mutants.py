@@ -645,18 +645,18 @@ MUTANTS: dict[str, Mutant] = {
         test="tests/reconciling/test_comparison.py::test_i4_each_name_is_compared_in_one_range",
     ),
     "audit goes on although it was overtaken": _edit(
-        "reconciling.stages", "        if stored.etag != run.tally_etag:\n            return\n", ""
+        "reconciling.stages", "        if stored.etag != run.tally_etag:\n            return False\n", ""
     ),
     "audit forgets how far it was": _edit(
         "reconciling.stages", "            run.after_key = page[-1].row_key if page else run.after_key\n", ""
     ),
     "tally never held against its rows": _edit(
-        "reconciling.stages", "        if not is_doubtful:\n", "        if True:\n"
+        "reconciling.stages", "        if report.bootstrap and not run.is_miscounted:\n", "        if True:\n"
     ),
     "tally not held against its rows after corrections": _edit(
         "reconciling.stages",
-        "not (run.differs or has_moved) or bool(report.corrected or report.unreadable)",
-        "not (run.differs or has_moved)",
+        "        if report.bootstrap and not run.is_miscounted:\n",
+        "        if report.bootstrap or report.corrected:\n",
         test="tests/reconciling/test_tampering.py::test_i4_a_row_that_somebody_has_deleted_comes_back_and_counts_once",
     ),
     "late events trusted after somebody has deleted rows": _edit(
