@@ -127,7 +127,12 @@ class Pass:
     async def _settle(self) -> bool:
         """Repair what differs. Returns False when everything has to be compared."""
         run = self._run
-        return await Difference(self._parts, run, self._repair(run.since), self._list_again).settle()
+        try:
+            return await Difference(self._parts, run, self._repair(run.since), self._list_again).settle()
+        except TimeIsUp:
+            if self._began_in is Stage.SETTLING:  # a whole slice does not suffice; a comparison goes on page by page
+                run.enter(Stage.COMPARING)
+            raise
 
     async def audit(self) -> None:
         """After a comparison of everything, hold the tally against its rows if it is not the sum of the listing.
