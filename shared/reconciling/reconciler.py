@@ -28,7 +28,7 @@ from shared.model.sketch import Sketch
 from shared.model.tally import Sum
 from shared.process import telemetry
 from shared.reconciling.lease import LEASE_SECONDS, AlreadyRunning, Lease, last_report
-from shared.reconciling.marked_directories import Marks
+from shared.reconciling.marked_directories import Mark, Marks
 from shared.reconciling.report import Progress, Report, publish
 from shared.reconciling.run import Run, Stage
 from shared.reconciling.stages import Pass, TimeIsUp
@@ -170,13 +170,13 @@ class Reconciler:
             changed_at = (await self._parts.heads.head(container, prefix)).date
         await self._counts.doubt_until(changed_at)
         await self._marks.add(directory, changed_at)
-        try:
-            await self._run_marked(DIRECTORY_SECONDS)
-        except StorageError as error:
-            log.warning("%r waits for the next reconciliation: %s", f"{container}/{prefix}", error)
+        await self._run_marked(DIRECTORY_SECONDS)
 
     async def _run_marked(self, seconds: float) -> None:
-        """Reconcile what is marked; one caller at a time does it for all."""
+        """Reconcile what is marked, as far as storage answers; one caller at a time does it for all.
+
+        What is left is done by the next reconciliation: each one that ends covers what was marked before it began.
+        """
         self._is_marked = True
         if self._is_at_marks:
             return
@@ -189,14 +189,22 @@ class Reconciler:
                     left_seconds = deadline - self._clock.monotonic()
                     if left_seconds <= 0:
                         return
-                    where = mark.location
-                    report = await self.run_prefix(where.container, where.prefix, slice_seconds=left_seconds)
-                    if report.finished:
-                        await self._marks.remove(mark)
+                    await self._run_mark(mark, left_seconds)
+        except StorageError as error:
+            log.warning("marked directories wait for the next reconciliation: %s", error)
         finally:
             self._is_at_marks = False
 
     async def verify(self, *, on_progress: OnProgress = lambda _: None) -> Report:
+    async def _run_mark(self, mark: Mark, seconds: float) -> None:
+        where = mark.location
+        try:
+            report = await self.run_prefix(where.container, where.prefix, slice_seconds=seconds)
+            if report.finished:
+                await self._marks.remove(mark)
+        except StorageError as error:
+            log.warning("%r waits for the next reconciliation: %s", f"{where.container}/{where.prefix}", error)
+
         """Compare everything and change nothing: ``added`` and ``removed`` are what a run would correct."""
         return await self._compare_once(None, None, on_progress, commit=False)
 
@@ -268,7 +276,7 @@ class Reconciler:
             report.listed = await self._set_ready(run)
         if (report.miscounted or report.unreadable) and run.since is not None:
             await self._counts.doubt_until(run.since)  # who has written to the table may have deleted rows as well
-        if not report.clean and run.since is not None:
+        if run.since is not None:
             await self._marks.remove_older(run.since - SKEW_MARGIN)  # they lie in what was compared as a whole
         report.finished = True
         publish(report)

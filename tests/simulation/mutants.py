@@ -514,7 +514,7 @@ MUTANTS: dict[str, Mutant] = {
         "[Write(mark.row_key, None, (await self._table.read(CONTROL_PARTITION, mark.row_key) or mark).etag)]",
     ),
     "mark removed before its directory was compared": _edit(
-        "reconciling.reconciler", "                    if report.finished:\n", "                    if True:\n"
+        "reconciling.reconciler", "            if report.finished:\n", "            if True:\n"
     ),
     "marks of now removed by a run that began before": _edit(
         "reconciling.reconciler", "remove_older(run.since - SKEW_MARGIN)", "remove_older(self._clock.now())"
