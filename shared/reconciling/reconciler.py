@@ -90,6 +90,7 @@ class Reconciler:
             AlreadyRunning: Another process is at it.
             StorageError: Storage did not answer; the next run goes on.
         """
+        deadline = self._deadline(slice_seconds)
         lease = Lease(self._table, self._clock, self._lease_seconds, self._held)
         await lease.take()
         unfinished = lease.unfinished
@@ -102,7 +103,7 @@ class Reconciler:
                 unfinished.resume()
             run = unfinished
             with _timed(self._clock, run.report), telemetry.span("reconcile"):
-                await Pass(self._parts, run, lease, stored, slice_seconds, on_progress).work()
+                await Pass(self._parts, run, lease, stored, deadline, on_progress).work()
             await self._finish(run)
             await lease.finish(run.report)
         except TimeIsUp:
@@ -195,7 +196,6 @@ class Reconciler:
         finally:
             self._is_at_marks = False
 
-    async def verify(self, *, on_progress: OnProgress = lambda _: None) -> Report:
     async def _run_mark(self, mark: Mark, seconds: float) -> None:
         where = mark.location
         try:
@@ -205,6 +205,7 @@ class Reconciler:
         except StorageError as error:
             log.warning("%r waits for the next reconciliation: %s", f"{where.container}/{where.prefix}", error)
 
+    async def verify(self, *, on_progress: OnProgress = lambda _: None) -> Report:
         """Compare everything and change nothing: ``added`` and ``removed`` are what a run would correct."""
         return await self._compare_once(None, None, on_progress, commit=False)
 
@@ -221,11 +222,12 @@ class Reconciler:
     async def _compare_once(
         self, only: Location | None, slice_seconds: float | None, on_progress: OnProgress, *, commit: bool
     ) -> Report:
+        deadline = self._deadline(slice_seconds)
         stored = await self._counts.open() if commit else await self._counts.read()
         if stored is None:
             stored = StoredTally(self._counts.empty(), "")  # nothing is counted yet, and nothing is to be written
         run = self._new_run(stored, full=True)
-        work = Pass(self._parts, run, None, stored, slice_seconds, on_progress, commit=commit)
+        work = Pass(self._parts, run, None, stored, deadline, on_progress, commit=commit)
         locations = self._folders.locations if only is None else parts_within(self._folders.locations, only)
         with suppress(TimeIsUp), _timed(self._clock, run.report):
             await work.compare(locations, only)
@@ -255,6 +257,9 @@ class Reconciler:
         while (waited := self._clock.monotonic() - began) < OLD_WRITERS_SECONDS:
             on_progress(Progress("waiting for old instances to stop", int(waited), int(OLD_WRITERS_SECONDS)))
             await self._clock.sleep(1.0)
+
+    def _deadline(self, slice_seconds: float | None) -> float:
+        return self._clock.monotonic() + slice_seconds if slice_seconds is not None else float("inf")
 
     def _new_run(self, stored: StoredTally, *, full: bool) -> Run:
         now, tally = self._clock.now(), stored.tally

@@ -52,7 +52,7 @@ class Pass:
         run: How far it is; brought forward as the work goes on.
         lease: Where progress is saved, or None: nowhere.
         stored: The tally as the pass begins.
-        slice_seconds: When to stop, or None: when it is done.
+        deadline: When to stop, by the monotonic clock.
         on_progress: Told how far it is.
         commit: False to change nothing.
     """
@@ -63,7 +63,7 @@ class Pass:
         run: Run,
         lease: Lease | None,
         stored: StoredTally,
-        slice_seconds: float | None,
+        deadline: float,
         on_progress: OnProgress,
         *,
         commit: bool = True,
@@ -72,7 +72,7 @@ class Pass:
         self._run = run
         self._lease = lease
         self._stored = stored
-        self._deadline = parts.clock.monotonic() + slice_seconds if slice_seconds is not None else float("inf")
+        self._deadline = deadline
         self._on_progress = on_progress
         self._commits = commit
         self._expected = sum(total.count for total in run.before.values())
@@ -151,12 +151,12 @@ class Pass:
         await self._go_on_auditing(stored)
 
     async def audit_cases(self) -> None:
-        """Then correct the cases, all in one slice: the next one, when this one ends meanwhile."""
-        run = self._run
+        """Then correct the cases: they are added up in one slice, the next one when this one ends meanwhile."""
+        run, before = self._run, self._run.report.miscounted_cases
         try:
-            run.report.miscounted_cases += await correct_cases(self._parts, self._keep_going, commit=self._commits)
+            await correct_cases(self._parts, run.report, self._keep_going, commit=self._commits)
         except TimeIsUp:
-            if self._began_in is Stage.AUDITING_CASES:
+            if self._began_in is Stage.AUDITING_CASES and run.report.miscounted_cases == before:
                 log.warning("a slice does not suffice to add up the cases: %s", _HOW_TO_AUDIT_CASES)
                 run.enter(Stage.COLLECTING)
             raise

@@ -22,6 +22,7 @@ from tests.fakes import memory_table
 from tests.fakes.memory_blobs import SkewedClock
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import NEW_MAP, Process, World
+from tests.reconciling.listings import slow_down
 
 
 def new_process(world: World) -> Process:
@@ -327,6 +328,17 @@ async def test_recount_waits_for_old_writers(world: World) -> None:
     await process.reconciler.run_scheduled(60)
     assert world.clock.monotonic() - began >= 45
     assert (await process.watch.latest()).tally.ready
+
+
+async def test_the_wait_for_old_writers_is_a_part_of_the_slice(world: World) -> None:
+    """A function that overruns its time takes its worker down with it."""
+    await world.process.counts.start_anew()
+    for number in range(200):
+        world.blobs.put(f"queued/{number:03}.jpg")
+    slow_down(world, 4)
+    began = world.clock.monotonic()
+    await world.new_process().reconciler.run_scheduled(60)
+    assert 60 <= world.clock.monotonic() - began <= 60 + 4
 
 
 async def test_a_recount_says_how_long_it_has_waited(world: World) -> None:

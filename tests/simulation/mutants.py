@@ -406,9 +406,9 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "ready set before bootstrap ends": _edit(
         "reconciling.reconciler",
-        "                await Pass(self._parts, run, lease, stored, slice_seconds, on_progress).work()\n",
+        "                await Pass(self._parts, run, lease, stored, deadline, on_progress).work()\n",
         "                await self._set_ready(run.subject)\n"
-        "                await Pass(self._parts, run, lease, stored, slice_seconds, on_progress).work()\n",
+        "                await Pass(self._parts, run, lease, stored, deadline, on_progress).work()\n",
     ),
     "tally corrected although it has changed meanwhile": _edit(
         "reconciling.tally_audit",
@@ -716,14 +716,15 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "cases added up against rows of cases that are read last": _edit(
         "reconciling.tally_audit",
-        "    corrected = 0\n",
-        "    rows = await _rows_of_cases(parts.table, stored, parts.counts.folders)\n    corrected = 0\n",
+        "    before = report.miscounted_cases\n",
+        "    rows = await _rows_of_cases(parts.table, stored, parts.counts.folders)\n"
+        "    before = report.miscounted_cases\n",
         test="tests/reconciling/test_cases.py::test_i4_a_case_that_changes_meanwhile_is_left_to_its_events",
     ),
     "cases never added up": _edit(
         "reconciling.stages",
-        "run.report.miscounted_cases += await correct_cases(",
-        "False and await correct_cases(",
+        "            await correct_cases(",
+        "            False and await correct_cases(",
     ),
     # Cases that are drained
     "drained case not marked": _edit("model.cases", "(self.drained or (marks and self.has_work))", "self.drained"),
