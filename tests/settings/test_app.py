@@ -369,7 +369,6 @@ def test_suffixes(value, suffixes):
             "RECONCILE_SCHEDULE",
             ["15", "hourly", "* * * *", "0 0 * * * * *", "99 99 * * * *", "a b c d e f", "00:05:00"],
         ),
-        ("STORAGE", ["caseimages", "https://caseimages.blob.core.windows.net"]),
         ("STORAGE__blobServiceUri", ["caseimages", "http://caseimages.blob.core.windows.net"]),
         (
             "CORS_ORIGINS",
@@ -439,11 +438,9 @@ def test_half_an_identity(missing):
         "STORAGE__queueServiceUri",
         "STORAGE__credential",
         "STORAGE__blobServiceUrl",
-        "STORAGE__blobserviceuri",
-        "Storage__tableServiceUri",
+        "storage__serviceuri",
         "STORAGE__",
         "STORAGE:blobServiceUri",
-        "storage",
     ],
 )
 @pytest.mark.parametrize("others", [{}, IDENTITY, {"STORAGE": "UseDevelopmentStorage=true"}])
