@@ -8,6 +8,7 @@ from contextlib import aclosing, nullcontext, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from shared.clock import is_due
 from shared.errors import ContainerAbsent
 from shared.model.ledger import COUNTED_BY, path_hashes
 from shared.model.ports import PropertyRange
@@ -300,7 +301,7 @@ class Pass:
         now = self._parts.clock.now()
         if lease.collected_at is None:
             lease.collected_at = now  # a ledger that was just made has no old tombstones
-        return now - lease.collected_at > COLLECT_EVERY
+        return is_due(lease.collected_at, COLLECT_EVERY, now)
 
     async def _collect(self, lease: Lease) -> None:
         run, now = self._run, self._parts.clock.now()

@@ -25,7 +25,7 @@ from shared.intake.delivery import Delivery
 from shared.intake.quarantine import MAX_BYTES_IN_ROW, Quarantine
 from shared.intake.quarantine_rows import MAX_BYTES, MAX_ROWS, OLD_PARTITION, PARTITIONS
 from shared.model.ports import Write
-from tests.fakes.memory_blobs import FakeClock
+from tests.fakes.memory_blobs import FakeClock, SkewedClock
 from tests.fakes.memory_table import Fault, MemoryTable
 from tests.fakes.world import FOLDER_MAP, World
 
@@ -511,6 +511,18 @@ async def test_the_timer_purges_once_a_day(place: Place, caplog: pytest.LogCaptu
     place.clock.advance(86_400 * 90)
     await place.quarantine.purge_daily(retention)
     assert len(place.table.rows()) == 0
+
+
+@pytest.mark.parametrize("days", [1, 400])
+async def test_a_clock_that_is_ahead_keeps_nobody_from_purging(place: Place, days: int) -> None:
+    """Its machine has noted when it did it; the others do it all the same."""
+    ahead = place.process()
+    ahead._clock = SkewedClock(place.clock, days * 86_400)
+    await ahead.purge_daily(timedelta(days=90))
+    await place.put("old")
+    place.clock.advance(91 * 86_400)
+    await place.quarantine.purge_daily(timedelta(days=90))
+    assert place.table.rows() == {}
 
 
 def test_received_at_is_compared_as_text() -> None:
