@@ -462,12 +462,8 @@ MUTANTS: dict[str, Mutant] = {
     "anything that is set is present": _edit(
         "model.ledger", 'properties.get("present") is not True or', 'not properties.get("present") or'
     ),
-    "sourceUrl taken as it stands": _edit(
-        "intake.event_grid", 'dict.fromkeys((name, unquote(name, errors="strict")))', "[name]"
-    ),
-    "sourceUrl always decoded": _edit(
-        "intake.event_grid", 'dict.fromkeys((name, unquote(name, errors="strict")))', "[unquote(name)]"
-    ),
+    "sourceUrl taken as it stands": _edit("intake.event_grid", "return [name, decoded] if", "return [name] if"),
+    "sourceUrl always decoded": _edit("intake.event_grid", "return [name, decoded] if", "return [decoded] if"),
     "source of a rename forgotten": _edit(
         "intake.delivery",
         "(self._take(change) for change in changes)",
