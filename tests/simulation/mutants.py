@@ -356,6 +356,9 @@ MUTANTS: dict[str, Mutant] = {
         "if nameless:",
         test="tests/reconciling/test_difference.py::test_a_wrong_tally_is_not_taken_for_settled",
     ),
+    "rows that contradict the tally taken for settled": _edit(
+        "reconciling.difference", "if await self._contradicts(suspects):", "if False:", only_in="tampering"
+    ),
     "what a sketch cannot tell taken for settled": _edit(
         "reconciling.difference",
         "        if found is None:\n            return False\n",
