@@ -341,6 +341,41 @@ async def test_the_wait_for_old_writers_is_a_part_of_the_slice(world: World) -> 
     assert 60 <= world.clock.monotonic() - began <= 60 + 4
 
 
+async def test_a_first_count_under_traffic_that_never_rests_comes_to_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that come, and move, before and behind where it reads are no rows of another tally: nothing is audited."""
+    monkeypatch.setattr(memory_table, "PAGE_SIZE", 7)
+    for number in range(50):
+        world.blobs.put(f"queued/{number:02}.jpg")
+    await world.process.counts.start_anew()
+    pages, scan, take = world.blobs.pages, world.table.scan, world.new_process().delivery.take
+    numbers, stages = iter(range(100)), set[str]()
+
+    async def move() -> None:
+        if (number := next(numbers, None)) is not None:
+            await take(world.blobs.put(f"output/{number}.jpg"))
+            await take(world.blobs.put(f"input/{number}.jpg"))
+            await take(world.blobs.delete(f"output/{number}.jpg"))
+
+    async def scanned(*args: Any, **options: Any) -> AsyncIterator[list[Entity]]:
+        async for page in scan(*args, **options):
+            await move()
+            yield page
+
+    async def listed(*args: str) -> AsyncIterator[Page]:
+        async for page in pages(*args):
+            yield page
+            await move()
+
+    for _ in range(20):  # while it waits for old writers
+        await move()
+    world.table.scan, world.blobs.pages = scanned, listed  # type: ignore[method-assign, assignment]
+    reconciler = world.new_process().reconciler
+    report = await reconciler.run(on_progress=lambda progress: stages.add(progress.stage))
+    assert (report.bootstrap, "auditing the tally" in stages, next(numbers) > 30) == (True, False, True)
+
+
 async def test_a_recount_says_how_long_it_has_waited(world: World) -> None:
     """Of the 45 s, once a second."""
     await fill(world)
