@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 #: CLOCK_MONOTONIC stands still while a machine is suspended: what was read before it would pass for fresh afterwards.
@@ -41,6 +41,14 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Let this much time pass."""
         await asyncio.sleep(seconds)
+
+
+def is_due(last: datetime, every: timedelta, now: datetime) -> bool:
+    """Tell whether what was last done at this moment has to be done again.
+
+    A moment that is still to come was written by a machine whose clock is ahead, and says nothing.
+    """
+    return not timedelta(0) <= now - last < every
 
 
 def to_iso(moment: datetime) -> str:

@@ -133,9 +133,11 @@ class Services:
         await self.counts.open()
         if self.drained is not None and self.counts.marks_drained:
             await self.drained.sweep(self.counts.marked_cases())
-        await self.reconciler.run_scheduled(self.settings.reconcile_slice_seconds)
-        await self.writer.clear_inbox()
-        await self.quarantine.purge_daily(self.settings.quarantine_retention)
+        try:
+            await self.reconciler.run_scheduled(self.settings.reconcile_slice_seconds)
+        finally:  # an account that cannot be listed is no reason to keep what is too old
+            await self.writer.clear_inbox()
+            await self.quarantine.purge_daily(self.settings.quarantine_retention)
         telemetry.QUARANTINE_SIZE.set(await self.quarantine.count())
 
     def drain(self) -> None:
@@ -203,12 +205,14 @@ class AppProcess:
 
     async def _start(self) -> Services:
         self._effects.enter_context(self._unheard.listening(logging.getLogger("shared")))
-        services = Services(self._settings, process_probes=self._probes)
+        services = None
         try:
+            services = Services(self._settings, process_probes=self._probes)
             await services.start()
         except BaseException:
             self._effects.close()
-            await services.close()
+            if services is not None:
+                await services.close()
             raise
         self._effects.enter_context(stop_signal.heard(services.drain))
         self._effects.enter_context(frozen_heap())

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.clock import SystemClock, from_iso, to_iso
+from shared.clock import SystemClock, from_iso, is_due, to_iso
 
 #: Whole days from the year 2 to 9998, and something smaller.
 MOMENTS_UTC = st.builds(
@@ -24,6 +24,17 @@ MOMENTS = st.builds(lambda moment, zone: moment.astimezone(zone), MOMENTS_UTC, O
 def test_iso_has_always_six_digits():
     """A whole second is written like any other, so that stored moments sort and bodies keep their width."""
     assert to_iso(datetime(2026, 11, 22, 18, 20, 31, tzinfo=UTC)) == "2026-11-22T18:20:31.000000+00:00"
+
+
+@given(MOMENTS_UTC, st.timedeltas(timedelta(0), timedelta(days=30)), st.timedeltas(timedelta(seconds=1)))
+def test_what_was_done_is_due_again(now, every, beyond):
+    """After the interval, and not before it; a moment that is still to come is nobody's."""
+    assert is_due(now - every, every, now)
+    assert is_due(now + timedelta(microseconds=1), every, now)
+    assert is_due(now + min(beyond, datetime.max.replace(tzinfo=UTC) - now), every, now)
+    later = every + timedelta(microseconds=1)
+    assert not is_due(now, later, now)
+    assert not is_due(now - every, later, now)
 
 
 @given(MOMENTS)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from shared.errors import EventNotUnderstood, OtherTopic, Rejected
 from shared.intake.event_grid import parse
 from shared.model.changes import DirectoryChange
+from shared.model.ledger import Outcome
 from shared.process import telemetry
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ class Delivery:
         if self._verify_deletes and not change.present:
             change = replace(change, look=True)
         outcome = await self._writer.apply(change, folder)
-        self.last_applied_event_at = change.event_time or self.last_applied_event_at
+        if outcome in {Outcome.APPLIED, Outcome.LOOK} and change.event_time is not None:
+            self.last_applied_event_at = max(change.event_time, self.last_applied_event_at or change.event_time)
         telemetry.EVENTS.add(1, {"outcome": outcome, "folder": folder})
         if change.event_time is not None:
             age = self._clock.now() - change.event_time

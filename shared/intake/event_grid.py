@@ -49,6 +49,11 @@ MAX_EVENT_CHARACTERS: Final = 1_500_000
 # A blob name has at most 1,024 characters; a path in a hierarchical namespace may add its account-relative part.
 MAX_NAME_CHARACTERS: Final = 2048
 _SUBJECT = re.compile(r"/blobServices/default/containers/([^/]+)/blobs/(.+)", re.DOTALL)
+#: A URL with such a segment is of another blob, or of another container, by the time that it is sent.
+_DOT_SEGMENT = re.compile(r"(?:\A|/)\.\.?(?:/|\Z)")
+#: U+FFFE and U+FFFF can be in names, although XML cannot hold them.
+#: https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
+_NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]+/([^/]+)/(.+)", re.DOTALL)
 
 
@@ -146,6 +151,8 @@ def _name_of(pattern: re.Pattern[str], text: str, where: str) -> tuple[str, str]
     container, name = match.groups()
     if len(name) > MAX_NAME_CHARACTERS:
         raise EventNotUnderstood(f"the name in the {where} has {len(name)} characters, more than a blob name can have")
+    if _DOT_SEGMENT.search(name):
+        raise EventNotUnderstood(f"the name in the {where} has a segment . or .., as no blob's name has")
     if "\N{REPLACEMENT CHARACTER}" in name:
         raise EventNotUnderstood(f"the name in the {where} was corrupted on its way (U+FFFD)")
     try:
@@ -187,9 +194,12 @@ def _source_of(data: dict[str, Any]) -> tuple[str, str]:
 def _spellings(name: str) -> list[str]:
     """Return what a name in a URL may stand for: itself and, if it is an encoding, what it encodes.
 
-    Whether ``sourceUrl`` is percent-encoded is not documented. Looking at a name that never was costs one HEAD.
+    Whether ``sourceUrl`` is percent-encoded is not documented. Looking at a name that never was costs one HEAD; one
+    that cannot be is left out, because storage refuses to look at it.
     """
     try:
-        return list(dict.fromkeys((name, unquote(name, errors="strict"))))
+        decoded = unquote(name, errors="strict")
     except UnicodeDecodeError:
         return [name]
+    is_name = not _DOT_SEGMENT.search(decoded) and not _NOT_IN_NAMES.search(decoded)
+    return [name, decoded] if is_name and decoded != name else [name]

@@ -193,7 +193,11 @@ class Rows:
         yield batch
 
     async def _commit(self, partition: str, keys: Sequence[str]) -> None:
-        """Add these rows, or find that they exist; resolve their callers."""
+        """Add these rows, or find that they exist; resolve their callers.
+
+        A key whose callers are resolved may be queued again at once, for another batch: each is resolved where its own
+        outcome is known.
+        """
         deadline = self._clock.monotonic() + BUDGET_SECONDS
         left = keys
         while left:
@@ -206,7 +210,9 @@ class Rows:
                 left = []
             except Conflict as conflict:
                 error: StorageError = conflict
-                left = await self._missing(partition, left)
+                missing = await self._missing(partition, left)
+                self._end([key for key in left if key not in missing], 0)  # they are there already
+                left = missing
             except OutcomeUnknown as unknown:
                 error, pause = unknown, self._pauses.unanswered(unknown.retry_after_seconds)
             if left and self._clock.monotonic() + pause > deadline:
@@ -214,7 +220,6 @@ class Rows:
             await self._clock.sleep(pause)
         self._pauses.answered()
         self._end(left, len(left))
-        self._end([key for key in keys if key in self._waiting], 0)
 
     async def _isolate(self, partition: str, keys: Sequence[str], error: Rejected) -> None:
         """Halve until the one row that storage refuses stands alone, because it must not fail its neighbours."""

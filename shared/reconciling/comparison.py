@@ -93,11 +93,6 @@ class Comparison:
             self.unreadable += entity.properties.get("present") is not False
         return True
 
-    @property
-    def rows(self) -> int:
-        """Return how many rows say "present"."""
-        return sum(map(len, self._counted.values()))
-
     def take(self, folder: str, paths: Sequence[str]) -> Listed:
         """Take note of a page of the listing."""
         counted, missing = self._counted[folder], self._missing

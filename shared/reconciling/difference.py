@@ -62,6 +62,8 @@ class Difference:
         self._pages = pages
         #: Row key → folder and path, of what differs.
         self._names: dict[int, tuple[str, str]] = {}
+        #: Row key → whether its row counts, of what differs.
+        self._counts: dict[int, bool] = {}
         self._live: set[int] = set()
 
     async def settle(self) -> bool:
@@ -77,14 +79,16 @@ class Difference:
         if found is None:
             return False
         suspects = {key: sign for key, sign in found.items() if key not in self._live}
-        nameless = {key for key in suspects if key not in self._names}
-        await self._read(nameless)
-        await self._list_again(nameless - self._names.keys())
+        if await self._contradicts(suspects):
+            await self._doubt(stored)
+            return False
+        nameless = suspects.keys() - self._names.keys()
+        await self._list_again(nameless)
         nameless -= self._names.keys()
         if nameless and all(found[key] < 0 for key in nameless):
             return False  # it is gone again, and nobody says what it was
         if nameless or not self._adds_up(found, stored):
-            await self._drop_sketch(stored)
+            await self._doubt(stored)
             return False
         report = self._run.report
         report.differences, report.capacity, report.clean = len(found), capacity(), not suspects
@@ -126,9 +130,11 @@ class Difference:
 
     async def _read_row(self, key: int) -> None:
         entity = await self._parts.table.read(self._repair.partition, f"{key:032x}")
+        folders = self._parts.folders.locations
+        self._counts[key] = entity is not None and bool(folder_counted_in(entity.row_key, entity.properties, folders))
         if entity is None:
             return
-        row = from_entity(entity.row_key, entity.properties, self._parts.folders.locations)
+        row = from_entity(entity.row_key, entity.properties, folders)
         if not row.path:
             return
         container, _, name = row.path.partition("/")
@@ -159,9 +165,22 @@ class Difference:
                 return False
         return True
 
-    async def _drop_sketch(self, stored: StoredTally) -> None:
-        """Have the sketch made anew; for the run that is no change of the tally, because no count changes."""
-        log.error("the sketch of what counts disagrees with the digests: everything is compared")
+    async def _contradicts(self, suspects: Mapping[int, int]) -> bool:
+        """Tell whether a row counts that the tally does not count, or the other way round.
+
+        They change together, so a tally that was read after the row has to agree with it.
+        """
+        wrong = {key for key, sign in suspects.items() if self._counts[key] is (sign < 0)}
+        found = self._difference_to(await self._parts.counts.open()) if wrong else None
+        return found is not None and any(found.get(key) == suspects[key] for key in wrong)
+
+    async def _doubt(self, stored: StoredTally) -> None:
+        """Have the tally audited, and its sketch made anew.
+
+        For the run that is no change of the tally, because no count changes.
+        """
+        log.error("the tally disagrees with its rows or with its own sketch: everything is compared")
+        self._run.is_miscounted = True
         changed = await self._parts.counts.change(lambda tally: replace(tally, sketch=None))
         if stored.etag == self._run.tally_etag and changed.tally.sums == stored.tally.sums:
             self._run.tally_etag = changed.etag

@@ -28,7 +28,7 @@ from shared.model.sketch import Sketch
 from shared.model.tally import Sum
 from shared.process import telemetry
 from shared.reconciling.lease import LEASE_SECONDS, AlreadyRunning, Lease, last_report
-from shared.reconciling.marked_directories import Marks
+from shared.reconciling.marked_directories import Mark, Marks
 from shared.reconciling.report import Progress, Report, publish
 from shared.reconciling.run import Run, Stage
 from shared.reconciling.stages import Pass, TimeIsUp
@@ -90,6 +90,7 @@ class Reconciler:
             AlreadyRunning: Another process is at it.
             StorageError: Storage did not answer; the next run goes on.
         """
+        deadline = self._deadline(slice_seconds)
         lease = Lease(self._table, self._clock, self._lease_seconds, self._held)
         await lease.take()
         unfinished = lease.unfinished
@@ -102,7 +103,7 @@ class Reconciler:
                 unfinished.resume()
             run = unfinished
             with _timed(self._clock, run.report), telemetry.span("reconcile"):
-                await Pass(self._parts, run, lease, stored, slice_seconds, on_progress).work()
+                await Pass(self._parts, run, lease, stored, deadline, on_progress).work()
             await self._finish(run)
             await lease.finish(run.report)
         except TimeIsUp:
@@ -170,13 +171,13 @@ class Reconciler:
             changed_at = (await self._parts.heads.head(container, prefix)).date
         await self._counts.doubt_until(changed_at)
         await self._marks.add(directory, changed_at)
-        try:
-            await self._run_marked(DIRECTORY_SECONDS)
-        except StorageError as error:
-            log.warning("%r waits for the next reconciliation: %s", f"{container}/{prefix}", error)
+        await self._run_marked(DIRECTORY_SECONDS)
 
     async def _run_marked(self, seconds: float) -> None:
-        """Reconcile what is marked; one caller at a time does it for all."""
+        """Reconcile what is marked, as far as storage answers; one caller at a time does it for all.
+
+        What is left is done by the next reconciliation: each one that ends covers what was marked before it began.
+        """
         self._is_marked = True
         if self._is_at_marks:
             return
@@ -189,12 +190,20 @@ class Reconciler:
                     left_seconds = deadline - self._clock.monotonic()
                     if left_seconds <= 0:
                         return
-                    where = mark.location
-                    report = await self.run_prefix(where.container, where.prefix, slice_seconds=left_seconds)
-                    if report.finished:
-                        await self._marks.remove(mark)
+                    await self._run_mark(mark, left_seconds)
+        except StorageError as error:
+            log.warning("marked directories wait for the next reconciliation: %s", error)
         finally:
             self._is_at_marks = False
+
+    async def _run_mark(self, mark: Mark, seconds: float) -> None:
+        where = mark.location
+        try:
+            report = await self.run_prefix(where.container, where.prefix, slice_seconds=seconds)
+            if report.finished:
+                await self._marks.remove(mark)
+        except StorageError as error:
+            log.warning("%r waits for the next reconciliation: %s", f"{where.container}/{where.prefix}", error)
 
     async def verify(self, *, on_progress: OnProgress = lambda _: None) -> Report:
         """Compare everything and change nothing: ``added`` and ``removed`` are what a run would correct."""
@@ -213,11 +222,12 @@ class Reconciler:
     async def _compare_once(
         self, only: Location | None, slice_seconds: float | None, on_progress: OnProgress, *, commit: bool
     ) -> Report:
+        deadline = self._deadline(slice_seconds)
         stored = await self._counts.open() if commit else await self._counts.read()
         if stored is None:
             stored = StoredTally(self._counts.empty(), "")  # nothing is counted yet, and nothing is to be written
         run = self._new_run(stored, full=True)
-        work = Pass(self._parts, run, None, stored, slice_seconds, on_progress, commit=commit)
+        work = Pass(self._parts, run, None, stored, deadline, on_progress, commit=commit)
         locations = self._folders.locations if only is None else parts_within(self._folders.locations, only)
         with suppress(TimeIsUp), _timed(self._clock, run.report):
             await work.compare(locations, only)
@@ -248,6 +258,9 @@ class Reconciler:
             on_progress(Progress("waiting for old instances to stop", int(waited), int(OLD_WRITERS_SECONDS)))
             await self._clock.sleep(1.0)
 
+    def _deadline(self, slice_seconds: float | None) -> float:
+        return self._clock.monotonic() + slice_seconds if slice_seconds is not None else float("inf")
+
     def _new_run(self, stored: StoredTally, *, full: bool) -> Run:
         now, tally = self._clock.now(), stored.tally
         return Run(
@@ -268,7 +281,7 @@ class Reconciler:
             report.listed = await self._set_ready(run)
         if (report.miscounted or report.unreadable) and run.since is not None:
             await self._counts.doubt_until(run.since)  # who has written to the table may have deleted rows as well
-        if not report.clean and run.since is not None:
+        if run.since is not None:
             await self._marks.remove_older(run.since - SKEW_MARGIN)  # they lie in what was compared as a whole
         report.finished = True
         publish(report)

@@ -49,6 +49,7 @@ class Run:
         listed: The sums of what was listed so far in this stage; COMPARING: of that which was compared; AUDITING: of
             the rows that say "present".
         differs: COMPARING: whether listing and rows differ in what was compared so far.
+        is_miscounted: Whether the tally was seen not to be the sum of its rows, which only an audit settles.
         seen: COMPARING: the row keys of what was listed so far.
         compared: COMPARING: how many those are. AUDITING: rows read so far.
         after_key: COMPARING, AUDITING, COLLECTING: the row keys up to this one are dealt with.
@@ -68,6 +69,7 @@ class Run:
     sketch: Sketch | None = None
     listed: dict[str, Sum] = field(default_factory=dict)
     differs: bool = False
+    is_miscounted: bool = False
     seen: Buckets = field(default_factory=Buckets)
     compared: int = 0
     after_key: str = ""

@@ -8,6 +8,7 @@ from contextlib import aclosing, nullcontext, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from shared.clock import is_due
 from shared.errors import ContainerAbsent
 from shared.model.ledger import COUNTED_BY, path_hashes
 from shared.model.ports import PropertyRange
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 
     from shared.model.folders import Location
-    from shared.model.ports import Page
+    from shared.model.ports import Entity, Page
     from shared.reconciling.lease import Lease
     from shared.reconciling.parts import Parts
     from shared.reconciling.report import OnProgress
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 _NO_BLOB: Final = "what-time-is-it"
 COLLECT_EVERY: Final = timedelta(days=1)
 _HOW_TO_AUDIT_CASES: Final = "`python -m ops reconcile --full` has no limit, or raise RECONCILE_SLICE_SECONDS"
+_HOW_TO_BEGIN_ANEW: Final = "once more; `python -m ops recount` does not need them to stand still"
 
 
 class TimeIsUp(Exception):  # noqa: N818
@@ -52,7 +54,7 @@ class Pass:
         run: How far it is; brought forward as the work goes on.
         lease: Where progress is saved, or None: nowhere.
         stored: The tally as the pass begins.
-        slice_seconds: When to stop, or None: when it is done.
+        deadline: When to stop, by the monotonic clock.
         on_progress: Told how far it is.
         commit: False to change nothing.
     """
@@ -63,7 +65,7 @@ class Pass:
         run: Run,
         lease: Lease | None,
         stored: StoredTally,
-        slice_seconds: float | None,
+        deadline: float,
         on_progress: OnProgress,
         *,
         commit: bool = True,
@@ -72,13 +74,12 @@ class Pass:
         self._run = run
         self._lease = lease
         self._stored = stored
-        self._deadline = parts.clock.monotonic() + slice_seconds if slice_seconds is not None else float("inf")
+        self._deadline = deadline
         self._on_progress = on_progress
         self._commits = commit
         self._expected = sum(total.count for total in run.before.values())
         self._doubt = stored.tally.doubt
-        self._had_whole_slice = run.stage is Stage.AUDITING_CASES
-        self._is_tally_new = False  # and its rows are not: somebody has deleted the one before
+        self._began_in = run.stage
 
     async def work(self) -> None:
         """Go through the stages that are left.
@@ -92,9 +93,7 @@ class Pass:
             await self._fold_listing()
             run.stage = Stage.SETTLING
         if run.stage is Stage.SETTLING:
-            repair = self._repair(run.since)
-            is_settled = await Difference(self._parts, run, repair, self._list_again).settle()
-            run.enter(Stage.COLLECTING if is_settled else Stage.COMPARING)
+            run.enter(Stage.COLLECTING if await self._settle() else Stage.COMPARING)
         if run.stage is Stage.COMPARING:
             await self.compare(self._parts.folders.locations)
             await self.audit()
@@ -127,49 +126,76 @@ class Pass:
             await self._save()
             await self._compare_range(locations, only)
 
+    async def _settle(self) -> bool:
+        """Repair what differs. Returns False when everything has to be compared."""
+        run = self._run
+        try:
+            return await Difference(self._parts, run, self._repair(run.since), self._list_again).settle()
+        except TimeIsUp:
+            if self._began_in is Stage.SETTLING:  # a whole slice does not suffice; a comparison goes on page by page
+                run.enter(Stage.COMPARING)
+            raise
+
     async def audit(self) -> None:
-        """After a comparison of everything, correct a tally that is not the sum of its rows, if it may not be."""
-        run, counts = self._run, self._parts.counts
+        """After a comparison of everything, hold the tally against its rows if it is not the sum of the listing.
+
+        A first run has made the tally itself, of rows that were not there; unless it has seen some that were.
+        """
+        run, counts, report = self._run, self._parts.counts, self._run.report
         stored = await (counts.open() if self._commits else counts.read())
         if stored is None or stored.partition != self._stored.partition or run.listed == dict(stored.tally.sums):
             return
-        has_moved, report = stored.etag != run.tally_etag, run.report
-        if report.bootstrap:
-            is_doubtful = self._is_tally_new
-        else:
-            is_doubtful = not (run.differs or has_moved) or bool(report.corrected or report.unreadable)
-            if run.differs and not has_moved and not report.corrected:
-                report.dispute(run.listed, stored.tally.sums)
-        if not is_doubtful:
+        if report.bootstrap and not run.is_miscounted:
             return
-        run.enter(Stage.AUDITING)
-        run.tally_etag = stored.etag
+        if run.is_miscounted or (run.differs and stored.etag == run.tally_etag and not report.corrected):
+            report.dispute(run.listed, stored.tally.sums)
+        self._begin_audit(stored)
         await self._go_on_auditing(stored)
 
     async def audit_cases(self) -> None:
-        """Then correct the cases, all in one slice: the next one, when this one ends meanwhile."""
-        run = self._run
+        """Then correct the cases: they are added up in one slice, the next one when this one ends meanwhile."""
+        run, before = self._run, self._run.report.miscounted_cases
         try:
-            run.report.miscounted_cases += await correct_cases(self._parts, self._keep_going, commit=self._commits)
+            await correct_cases(self._parts, run.report, self._keep_going, commit=self._commits)
         except TimeIsUp:
-            if self._had_whole_slice:
+            if self._began_in is Stage.AUDITING_CASES and run.report.miscounted_cases == before:
                 log.warning("a slice does not suffice to add up the cases: %s", _HOW_TO_AUDIT_CASES)
                 run.enter(Stage.COLLECTING)
             raise
         run.enter(Stage.COLLECTING)
 
+    def _begin_audit(self, stored: StoredTally) -> None:
+        self._run.enter(Stage.AUDITING)
+        self._run.tally_etag = stored.etag
+
     async def _go_on_auditing(self, stored: StoredTally) -> None:
-        """Add the rows up, and correct the tally; one that has moved since the audit began is left to the next run."""
+        """Correct the tally. One that moves meanwhile is left to the next run, but for the first one.
+
+        That must not end with counts that are known to be wrong: they would be served.
+        """
+        while not await self._is_audited(stored) and self._run.report.bootstrap:
+            log.warning("counts have changed while rows of a deleted tally were added up: %s", _HOW_TO_BEGIN_ANEW)
+            stored = await self._parts.counts.open()
+            self._begin_audit(stored)
+
+    async def _is_audited(self, stored: StoredTally) -> bool:
+        """Add the rows up, and correct the tally. Returns False if it has moved since the audit began."""
         run = self._run
         if stored.etag != run.tally_etag:
-            return
+            return False
         async for page in self._parts.table.scan(stored.partition, COUNTED_BY, after=run.after_key or TALLY_KEY):
             for folder, paths in counted_paths(page, run.listed).items():
                 run.listed[folder] = fold(stored.tally.digest_key, paths, run.listed[folder])
             run.compared += len(page)
             run.after_key = page[-1].row_key if page else run.after_key
             await self._keep_going(run.stage, run.compared)
-        run.report.miscounted = await correct(self._parts, stored, run.listed, commit=self._commits)
+        miscounted = await correct(self._parts, stored, run.listed, commit=self._commits)
+        if miscounted is None:
+            return False
+        run.report.miscounted = miscounted
+        if run.is_miscounted:
+            run.report.disputed = 0
+        return True
 
     def _leaves_live(self, only: Location | None) -> bool:
         """Tell whether what changes meanwhile is left to its events: a first run trusts none, a directory has none."""
@@ -187,10 +213,9 @@ class Pass:
         comparison = Comparison(self._parts.folders.locations, KeyRange(run.after_key, run.upto_key))
         paths_within = _range_of(only) if only is not None else None
         rows = self._parts.table.scan(partition, COUNTED_BY, after=run.after_key or TALLY_KEY, within=paths_within)
+        rows = self._held_against_the_tally(rows) if report.bootstrap else rows
         await comparison.read(rows, self._keep_going, may_end_early=report.bootstrap or not is_resumed)
         run.upto_key = comparison.keys.upto
-        if not report.resumed and comparison.rows > self._expected:
-            self._is_tally_new = True
         repair = self._repair(run.since if self._leaves_live(only) else None)
         async for folder, paths, date in self._pages(locations):
             listed = comparison.take(folder, paths)
@@ -206,6 +231,22 @@ class Pass:
         report.listed = run.compared
         report.unreadable += comparison.unreadable
         run.differs |= await repair.remove(comparison.unlisted(run.seen if is_resumed else None))
+
+    async def _held_against_the_tally(self, pages: AsyncIterator[list[Entity]]) -> AsyncIterator[list[Entity]]:
+        """Pass on the rows that a first run meets, and note if the tally, which is new then, does not count them.
+
+        Pages between which it has not moved are of one moment. More rows in them than it counts are a proof, which
+        traffic cannot feign.
+        """
+        stored, rows = await self._parts.counts.glance(), 0
+        async for page in pages:
+            before, stored = stored, await self._parts.counts.glance()
+            if stored is None or before is None or stored.etag != before.etag:
+                rows = 0
+            else:
+                rows += sum(map(len, counted_paths(page, self._run.listed).values()))
+                self._run.is_miscounted |= rows > sum(stored.tally.counts().values())
+            yield page
 
     async def _pages(self, locations: Mapping[str, Location]) -> AsyncIterator[tuple[str, list[str], datetime]]:
         """Iterate over the pages that are left: folder, paths of images, and the page's date.
@@ -277,7 +318,7 @@ class Pass:
         now = self._parts.clock.now()
         if lease.collected_at is None:
             lease.collected_at = now  # a ledger that was just made has no old tombstones
-        return now - lease.collected_at > COLLECT_EVERY
+        return is_due(lease.collected_at, COLLECT_EVERY, now)
 
     async def _collect(self, lease: Lease) -> None:
         run, now = self._run, self._parts.clock.now()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from shared.model.ports import Entity, Table
     from shared.model.tally import Sum
     from shared.reconciling.parts import Parts
+    from shared.reconciling.report import Report
     from shared.writing.tally_row import StoredTally
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def counted_paths(page: Iterable[Entity], folders: Container[object]) -> dict[st
     return found
 
 
-async def correct(parts: Parts, stored: StoredTally, sums: Mapping[str, Sum], *, commit: bool) -> dict[str, int]:
+async def correct(parts: Parts, stored: StoredTally, sums: Mapping[str, Sum], *, commit: bool) -> dict[str, int] | None:
     """Correct a tally that is not the sum of its rows.
 
     Args:
@@ -54,8 +55,8 @@ async def correct(parts: Parts, stored: StoredTally, sums: Mapping[str, Sum], *,
         commit: False to change nothing.
 
     Returns:
-        Folder → how many more than its rows the tally counted. Nothing where they agree, or where counts have changed
-        meanwhile: the next run will see.
+        Folder → how many more than its rows the tally counted; nothing where they agree. None if it has changed
+        meanwhile, which leaves open what it should be.
     """
     if sums == stored.tally.sums:
         return {}
@@ -64,16 +65,18 @@ async def correct(parts: Parts, stored: StoredTally, sums: Mapping[str, Sum], *,
             tally = stored.tally.holding(sums, None, parts.clock.now())  # its sketch is as wrong as it was
             await parts.table.commit(stored.partition, [stored.write(tally)])
         elif (now := await parts.counts.read()) is None or now.etag != stored.etag:
-            return {}
+            return None
     except Conflict:
-        return {}
+        return None
     before = stored.tally.sums
     miscounted = {folder: before[folder].count - held.count for folder, held in sums.items() if before[folder] != held}
     log.error("the tally disagreed with its rows: %s", miscounted)
     return miscounted
 
 
-async def correct_cases(parts: Parts, keep_going: Callable[[str, int], Awaitable[None]], *, commit: bool) -> int:
+async def correct_cases(
+    parts: Parts, report: Report, keep_going: Callable[[str, int], Awaitable[None]], *, commit: bool
+) -> None:
     """Correct the cases that are not the sums of their rows.
 
     Whatever changes a row of a case writes the case's row too. So a case whose row is, with its ETag, as it was before
@@ -81,15 +84,13 @@ async def correct_cases(parts: Parts, keep_going: Callable[[str, int], Awaitable
 
     Args:
         parts: What a reconciliation works with.
-        keep_going: Called after each page; may raise to end the run.
+        report: Takes how many were, or would be, corrected.
+        keep_going: Called after each page, and each case; may raise to end the run. What was corrected stays.
         commit: False to change nothing.
-
-    Returns:
-        How many were, or would be, corrected.
     """
     case_of, stored = parts.counts.case_of, await parts.counts.read()
     if case_of is None or stored is None:
-        return 0
+        return
     rows = await _rows_of_cases(parts.table, stored, parts.counts.folders)
     held: dict[str, Counter[str]] = defaultdict(Counter)
     names = {key: row.case for key, row in rows.items()}
@@ -101,20 +102,24 @@ async def correct_cases(parts: Parts, keep_going: Callable[[str, int], Awaitable
                 names[key], held[key][folder] = case, held[key][folder] + 1
         visited += len(page)
         await keep_going("adding up the cases", visited)
-    corrected = 0
-    for key, case in names.items():
-        row, sums = rows.get(key, _NO_ROW), held[key]
-        if cases.key_of(case) != key:  # a manual edit of its name; no blob is of this case, and says what it was
-            stray = Write(f"{cases.ROW_PREFIX}{key}", None, row.etag)
-            corrected += await (
-                _remove(parts, stored.partition, stray) if commit else _is_still(parts, stored.partition, key, row)
-            )
-        elif row.case != case or row.tally is None or Counter(row.tally.sums) != sums:
-            put_right = _write_case(parts, case, row, sums) if commit else _is_still(parts, stored.partition, key, row)
-            corrected += await put_right
-    if corrected:
-        log.error("%d cases disagreed with their rows", corrected)
-    return corrected
+    before = report.miscounted_cases
+    try:
+        for key, case in names.items():
+            row, sums = rows.get(key, _NO_ROW), held[key]
+            is_stray = cases.key_of(case) != key  # a manual edit of its name; no blob is of this case, and says it
+            if not is_stray and row.case == case and row.tally is not None and Counter(row.tally.sums) == sums:
+                continue
+            if not commit:
+                report.miscounted_cases += await _is_still(parts, stored.partition, key, row)
+            elif is_stray:
+                stray = Write(f"{cases.ROW_PREFIX}{key}", None, row.etag)
+                report.miscounted_cases += await _remove(parts, stored.partition, stray)
+            else:
+                report.miscounted_cases += await _write_case(parts, case, row, sums)
+            await keep_going("correcting the cases", report.miscounted_cases)
+    finally:
+        if corrected := report.miscounted_cases - before:
+            log.error("%d cases disagreed with their rows", corrected)
 
 
 class _CaseRow(NamedTuple):

@@ -37,6 +37,8 @@ AUTH_MODES: Final = ("anonymous", "function", "jwt")
 LONGEST_WAIT_SECONDS: Final = 200.0
 #: A streamed response counts against functionTimeout until its last byte (host.json sets ten minutes).
 LONGEST_STREAM_SECONDS: Final = 480.0
+#: Our own client takes a stream that says nothing for 35 s for a dead one.
+LONGEST_HEARTBEAT_SECONDS: Final = 30.0
 #: The platform gives an instance at most 1,000 concurrent HTTP requests; it should scale out before the app refuses.
 DEFAULT_MAX_WAITERS: Final = 1200
 MOST_WAITERS: Final = 100_000
@@ -121,7 +123,8 @@ class Settings:
                     "its own blobs; choose a container of its own"
                 )
         auth_mode = _one_of(environ, "AUTH_MODE", AUTH_MODES)
-        if _text(environ, "JWT_CASES_CLAIM") and folders.cases is None:
+        jwt = tokens.read(partial(_text, environ)) if auth_mode == "jwt" else None
+        if jwt is not None and jwt.cases_claim and folders.cases is None:
             raise SettingsError("JWT_CASES_CLAIM needs CASE_FROM: without it there are no counts of cases to permit")
         return cls(
             storage=Connection.from_environ(environ, in_azure=_IN_AZURE in environ),
@@ -134,7 +137,7 @@ class Settings:
             poll_interval_seconds=_seconds(environ, "POLL_INTERVAL_SECONDS", 0.5, 0.05, 30),
             max_wait_seconds=_seconds(environ, "MAX_WAIT_SECONDS", 60, 1, LONGEST_WAIT_SECONDS),
             max_stream_seconds=_seconds(environ, "MAX_STREAM_SECONDS", 180, 1, LONGEST_STREAM_SECONDS),
-            heartbeat_seconds=_seconds(environ, "HEARTBEAT_SECONDS", 15, 0.1, 120),
+            heartbeat_seconds=_seconds(environ, "HEARTBEAT_SECONDS", 15, 0.1, LONGEST_HEARTBEAT_SECONDS),
             max_waiters=_count(environ, "MAX_WAITERS", DEFAULT_MAX_WAITERS, MOST_WAITERS),
             case_unknown=_one_of(environ, "CASE_UNKNOWN", UNKNOWN_CASES),
             reconcile_schedule=_schedule(environ),
@@ -143,7 +146,7 @@ class Settings:
             verify_deletes=_flag(environ, "VERIFY_DELETES", default=False),
             event_topics=_topics(environ),
             auth_mode=auth_mode,
-            jwt=tokens.read(partial(_text, environ)) if auth_mode == "jwt" else None,
+            jwt=jwt,
             cors_origins=_origins(environ),
             status_topic_endpoint=_topic(environ),
             telemetry=_telemetry(environ),

@@ -69,6 +69,11 @@ def read(text: Callable[..., str]) -> JwtSettings:
 
 def is_safe_address(url: str) -> bool:
     """Tell whether keys may come from an address: by https, or by http from this machine."""
+    return is_address(url) and (urlsplit(url).scheme == "https" or urlsplit(url).hostname in _THIS_MACHINE)
+
+
+def is_address(url: str) -> bool:
+    """Tell whether this is an address with http or https, of a host, without a user."""
     if re.search(r"[\s\\\x00-\x1f]", url):
         return False
     try:
@@ -76,9 +81,7 @@ def is_safe_address(url: str) -> bool:
         _ = parts.port  # raises when it is none
     except ValueError:
         return False
-    if not parts.hostname or "@" in parts.netloc:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _THIS_MACHINE)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
 
 
 def _jwks_url(text: Callable[..., str]) -> str:

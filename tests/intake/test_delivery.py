@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.errors import OutcomeUnknown, Refused, Rejected
 from shared.intake.delivery import Delivery
@@ -101,6 +104,25 @@ async def test_verifying_deletes_looks_at_no_creation(world: World) -> None:
     await delivery.take(deleted)
     assert world.blobs.heads == 1
     assert world.stored_tally().counts()["queued"] == 1
+
+
+@given(order=st.permutations([*range(8)]), again=st.lists(st.integers(0, 7), max_size=8))
+def test_i2_the_newest_event_that_counted_is_dated_in_any_order(order: list[int], again: list[int]) -> None:
+    """Overwrites, and what comes late or once more, do not bring it back."""
+
+    async def live() -> None:
+        world = await World().bootstrap()
+        events = []
+        for number in range(8):
+            world.clock.advance(10)
+            events.append(world.blobs.put(f"queued/{number % 6}.jpg"))
+        newest = world.clock.now() - timedelta(seconds=20)  # the last two write over what is there
+        for number in [*sorted(order, key=lambda each: each >= 6), *again]:
+            await world.process.delivery.take(events[number])
+        assert world.process.delivery.last_applied_event_at == newest
+        assert (await world.process.delivery.health())["last_event_age_seconds"] == 20
+
+    asyncio.run(live())
 
 
 async def test_the_newest_event_that_counted_is_dated(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 from azure.eventgrid import SystemEventNames
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shared.errors import EventNotUnderstood, OtherTopic
@@ -338,9 +339,48 @@ def test_a_source_is_decoded_to_valid_names_only():
     assert not [found.path for found in changes if "\ufffd" in found.path]
 
 
+SEGMENTS = st.one_of(
+    st.sampled_from([".", "..", "...", ".a", "a.", "a\x01", "\x7f", "\x85", "\ufffe", "\uffff", "a b", "é", "%41"]),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufffd/"), max_size=10),
+)
+ANY_NAMES = st.lists(SEGMENTS, min_size=1, max_size=4).map("/".join).filter(bool)
+
+
+def is_blobs_name(name: str) -> bool:
+    """Tell whether a blob can have a name: by the characters that Azure's documentation excludes, and by its URL."""
+    return all(unicodedata.category(each) != "Cc" for each in name) and not {".", ".."} & {*name.split("/")}
+
+
+@given(name=ANY_NAMES)
+@pytest.mark.parametrize("event_type", [BLOB_RENAMED, DIRECTORY_RENAMED])
+def test_a_source_is_named_as_it_stands_and_decoded_if_a_blob_can_have_that_name(event_type: str, name: str) -> None:
+    """Storage would refuse to look at any other, and the delivery would fail for a day."""
+    assume(name not in {".", ".."})  # dots are not encoded
+    data = RENAME_DATA | {"sourceUrl": f"https://caseimages.dfs.core.windows.net/input/{quote(name, safe='')}"}
+    _, *found = parse(to_text(event_grid(event_type, PATH, data=data)))
+    spellings = [each.name if isinstance(each, BlobChange) else each.prefix for each in found]
+    end = "/" if event_type == DIRECTORY_RENAMED else ""
+    expected = [quote(name, safe=""), *([name.rstrip("/") if end else name] if is_blobs_name(name) else [])]
+    assert spellings == [each + end for each in dict.fromkeys(expected)]
+
+
+@MADE_BY
+@pytest.mark.parametrize("name", ["..", "../x.jpg", "a/../../input/x.jpg", "./x.jpg", "a/./x.jpg", "a/.", "a/.."])
+def test_a_name_that_leaves_its_place_is_not_understood(make, name):
+    """Its URL is of another blob: a look at it would be refused, or answered for that one."""
+    source = RENAME_DATA | {"sourceUrl": f"https://caseimages.dfs.core.windows.net/input/{name}"}
+    for event in (
+        make(path=f"queued/{name}"),
+        make(DIRECTORY_DELETED, f"queued/{name}"),
+        make(BLOB_RENAMED, data=source),
+    ):
+        assert "segment . or .." in reason(event)
+
+
 @given(name=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufffd"), min_size=1, max_size=60))
 def test_any_name_survives(name):
     """Whatever a blob is called, the event in either schema and the source of a rename name that very blob."""
+    assume(is_blobs_name(name))
     assert only(event_grid(path=f"input/{name}")).name == name
     assert only(cloud_event(path=f"input/{name}")).name == name
     data = RENAME_DATA | {"sourceUrl": f"https://caseimages.dfs.core.windows.net/input/{quote(name)}"}

@@ -25,7 +25,7 @@ from shared.intake.delivery import Delivery
 from shared.intake.quarantine import MAX_BYTES_IN_ROW, Quarantine
 from shared.intake.quarantine_rows import MAX_BYTES, MAX_ROWS, OLD_PARTITION, PARTITIONS
 from shared.model.ports import Write
-from tests.fakes.memory_blobs import FakeClock
+from tests.fakes.memory_blobs import FakeClock, SkewedClock
 from tests.fakes.memory_table import Fault, MemoryTable
 from tests.fakes.world import FOLDER_MAP, World
 
@@ -320,6 +320,28 @@ async def test_a_row_that_the_table_refuses_is_kept_as_a_blob_and_its_neighbours
     assert [await place.quarantine.body(key) for key in keys] == [text.encode() for text in texts]
 
 
+@pytest.mark.parametrize("seed", range(30))
+async def test_i5_whatever_is_acknowledged_is_kept(place: Place, seed: int) -> None:
+    """Rows that are refused, are there already, or are written without an answer, and a table that takes its time."""
+    random = Random(seed)
+    texts = [text for text in distinct(1000) if hashlib.sha256(text.encode()).hexdigest()[0] in "ab"]  # two partitions
+    poisonous = set(random.sample(texts, random.randrange(1, 4)))
+    await place.put(*random.sample(sorted({*texts} - poisonous), random.randrange(3)))
+    place.table.rejects = lambda write: (write.properties or {}).get("body") in poisonous
+    place.table.fault = lambda what: Fault.LOST_ANSWER if what == "commit" and random.random() < 0.1 else None
+
+    async def turns() -> None:
+        for _ in range(random.randrange(6)):
+            await asyncio.sleep(0)
+
+    place.table.pause = turns
+    keys = await asyncio.gather(*(place.quarantine.put(text, "why") for text in random.sample(texts, len(texts))))
+    place.table.fault = lambda _: None
+    assert set(place.table.rows()) == {*keys}
+    for text in texts:
+        assert await place.quarantine.body(hashlib.sha256(text.encode()).hexdigest()) == text.encode()
+
+
 async def test_two_processes_keep_the_same_events_at_once(place: Place) -> None:
     """Each event once; both deliveries are taken."""
     other = place.process()
@@ -489,6 +511,18 @@ async def test_the_timer_purges_once_a_day(place: Place, caplog: pytest.LogCaptu
     place.clock.advance(86_400 * 90)
     await place.quarantine.purge_daily(retention)
     assert len(place.table.rows()) == 0
+
+
+@pytest.mark.parametrize("days", [1, 400])
+async def test_a_clock_that_is_ahead_keeps_nobody_from_purging(place: Place, days: int) -> None:
+    """Its machine has noted when it did it; the others do it all the same."""
+    ahead = place.process()
+    ahead._clock = SkewedClock(place.clock, days * 86_400)
+    await ahead.purge_daily(timedelta(days=90))
+    await place.put("old")
+    place.clock.advance(91 * 86_400)
+    await place.quarantine.purge_daily(timedelta(days=90))
+    assert place.table.rows() == {}
 
 
 def test_received_at_is_compared_as_text() -> None:

@@ -165,7 +165,6 @@ TESTED_IN = {
     "watching/topic": "watching/test_watch",
     "serving/issuer_keys": "serving/test_issuer",
     "serving/problems": "serving/test_protocol",
-    "settings/storage": "settings/test_app",
     "settings/tokens": "settings/test_app",
     "writing/group_commit": "writing/test_writer",
     "writing/inbox": "writing/test_handover",

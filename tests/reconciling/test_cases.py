@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+
 import pytest
 
 from shared.model.cases import ROW_PREFIX, key_of
 from shared.model.ledger import TOMBSTONE_HORIZON
 from shared.model.ports import Write
-from shared.reconciling.report import Progress
+from shared.reconciling.report import Progress, Report
 from shared.reconciling.run import Stage
 from shared.reconciling.tally_audit import correct_cases
 from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.fakes.world import CASES_MAP, World
+
+
+async def corrected(world: World, keep_going: Callable[[str, int], Awaitable[None]], *, commit: bool) -> int:
+    """Return how many cases were corrected."""
+    report = Report("")
+    await correct_cases(world.process.reconciler._parts, report, keep_going, commit=commit)
+    return report.miscounted_cases
 
 
 @pytest.fixture
@@ -94,8 +103,7 @@ async def test_i4_a_case_that_changes_meanwhile_is_left_to_its_events(world: Wor
         if "queued/a/3.jpg" not in world.blobs.blobs:
             await world.process.delivery.take(world.blobs.put("queued/a/3.jpg"))
 
-    parts = world.process.reconciler._parts
-    assert await correct_cases(parts, meanwhile, commit=True) == 0
+    assert await corrected(world, meanwhile, commit=True) == 0
     assert counts(world, "a") == (3, 0, 0)
 
 
@@ -111,7 +119,7 @@ async def test_i4_a_name_that_replaces_another_meanwhile_does_not_count_twice(wo
     entity = world.table.entities(PARTITION)[row("a")]
     edited = {**entity.properties, "queued_count": 3}
     await world.table.commit(PARTITION, [Write(row("a"), edited, entity.etag)])
-    assert await correct_cases(world.process.reconciler._parts, meanwhile, commit=True) == 0
+    assert await corrected(world, meanwhile, commit=True) == 0
     assert (await world.process.reconciler.run(full=True)).finished
     assert counts(world, "a") == (2, 0, 0)
 
@@ -146,8 +154,35 @@ async def test_only_told_where_nothing_is_to_be_changed(world: World) -> None:
     async def go_on(_stage: str, _done: int) -> None:
         pass
 
-    assert await correct_cases(world.process.reconciler._parts, go_on, commit=False) == 1
+    assert await corrected(world, go_on, commit=False) == 1
     assert counts(world, "a") == (7, 0, 0)
+
+
+@pytest.mark.parametrize("slice_seconds", [10, 25, 1000])
+async def test_i4_cases_are_corrected_in_slices(world: World, slice_seconds: int) -> None:
+    """A slice ends in time however many cases are wrong, each one gets on, and the report has all of them."""
+    for number in range(40):
+        await world.process.delivery.take(world.blobs.put(f"queued/case-{number}/1.jpg"))
+    world.clock.advance(60)
+    rows = world.table.entities(PARTITION)
+    for key in [key for key in rows if key.startswith(ROW_PREFIX)]:
+        await world.table.commit(PARTITION, [Write(key, None, rows[key].etag)])
+    commit = world.table.commit
+
+    async def slow(partition: str, writes: Sequence[Write]) -> list[str]:
+        world.clock.advance(1)
+        return await commit(partition, writes)
+
+    world.table.commit = slow  # type: ignore[method-assign]
+    report, full = Report(""), True
+    while not report.finished:
+        began = world.clock.monotonic()
+        report = await world.new_process().reconciler.run(full=full, slice_seconds=slice_seconds)
+        assert world.clock.monotonic() - began <= slice_seconds + 6  # pages, and what the lease costs
+        full = False
+    assert (report.miscounted_cases, report.slices > 1) == (42, slice_seconds < 1000)
+    world.table.commit = commit  # type: ignore[method-assign]
+    assert (await world.process.reconciler.verify()).is_exact
 
 
 async def test_a_case_that_counts_nothing_for_long_is_dropped(world: World) -> None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from random import Random
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.errors import Rejected
+from shared.errors import OutcomeUnknown, Refused, Rejected
 from shared.model.folders import FolderMap, Location
-from shared.model.ports import Head, Write
+from shared.model.ports import Head, Page, Write
 from shared.writing.tally_row import ForeignTally
 from tests.fakes.memory_blobs import SkewedClock, url
+from tests.fakes.memory_table import Fault
 from tests.fakes.world import FOLDER_MAP, Process, World
 from tests.reconciling.listings import killed_at, slow_down
 
@@ -69,6 +71,53 @@ async def test_i5_a_directory_that_cannot_be_listed_now_stays_marked(world: Worl
     await world.new_process().reconciler.run_scheduled(60)
     assert world.stored_tally().counts()["queued"] == 0
     assert await world.process.reconciler._marks.all() == []
+
+
+@pytest.mark.parametrize("is_drift", [False, True])
+@pytest.mark.parametrize("seed", range(10))
+async def test_i4_a_directory_that_storage_will_not_list_keeps_nothing_from_being_reconciled(
+    world: World, seed: int, *, is_drift: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither the other directories nor the account, which covers what the mark was for: then it goes."""
+    random, pages = Random(seed), world.blobs.pages
+    cases = [f"case-{number}/" for number in range(8)]
+    refused = {case: random.choice([Refused("400"), OutcomeUnknown("lost")]) for case in random.sample(cases, 3)}
+    asked = set[str]()
+
+    async def refusing(container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
+        asked.add(prefix)
+        if prefix in refused:
+            raise refused[prefix]
+        async for page in pages(container, prefix, token):
+            yield page
+
+    for case in cases:
+        await world.process.delivery.take(world.blobs.put(f"queued/{case}a.jpg"))
+    world.blobs.pages = refusing  # type: ignore[method-assign]
+    for case in cases:
+        if is_drift:
+            world.blobs.delete(f"queued/{case}a.jpg")
+        await world.process.delivery.take(directory_event("DirectoryDeleted", f"queued/{case}"))
+    assert {str(mark.location) for mark in await world.process.reconciler._marks.all()} == {
+        f"queued/{case.rstrip('/')}" for case in refused
+    }
+    world.clock.advance(60)
+    asked.clear()
+    await world.new_process().reconciler.run_scheduled(420)
+    assert asked == {"", *refused}
+    assert all(f"'queued/{case}' waits" in caplog.text for case in refused)
+    assert world.stored_tally().sums == world.truth()
+    assert await world.process.reconciler._marks.all() == []
+
+
+async def test_marks_that_cannot_be_read_keep_nothing_from_being_reconciled(world: World) -> None:
+    """The account is listed all the same."""
+    world.blobs.put("queued/lost.jpg")
+    world.clock.advance(60)
+    faults = [Fault.LOST_REQUEST]
+    world.table.fault = lambda what: faults.pop() if what == "scan" and faults else None
+    await world.process.reconciler.run_scheduled(60)
+    assert (faults, world.stored_tally().sums) == ([], world.truth())
 
 
 async def test_i5_what_something_in_between_refuses_is_an_outage(world: World) -> None:

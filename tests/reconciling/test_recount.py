@@ -24,6 +24,7 @@ from tests.fakes import memory_table
 from tests.fakes.memory_blobs import SkewedClock
 from tests.fakes.memory_table import Fault
 from tests.fakes.world import CASES_MAP, NEW_MAP, Process, World
+from tests.reconciling.listings import slow_down
 
 
 def new_process(world: World) -> Process:
@@ -329,6 +330,52 @@ async def test_recount_waits_for_old_writers(world: World) -> None:
     await process.reconciler.run_scheduled(60)
     assert world.clock.monotonic() - began >= 45
     assert (await process.watch.latest()).tally.ready
+
+
+async def test_the_wait_for_old_writers_is_a_part_of_the_slice(world: World) -> None:
+    """A function that overruns its time takes its worker down with it."""
+    await world.process.counts.start_anew()
+    for number in range(200):
+        world.blobs.put(f"queued/{number:03}.jpg")
+    slow_down(world, 4)
+    began = world.clock.monotonic()
+    await world.new_process().reconciler.run_scheduled(60)
+    assert 60 <= world.clock.monotonic() - began <= 60 + 4
+
+
+async def test_a_first_count_under_traffic_that_never_rests_comes_to_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that come, and move, before and behind where it reads are no rows of another tally: nothing is audited."""
+    monkeypatch.setattr(memory_table, "PAGE_SIZE", 7)
+    for number in range(50):
+        world.blobs.put(f"queued/{number:02}.jpg")
+    await world.process.counts.start_anew()
+    pages, scan, take = world.blobs.pages, world.table.scan, world.new_process().delivery.take
+    numbers, stages = iter(range(100)), set[str]()
+
+    async def move() -> None:
+        if (number := next(numbers, None)) is not None:
+            await take(world.blobs.put(f"output/{number}.jpg"))
+            await take(world.blobs.put(f"input/{number}.jpg"))
+            await take(world.blobs.delete(f"output/{number}.jpg"))
+
+    async def scanned(*args: Any, **options: Any) -> AsyncIterator[list[Entity]]:
+        async for page in scan(*args, **options):
+            await move()
+            yield page
+
+    async def listed(*args: str) -> AsyncIterator[Page]:
+        async for page in pages(*args):
+            yield page
+            await move()
+
+    for _ in range(20):  # while it waits for old writers
+        await move()
+    world.table.scan, world.blobs.pages = scanned, listed  # type: ignore[method-assign, assignment]
+    reconciler = world.new_process().reconciler
+    report = await reconciler.run(on_progress=lambda progress: stages.add(progress.stage))
+    assert (report.bootstrap, "auditing the tally" in stages, next(numbers) > 30) == (True, False, True)
 
 
 async def test_a_recount_says_how_long_it_has_waited(world: World) -> None:

@@ -145,6 +145,27 @@ async def test_a_slice_ends_in_time_and_the_next_one_goes_on(world: World) -> No
     assert world.blobs.listed_pages - before <= 10 + 2 + slices
 
 
+@pytest.mark.parametrize("slice_seconds", [10, 30, 100])
+async def test_i4_a_second_listing_that_is_longer_than_a_slice_comes_to_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch, slice_seconds: int
+) -> None:
+    """One name without a row is looked for in the listing; where a slice does not suffice everything is compared."""
+    monkeypatch.setattr(sketch, "CELLS", 512)
+    await world.process.reconciler.run(full=True)
+    for number in range(100):
+        await world.process.delivery.take(world.blobs.put(f"queued/{number:03}.jpg"))
+    world.blobs.put("queued/zzz.jpg")  # event lost
+    world.clock.advance(60)
+    slow_down(world, 4)
+    slices = 0
+    while not (report := await world.new_process().reconciler.run(slice_seconds=slice_seconds)).finished:
+        slices += 1
+        assert slices < 30
+        world.clock.advance(600)
+    assert (report.added, report.corrected) == ({"queued": 1}, 1)
+    assert world.stored_tally().sums == world.truth()
+
+
 async def test_an_unfinished_run_of_yesterday_is_not_resumed(world: World) -> None:
     """What changed since its start would be left alone, for a day."""
     for number in range(25):

@@ -6,14 +6,18 @@ that the tally is not the sum of its rows shows when the rows are all right and 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 
 from shared.model.ledger import Properties, Row, row_key, to_properties
-from shared.model.ports import Page, Write
+from shared.model.ports import Entity, Page, Write
 from shared.reconciling import comparison
+from shared.reconciling.report import OnProgress
+from shared.reconciling.run import Stage
 from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.fakes import memory_table
 from tests.fakes.world import World
@@ -92,25 +96,97 @@ async def test_i4_a_row_that_somebody_has_switched_is_switched_back(filled: Worl
     filled.check_rows_and_tally_agree()
 
 
-async def test_i4_a_tally_that_changes_meanwhile_is_left_to_the_next_run(filled: World) -> None:
-    """An event is committed during the comparison: the rows may have changed after they were read."""
-    await miscount(filled)
-    pages, listed = filled.blobs.pages, 0
+async def put_back(world: World, tally: Entity) -> None:
+    """Put the tally back as it was, sketch and all."""
+    now = world.table.entities(PARTITION)[TALLY_KEY]
+    await world.table.commit(PARTITION, [Write(TALLY_KEY, dict(tally.properties), now.etag)])
 
-    async def with_an_event(container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
-        nonlocal listed
+
+def with_uploads(world: World, coming: list[str], stage: str) -> OnProgress:
+    """Have a blob come with each page that is read in this stage. Returns what is to be told the stage."""
+    pages, scan, stages = world.blobs.pages, world.table.scan, ["listing"]
+
+    async def deliver() -> None:
+        if coming and stages[-1] == stage:
+            await world.new_process().delivery.take(world.blobs.put(coming.pop()))
+
+    async def listed(container: str, prefix: str, token: str = "") -> AsyncIterator[Page]:
         async for page in pages(container, prefix, token):
+            await deliver()
             yield page
-            listed += 1
-            if listed == 5:  # of the second listing
-                await filled.new_process().delivery.take(filled.blobs.put("output/new.jpg"))
 
-    filled.blobs.pages = with_an_event  # type: ignore[method-assign]
+    async def scanned(*args: Any, **options: Any) -> AsyncIterator[list[Entity]]:
+        async for page in scan(*args, **options):
+            yield page
+            await deliver()
+
+    world.blobs.pages, world.table.scan = listed, scanned  # type: ignore[method-assign, assignment]
+    return lambda progress: stages.append(progress.stage)
+
+
+@pytest.mark.parametrize("seed", range(30))
+async def test_i4_a_tally_that_was_put_back_as_it_was_is_corrected(filled: World, seed: int) -> None:
+    """Its sketch is as old as its sums, so the two agree; what came, went or was lost since is right after one run."""
+    random, deliver, old = Random(seed), filled.process.delivery.take, filled.table.entities(PARTITION)[TALLY_KEY]
+    await deliver(filled.blobs.put("output/one at least.jpg"))
+    for number in random.sample(range(BLOBS), random.randrange(BLOBS)):
+        name = f"queued/{number:02}.jpg"
+        event = filled.blobs.delete(name) if random.random() < 0.5 else filled.blobs.put(f"input/{number}.jpg")
+        if random.random() < 0.7:
+            await deliver(event)
+    filled.clock.advance(60)
+    await put_back(filled, old)
+    await filled.new_process().reconciler.run()
+    assert filled.stored_tally().sums == filled.truth()
+    filled.check_rows_and_tally_agree()
+
+
+async def test_i4_a_row_that_changes_before_the_tally_is_read_again_contradicts_nothing(filled: World) -> None:
+    """A late event is committed after the tally was read and before its row is: by the next look at it they agree."""
+    filled.process.reconciler._parts = replace(filled.process.reconciler._parts, grace_seconds=0.0)
+    late = filled.blobs.put("queued/late.jpg")
+    filled.clock.advance(60)
+    read = filled.table.read
+
+    async def and_the_event(partition: str, key: str, select: Sequence[str] | None = None) -> Entity | None:
+        nonlocal late
+        if key == row_key("queued/late.jpg") and late:
+            event, late = late, ""
+            await filled.new_process().delivery.take(event)
+        return await read(partition, key, select)
+
+    filled.table.read = and_the_event  # type: ignore[method-assign]
     report = await filled.process.reconciler.run()
-    assert (report.miscounted, report.corrected) == ({}, 0)
+    assert (report.miscounted, report.disputed, report.capacity > 0) == ({}, 0, True)
+    assert filled.stored_tally().sums == filled.truth()
+
+
+async def test_i4_events_before_the_audit_do_not_keep_it_from_being_made(filled: World) -> None:
+    """One with each page that is listed: what counts is that the tally does not move while its rows are added up."""
+    await miscount(filled)
+    coming = [f"output/{number}.jpg" for number in range(20)]
+    report = await filled.process.reconciler.run(on_progress=with_uploads(filled, coming, Stage.COMPARING))
+    assert (report.miscounted, report.disputed, len(coming) < 20) == ({"queued": 5}, 0, True)
+    assert filled.stored_tally().sums == filled.truth()
+
+
+@pytest.mark.parametrize("how", ["too many", "put back"])
+async def test_i4_an_audit_that_is_overtaken_says_so_and_is_made_by_the_next_run(
+    filled: World, how: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows may have changed after they were read; that the tally is wrong is known, and an error in the log."""
+    monkeypatch.setattr(memory_table, "PAGE_SIZE", 7)
+    old = filled.table.entities(PARTITION)[TALLY_KEY]
+    await filled.process.delivery.take(filled.blobs.put("input/new.jpg"))
+    filled.clock.advance(60)
+    await (miscount(filled) if how == "too many" else put_back(filled, old))
+    coming = ["output/new.jpg"]
+    report = await filled.process.reconciler.run(on_progress=with_uploads(filled, coming, Stage.AUDITING))
+    assert (coming, report.miscounted, report.corrected, report.disputed > 0) == ([], {}, 0, True)
+    assert "listing and ledger differ" in caplog.text
     filled.clock.advance(60)
     report = await filled.process.reconciler.run()
-    assert report.miscounted == {"queued": 5}
+    assert (bool(report.miscounted), report.disputed) == (True, 0)
     assert filled.stored_tally().sums == filled.truth()
 
 
@@ -159,6 +235,24 @@ async def test_i4_a_tally_that_somebody_has_deleted_is_made_of_its_rows(filled: 
     report = await filled.new_process().reconciler.run()
     assert (report.bootstrap, report.miscounted) == (True, {"queued": -BLOBS})
     assert filled.stored_tally().sums == filled.truth()
+
+
+@pytest.mark.parametrize("uploads", [0, 1, 3])
+@pytest.mark.parametrize("slice_seconds", [9, 13, 30])
+async def test_i4_a_first_run_in_slices_is_not_ready_with_what_is_still_missing(
+    filled: World, slice_seconds: int, uploads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever slice has seen that the tally is new, and however often the audit is overtaken."""
+    monkeypatch.setattr(memory_table, "PAGE_SIZE", 7)
+    await filled.table.commit(PARTITION, [Write(TALLY_KEY, None, filled.table.entities(PARTITION)[TALLY_KEY].etag)])
+    slow_down(filled, 4)
+    coming = [f"output/{number}.jpg" for number in range(uploads)]
+    tell = with_uploads(filled, coming, Stage.AUDITING)
+    while not (
+        report := await filled.new_process().reconciler.run(slice_seconds=slice_seconds, on_progress=tell)
+    ).finished:
+        assert not filled.stored_tally().ready
+    assert (report.bootstrap, coming, filled.stored_tally().sums) == (True, [], filled.truth())
 
 
 ODD = [None, "", "no", 7, -1, True, False, "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "ffff"]

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from shared.model.ports import Entity, Write
+from shared.reconciling.lease import Lease
 from shared.reconciling.report import Progress
 from shared.reconciling.tombstones import collect
 from shared.writing.tally_row import PARTITION
 from tests.fakes import memory_table
+from tests.fakes.memory_blobs import SkewedClock
 from tests.fakes.world import World
 
 
@@ -30,6 +32,19 @@ async def test_tombstones_go_after_the_horizon_and_not_before(world: World) -> N
     await world.new_process().delivery.take(created)
     assert world.blobs.heads == 1
     assert world.stored_tally().sums == world.truth()
+
+
+async def test_a_clock_that_is_ahead_keeps_nobody_from_collecting(world: World) -> None:
+    """Its machine has noted that it did it next year."""
+    await world.process.delivery.take(world.blobs.put("queued/a.jpg"))
+    await world.process.delivery.take(world.blobs.delete("queued/a.jpg"))
+    lease = Lease(world.table, world.clock, 60.0, {})
+    await lease.take()
+    lease.collected_at = SkewedClock(world.clock, 400 * 86_400).now()
+    await lease.release(None)
+    world.clock.advance(20 * 86_400)
+    await world.process.reconciler.run()
+    assert world.stored_rows() == []
 
 
 async def test_a_tombstone_that_changes_while_it_is_collected_stays(world: World) -> None:

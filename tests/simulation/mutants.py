@@ -356,6 +356,9 @@ MUTANTS: dict[str, Mutant] = {
         "if nameless:",
         test="tests/reconciling/test_difference.py::test_a_wrong_tally_is_not_taken_for_settled",
     ),
+    "rows that contradict the tally taken for settled": _edit(
+        "reconciling.difference", "if await self._contradicts(suspects):", "if False:", only_in="tampering"
+    ),
     "what a sketch cannot tell taken for settled": _edit(
         "reconciling.difference",
         "        if found is None:\n            return False\n",
@@ -406,9 +409,9 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "ready set before bootstrap ends": _edit(
         "reconciling.reconciler",
-        "                await Pass(self._parts, run, lease, stored, slice_seconds, on_progress).work()\n",
+        "                await Pass(self._parts, run, lease, stored, deadline, on_progress).work()\n",
         "                await self._set_ready(run.subject)\n"
-        "                await Pass(self._parts, run, lease, stored, slice_seconds, on_progress).work()\n",
+        "                await Pass(self._parts, run, lease, stored, deadline, on_progress).work()\n",
     ),
     "tally corrected although it has changed meanwhile": _edit(
         "reconciling.tally_audit",
@@ -462,12 +465,8 @@ MUTANTS: dict[str, Mutant] = {
     "anything that is set is present": _edit(
         "model.ledger", 'properties.get("present") is not True or', 'not properties.get("present") or'
     ),
-    "sourceUrl taken as it stands": _edit(
-        "intake.event_grid", 'dict.fromkeys((name, unquote(name, errors="strict")))', "[name]"
-    ),
-    "sourceUrl always decoded": _edit(
-        "intake.event_grid", 'dict.fromkeys((name, unquote(name, errors="strict")))', "[unquote(name)]"
-    ),
+    "sourceUrl taken as it stands": _edit("intake.event_grid", "return [name, decoded] if", "return [name] if"),
+    "sourceUrl always decoded": _edit("intake.event_grid", "return [name, decoded] if", "return [decoded] if"),
     "source of a rename forgotten": _edit(
         "intake.delivery",
         "(self._take(change) for change in changes)",
@@ -514,7 +513,7 @@ MUTANTS: dict[str, Mutant] = {
         "[Write(mark.row_key, None, (await self._table.read(CONTROL_PARTITION, mark.row_key) or mark).etag)]",
     ),
     "mark removed before its directory was compared": _edit(
-        "reconciling.reconciler", "                    if report.finished:\n", "                    if True:\n"
+        "reconciling.reconciler", "            if report.finished:\n", "            if True:\n"
     ),
     "marks of now removed by a run that began before": _edit(
         "reconciling.reconciler", "remove_older(run.since - SKEW_MARGIN)", "remove_older(self._clock.now())"
@@ -645,18 +644,18 @@ MUTANTS: dict[str, Mutant] = {
         test="tests/reconciling/test_comparison.py::test_i4_each_name_is_compared_in_one_range",
     ),
     "audit goes on although it was overtaken": _edit(
-        "reconciling.stages", "        if stored.etag != run.tally_etag:\n            return\n", ""
+        "reconciling.stages", "        if stored.etag != run.tally_etag:\n            return False\n", ""
     ),
     "audit forgets how far it was": _edit(
         "reconciling.stages", "            run.after_key = page[-1].row_key if page else run.after_key\n", ""
     ),
     "tally never held against its rows": _edit(
-        "reconciling.stages", "        if not is_doubtful:\n", "        if True:\n"
+        "reconciling.stages", "        if report.bootstrap and not run.is_miscounted:\n", "        if True:\n"
     ),
     "tally not held against its rows after corrections": _edit(
         "reconciling.stages",
-        "not (run.differs or has_moved) or bool(report.corrected or report.unreadable)",
-        "not (run.differs or has_moved)",
+        "        if report.bootstrap and not run.is_miscounted:\n",
+        "        if report.bootstrap or report.corrected:\n",
         test="tests/reconciling/test_tampering.py::test_i4_a_row_that_somebody_has_deleted_comes_back_and_counts_once",
     ),
     "late events trusted after somebody has deleted rows": _edit(
@@ -728,14 +727,15 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "cases added up against rows of cases that are read last": _edit(
         "reconciling.tally_audit",
-        "    corrected = 0\n",
-        "    rows = await _rows_of_cases(parts.table, stored, parts.counts.folders)\n    corrected = 0\n",
+        "    before = report.miscounted_cases\n",
+        "    rows = await _rows_of_cases(parts.table, stored, parts.counts.folders)\n"
+        "    before = report.miscounted_cases\n",
         test="tests/reconciling/test_cases.py::test_i4_a_case_that_changes_meanwhile_is_left_to_its_events",
     ),
     "cases never added up": _edit(
         "reconciling.stages",
-        "run.report.miscounted_cases += await correct_cases(",
-        "False and await correct_cases(",
+        "            await correct_cases(",
+        "            False and await correct_cases(",
     ),
     # Cases that are drained
     "drained case not marked": _edit("model.cases", "(self.drained or (marks and self.has_work))", "self.drained"),

@@ -12,6 +12,7 @@ from typing import Any
 
 from shared.errors import StorageError
 from shared.model import sketch
+from shared.model import tally as tallies
 from shared.model.folders import FolderMap
 from shared.model.ledger import row_key
 from shared.model.ports import Entity, Write
@@ -461,12 +462,19 @@ def tampering(seed: int) -> World:
     """(j) Somebody else writes to the table; then it is reconciled, in slices, and everything is right again."""
     world = _begin(seed)
     random = world.random
-    for _ in range(4):
+    for number in range(4):
+        rows = world.state.partitions[world.checker.current]
+        old = tallies.from_properties(rows[TALLY_KEY].properties)
         Traffic(world, changes=30, poison=False, names=random.choice([3, 20])).run()
         world.drain()
         world.run(60)
         if world.scheduler.stopped:
             return world
+        if number % 2:
+            world.put_back(old)
+            _reconcile_anew(world)
+            world.checker.healed(rows)
+            world.checker.check_exact("after a tally that somebody has put back was reconciled")
         world.tamper(random.choice([1, 2, 5, 10]))
         if random.random() < 0.5:
             _heal_by_events(world)

@@ -7,6 +7,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import batched
 from random import Random
@@ -14,6 +15,7 @@ from zlib import crc32
 
 from shared.errors import StorageError
 from shared.intake.quarantine_rows import PARTITIONS as PARTITIONS_OF_QUARANTINE
+from shared.model import tally as tallies
 from shared.model.folders import FOLDERS, CaseRule, FolderMap, Location
 from shared.model.ports import Entity, Write
 from shared.reconciling import comparison
@@ -155,6 +157,15 @@ class World:
             kept = {name: value for name, value in properties.items() if value is not None}
             self.state.apply(self.checker.current, [Write(key, kept, rows[key].etag)])
         self.state.apply(self.checker.current, [Write(random.randbytes(4).hex(), {"path": "queued/odd.jpg"}, None)])
+
+    def put_back(self, old: tallies.Tally) -> None:
+        """Have somebody put the tally's counts back, with the digests and the sketch that they had."""
+        self.stats["tallies put back"] += 1
+        self.checker.note("put back", old.revision)
+        self.checker.is_tampered = True
+        row = self.state.partitions[self.checker.current][TALLY_KEY]
+        tally = replace(tallies.from_properties(row.properties), sums=old.sums, sketch=old.sketch)
+        self.state.apply(self.checker.current, [Write(TALLY_KEY, tallies.to_properties(tally), row.etag)])
 
     def restore(self, copy: dict[str, dict[str, Entity]] | None) -> None:
         """Have the operator put an older copy of the table in place, under a new epoch, or (None) delete the table."""
