@@ -93,7 +93,9 @@ class Assumptions:
     )
     spans_an_event: float = _is(2, "the app's own spans of an event, at most", "`take event`, `commit`")
     metric_rows_a_minute: float = _is(
-        12, "rows of measurements per minute per instance", "the app exports every 60 s; a row for each set of attributes"
+        12,
+        "rows of measurements per minute per instance",
+        "the app exports every 60 s; a row for each set of attributes",
     )
     operations_an_event: float = _is(
         2, "Event Grid operations an event", "Microsoft Q&A, *Azure Event Grid pricing*: one in, one delivery"
