@@ -28,9 +28,6 @@ class KeySet:
         self._low = array("Q")
         self._marks = bytearray()
 
-    def __len__(self) -> int:
-        return len(self._high)
-
     def append(self, key: int) -> None:
         """Add a key.
 
