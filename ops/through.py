@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 SLACK_SECONDS: Final = 30.0
 #: The app sends a stream's first frame at once (P80); nobody who waits longer has a live page.
 FIRST_BYTE_SECONDS: Final = 10.0
-#: HEARTBEAT_SECONDS is 120 at most.
-QUIET_SECONDS: Final = 125.0
+#: HEARTBEAT_SECONDS is 30 at most, and the client takes a stream that is silent for this long for a dead one.
+QUIET_SECONDS: Final = 35.0
 _HEARTBEAT: Final = b": keep-alive"
 
 
