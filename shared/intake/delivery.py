@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from shared.errors import EventNotUnderstood, OtherTopic, Rejected
 from shared.intake.event_grid import parse
 from shared.model.changes import DirectoryChange
 from shared.model.ledger import Outcome
 from shared.process import telemetry
+from shared.process.log_limit import LogLimit
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from shared.writing.writer import Writer
 
 log = logging.getLogger(__name__)
-
-#: How often the log says how many events of other topics were left out.
-OTHER_TOPICS_SECONDS: Final = 60.0
 
 
 class Delivery:
@@ -74,7 +72,7 @@ class Delivery:
         self._topics = topics
         self.last_applied_event_at: datetime | None = None
         self.of_other_topics = 0
-        self._said = (0, float("-inf"))  # how many of those the log knows, and since when
+        self._left_out = LogLimit(clock)
 
     async def take(self, text: str) -> None:
         """Take one event, as raw JSON.
@@ -115,11 +113,8 @@ class Delivery:
         """Note an event of another topic. It will never be of use, so only a number is kept."""
         telemetry.EVENTS.add(1, {"outcome": "other topic"})
         self.of_other_topics += 1
-        said, at = self._said
-        now = self._clock.monotonic()
-        if now - at >= OTHER_TOPICS_SECONDS:
-            log.warning("left out: %d events, the last %s", self.of_other_topics - said, error)
-            self._said = (self.of_other_topics, now)
+        if times := self._left_out.count():
+            log.warning("left out: %d events, the last %s", times, error)
 
     async def _take(self, change: BlobChange | DirectoryChange) -> None:
         if isinstance(change, DirectoryChange):

@@ -10,13 +10,15 @@ import logging
 from dataclasses import dataclass, field
 from functools import partial
 from random import SystemRandom
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 from azurefunctions.extensions.http.fastapi import Request, Response
 
+from shared.clock import SystemClock
 from shared.errors import BlobStatusError, StorageError, Unavailable
 from shared.process import telemetry
+from shared.process.log_limit import LogLimit
 from shared.serving import cors, problems, protocol
 from shared.serving.disconnects import has_left
 from shared.serving.problems import BadRequest, CaseUnknown, InternalError, MethodNotAllowed, RequestError
@@ -93,16 +95,19 @@ class StatusApi:
     answers: LatestAnswers = field(default_factory=LatestAnswers)
 
 
-class Site(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Site:
     """Answers requests, with errors while storage is away and there is no API yet.
 
     Attributes:
         api: Returns the API of this process.
         origins: The browser origins that may read the answers.
+        outages: How often storage was away.
     """
 
     api: Callable[[], Awaitable[StatusApi]]
     origins: tuple[str, ...]
+    outages: LogLimit = field(default_factory=lambda: LogLimit(SystemClock()))
 
 
 async def status(api: StatusApi, request: Request) -> Response:
@@ -184,7 +189,8 @@ async def serve(
     except ClientGone:
         found = Response(status_code=CLIENT_GONE_STATUS)
     except StorageError as failure:
-        log.warning("storage is unavailable: %s", failure)
+        if times := site.outages.count():
+            log.warning("storage is unavailable: %d requests, the last: %s", times, failure)
         found = Unavailable("storage cannot be reached right now; try again")
     except (RequestError, Unavailable) as refusal:
         found = refusal

@@ -60,9 +60,9 @@ class Health:
     async def report(self, *, detailed: bool) -> dict[str, Any]:
         """Return the report, or only its status."""
         async with self._making:  # requests that arrive while a report is made share it
-            now = self._clock.monotonic()
-            if now - self._made_at > CACHE_SECONDS:
-                self._report, self._made_at = await self._make(), now
+            if self._clock.monotonic() - self._made_at > CACHE_SECONDS:
+                self._report = await self._make()
+                self._made_at = self._clock.monotonic()  # by then, or those who have waited make it again in turn
         return self._report if detailed else {"status": self._report["status"]}
 
     async def _make(self) -> dict[str, Any]:

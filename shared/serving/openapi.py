@@ -122,7 +122,7 @@ def _case_paths() -> Json:
         "in": "path",
         "required": True,
         "description": "The case, as it stands in the blobs' names (CASE_FROM), percent-encoded.",
-        "schema": {"type": "string", "minLength": 1},
+        "schema": {"type": "string", "minLength": 1, "maxLength": protocol.MAX_CASE_CHARACTERS},
     }
     paths = {
         "/cases/{case}/storage/status": _status("Case", (403, 404)),

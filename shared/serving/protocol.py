@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from shared.model.snapshot import StatusSnapshot
 
 MAX_VALUE_CHARACTERS: Final = 4096
+#: No blob has a name, and no directory a path, that could hold a longer one.
+MAX_CASE_CHARACTERS: Final = 2048
 #: From a change to a date that identifies it: the rest of its second, and the margin of the clocks.
 LONGEST_DATE_HOLD_SECONDS: Final = 3.0
 KEEP_ALIVE: Final = b": keep-alive\n\n"
@@ -170,7 +172,7 @@ def parse_case(raw_path: bytes) -> str:
     without a slash at the end.
 
     Raises:
-        BadRequest: The case is not UTF-8, or there is none.
+        BadRequest: The case is not UTF-8, or longer than any blob's name, or there is none.
     """
     segments = [unquote_to_bytes(each) for each in raw_path.rstrip(b"/").split(b"/")]
     if segments[-1].lower() == b"stream":
@@ -179,9 +181,12 @@ def parse_case(raw_path: bytes) -> str:
     if not case or (before.lower(), storage.lower(), status.lower()) != (b"cases", b"storage", b"status"):
         raise BadRequest("the path names no case; it is /api/cases/{case}/storage/status, or /stream below it")
     try:
-        return case.decode()
+        text = case.decode()
     except UnicodeDecodeError:
         raise BadRequest("the case in the path is not UTF-8, percent-encoded") from None
+    if len(text) > MAX_CASE_CHARACTERS:
+        raise BadRequest(f"the case in the path is longer than {MAX_CASE_CHARACTERS} characters")
+    return text
 
 
 def http_date(moment: datetime) -> str:

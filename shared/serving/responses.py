@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 #: Of how many topics answers are kept.
 MAX_TOPICS: Final = 1024
-#: How many variants of an answer with other headers (an applied wait, an origin) are kept.
-MAX_VARIANTS: Final = 64
+#: How many variants of an answer with other headers (an applied wait, an origin) are kept: a client can ask for any
+#: number of them, but those that are asked for often are few.
+MAX_VARIANTS: Final = 4
 
 
 class Answer(Response):  # type: ignore[misc]

@@ -4,7 +4,8 @@
    this process commits, says whether it has changed, and to what.
 2. When the ring has gone on by more than it holds, or the counts have begun anew, the rows of the cases that are waited
    for are read again, some at a time; those of others when somebody asks.
-3. Reads for those who ask are limited to :data:`READS_AN_INTERVAL`; who comes later waits for the next interval.
+3. Reads for those who ask are limited to :data:`READS_AN_INTERVAL`; who comes later waits for a later interval, and
+   is refused where that would take longer than :data:`LONGEST_TURN_SECONDS`.
 4. A change of one case wakes nobody who follows another.
 """
 
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 #: Rows of cases that are read in a poll interval for those who ask.
 READS_AN_INTERVAL: Final = 100
+#: How long they wait for their turn; at least for one interval.
+LONGEST_TURN_SECONDS: Final = 5.0
 #: Rows that are read at the same time for those who wait already.
 READS_AT_ONCE: Final = 32
 #: Cases that are remembered after the last client has left, those used longest ago out first.
@@ -129,8 +132,8 @@ class CaseTopics:
         self._read_at: datetime | None = None
         self._era = 0  # of the snapshots that are current
         self._at_once = asyncio.Semaphore(READS_AT_ONCE)
-        self._interval_from = float("-inf")
-        self._reads_in_interval = 0
+        self._turns_from = float("-inf")
+        self._turns = 0
         self._refreshing: asyncio.Task[None] | None = None
         self._is_refresh_due = False  # with the next tally: somebody may wait for a case that is not current
         self.reads = 0
@@ -198,6 +201,7 @@ class CaseTopics:
         """Read the row of a case, once for all who ask, when it is its turn.
 
         Raises:
+            Unavailable: Too many ask.
             StorageError: As the table raises it.
         """
         if not self._epoch:
@@ -209,15 +213,19 @@ class CaseTopics:
         await asyncio.shield(topic.reading)
 
     async def _take_turn(self) -> None:
-        clock, interval_seconds = self.hub.clock, self.hub.interval_seconds
-        while True:
-            now = clock.monotonic()
-            if now - self._interval_from >= interval_seconds:
-                self._interval_from, self._reads_in_interval = now, 0
-            if self._reads_in_interval < READS_AN_INTERVAL:
-                self._reads_in_interval += 1
-                return
-            await clock.sleep(self._interval_from + interval_seconds - now)
+        """Wait for a read of this interval or a later one: first come, first served.
+
+        Raises:
+            Unavailable: Too many wait.
+        """
+        now, interval_seconds = self.hub.clock.monotonic(), self.hub.interval_seconds
+        turn_at = self._turns_from + self._turns // READS_AN_INTERVAL * interval_seconds
+        if turn_at + interval_seconds <= now:
+            turn_at, self._turns_from, self._turns = now, now, 0
+        if turn_at - now > max(LONGEST_TURN_SECONDS, interval_seconds):
+            raise Unavailable("too many cases are asked for at once; try again")
+        self._turns += 1
+        await self.hub.clock.sleep(max(0.0, turn_at - now))
 
     async def _read(self, topic: CaseTopic) -> None:
         self.reads += 1

@@ -9,11 +9,12 @@ from datetime import timedelta
 import pytest
 
 from shared.azure import listing
-from shared.intake import delivery, quarantine, quarantine_rows
+from shared.intake import quarantine, quarantine_rows
 from shared.model import ledger, sketch, tally
+from shared.process import log_limit
 from shared.reconciling import comparison, lease, parts, reconciler, repair, row_key_sets, stages, tombstones
 from shared.serving import auth, endpoints, health, issuer, issuer_keys, protocol
-from shared.watching import announcer, own_commits, waiters, watch
+from shared.watching import announcer, cases, own_commits, waiters, watch
 from shared.writing import batch, cache, contention, inbox, naming, tally_row
 from tests.builders import ROOT
 
@@ -42,6 +43,8 @@ FIGURES: list[tuple[str, str, object, object]] = [
     ("architecture", "five pages a look at most", inbox.PAGES_A_LOOK, 5),
     ("architecture", "at most one wake per 0.1 s", own_commits.OFFER_GAP_SECONDS, 0.1),
     ("architecture", "could not be read for 5 s", watch.UNCONFIRMED_SECONDS, 5),
+    ("architecture", "share 100 reads a poll interval", cases.READS_AN_INTERVAL, 100),
+    ("architecture", "where that would take more than 5 s", cases.LONGEST_TURN_SECONDS, 5),
     ("architecture", "frees the waiters 100 at a time", waiters.WAKE_CHUNK, 100),
     ("decisions/parked-clients", "One sweep a second", waiters.SWEEP_SECONDS, 1),
     ("decisions/parked-clients", "200 at a time", waiters.SWEEP_CHUNK, 200),
@@ -62,7 +65,7 @@ FIGURES: list[tuple[str, str, object, object]] = [
     ("operations", "10,001 stands for all above 10,000", quarantine.MAX_COUNTED, 10_000),
     ("configuration", "are larger than 30 KB", quarantine.MAX_BYTES_IN_ROW, 30_000),
     ("configuration", "dropped for good, once a day", quarantine.PURGE_EVERY, timedelta(days=1)),
-    ("configuration", "in the log once a minute", delivery.OTHER_TOPICS_SECONDS, 60),
+    ("configuration", "in the log once a minute", log_limit.SECONDS, 60),
     ("security", "a hundred in a transaction", quarantine_rows.MAX_ROWS, 100),
     ("security", "fetched within 3 s together", issuer.FETCH_SECONDS, 3),
     ("security", "up to 256 KiB each", issuer.MOST_BYTES, 256 * 1024),

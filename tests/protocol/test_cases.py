@@ -96,8 +96,9 @@ async def test_p26_each_case_by_itself(caller: Caller, unknown: str) -> None:
 
 
 async def test_p27_not_utf_8(caller: Caller) -> None:
-    """400 `bad-request`: a case whose bytes are not UTF-8."""
+    """400 `bad-request`: a case whose bytes are not UTF-8, or that has over 2,048 characters."""
     assert is_problem(await caller.get(of("%ff")), 400, "bad-request")
+    assert is_problem(await caller.get(of("x" * 2049)), 400, "bad-request")
 
 
 async def test_p73_a_token_that_does_not_permit_it(of_cases: Caller, unknown: str) -> None:

@@ -594,6 +594,20 @@ async def test_health_reads_once_a_second_for_all(app: App) -> None:
     assert await app.health.report(detailed=True) is not first
 
 
+async def test_health_is_made_once_for_all_who_ask_meanwhile(app: App) -> None:
+    """Also where it takes longer than it is kept: else each would be made after the other, for as long as they ask."""
+    app.clock, made = app.world.clock, []
+
+    async def slow() -> dict[str, object]:
+        made.append(app.world.clock.advance(15))
+        return {}
+
+    app.health = app.new_health()
+    app.health._probes = [slow]
+    await asyncio.gather(*(app.health.report(detailed=True) for _ in range(20)))
+    assert len(made) == 1
+
+
 async def test_health_is_told_without_the_part_that_fails(app: App, caplog: pytest.LogCaptureFixture) -> None:
     """The status and the other parts are there, and the log says what is wrong, once a report."""
 

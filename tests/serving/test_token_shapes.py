@@ -361,6 +361,6 @@ async def test_the_log_says_which_condition_is_not_met(issuer, caplog):
     await refused(provider.checker(), provider.authorization(aud="private.matter"))
     told = [each.getMessage() for each in caplog.records if each.name == "shared.serving.auth"]
     assert told == [
-        "token refused: scope is not, and does not contain, counts.read",
-        "token refused: aud names no audience of JWT_AUDIENCE",
+        "tokens refused: 1, the last one: scope is not, and does not contain, counts.read",
+        "tokens refused: 1, the last one: aud names no audience of JWT_AUDIENCE",
     ]

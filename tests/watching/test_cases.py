@@ -296,14 +296,46 @@ async def test_i6_without_a_ring_a_case_has_no_version(world: World, watch: Watc
         await watch.of("a").latest()
 
 
-async def test_rows_for_who_asks_are_limited(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """I8: whatever is asked for, so many in an interval; who comes later waits for the next one."""
-    monkeypatch.setattr(cases, "READS_AN_INTERVAL", 5)
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    await asyncio.gather(*(watch.of(f"made up {number}").latest() for number in range(20)))
-    assert loop.time() - began >= 3 * INTERVAL_SECONDS
-    assert watch._cases.reads == 20
+@pytest.mark.parametrize("seed", range(8))
+def test_i8_rows_for_who_asks_are_limited(seed: int) -> None:
+    """Whatever is asked for and when: so many reads in an interval, first come, first served, or refused in time."""
+    random, interval_seconds = Random(seed), 0.5
+
+    async def within() -> None:
+        world = await World(folders=CASES_MAP).bootstrap()
+        watch = Watch(world.process.counts, virtual_time.VirtualClock(), poll_interval_seconds=interval_seconds)
+        await watch.latest()
+        loop, answered = asyncio.get_running_loop(), []
+        refused = 0
+
+        async def ask(number: int) -> None:
+            nonlocal refused
+            began = loop.time()
+            try:
+                await watch.of(f"made up {number}").latest()
+            except Unavailable:
+                refused += 1
+                assert loop.time() == began, "at once"
+            else:
+                answered.append((round(loop.time(), 6), number))
+                assert loop.time() - began <= cases.LONGEST_TURN_SECONDS + interval_seconds
+
+        asking = []
+        for number in range(3000):
+            asking.append(asyncio.create_task(ask(number)))
+            await asyncio.sleep(random.choice([0, 0, 0, 0.01]))
+        await asyncio.gather(*asking)
+        served = [number for _, number in sorted(answered)]
+        assert served == sorted(served), "first come, first served"
+        assert refused > 100
+        moments = [moment for moment, _ in answered]
+        for place, moment in enumerate(moments[2 * cases.READS_AN_INTERVAL :]):
+            assert moment - moments[place] > interval_seconds - 1e-5, "at most so many in each interval"
+        await asyncio.sleep(60)
+        await asyncio.gather(*(watch.of(f"later {number}").latest() for number in range(cases.READS_AN_INTERVAL)))
+        watch.close()
+
+    virtual_time.run(within())
 
 
 async def test_a_row_that_cannot_be_read_is_an_error_and_not_zeros(world: World, watch: Watch) -> None:
