@@ -19,19 +19,22 @@ CASES = {name: Case.of(name, *snapshots.committed(ROOT, name)) for name in snaps
 
 
 def test_two_environments_do_not_touch():
-    """On one account and topic they share nothing but the roles of the person who operates both."""
-    first, second = CASES["existing-account"], CASES["second-environment"]
-    ids = {each.id for each in second.resources}
-    shared = [each for each in first.resources if each.id in ids]
+    """Outside its own group all that an environment makes bears its token, but for the roles of a person."""
+    tokens = {name: case.outputs["APP_NAME"].removeprefix("func-") for name, case in CASES.items()}
+    groups = {name: case.app.id.partition("/providers/")[0] for name, case in CASES.items()}
+    assert len(set(tokens.values())) == len(set(groups.values())) == len(CASES)
+    case, token, group = (each["existing-account"] for each in (CASES, tokens, groups))
+    outside = [each for each in case.resources if not f"{each.id}/".startswith(f"{group}/")]
+    shared = [each for each in outside if token not in each.id]
     assert {each.type for each in shared} == {"Microsoft.Authorization/roleAssignments"}
     assert {each.properties["principalType"] for each in shared} == {"User"}
     for name in ("COUNTS_TABLE", "QUARANTINE_CONTAINER", "DEAD_LETTER_CONTAINER", "EVENT_SUBSCRIPTION", "APP_NAME"):
-        assert first.outputs[name] != second.outputs[name]
+        assert token in case.outputs[name]
 
 
 def test_nothing_of_a_private_network_is_public():
     """Each account that is made has its public side off, and all that are used have their private endpoints."""
-    for name in ("private-network", "everything", "tokens"):
+    for name in ("everything", "tokens"):
         case = CASES[name]
         accounts = list(case.made("Microsoft.Storage/storageAccounts"))
         assert {each.properties["publicNetworkAccess"] for each in accounts} == {"Disabled"}
@@ -119,7 +122,7 @@ def test_the_command_line_acts_as_the_app_does(name):
 
 def test_a_read_only_operator_writes_nothing():
     """With `blobs` and `readTables` a person has the two reader roles and no other."""
-    assigned = CASES["private-network"].made("Microsoft.Authorization/roleAssignments")
+    assigned = CASES["hierarchical-namespace"].made("Microsoft.Authorization/roleAssignments")
     people = [each for each in assigned if each.properties["principalType"] == "Group"]
     roles = {str(each.properties["roleDefinitionId"]).rpartition("/")[2] for each in people}
     assert {NAMES[role] for role in roles} == {"Storage Blob Data Reader", "Storage Table Data Reader"}

@@ -367,7 +367,7 @@ MISTAKES = {
         "    isPrivate: vnetEnabled\n",
         "    isPrivate: false\n",
         "publicNetworkAccess must be Dis",
-        "private-network",
+        "everything",
     ),
     "network-endpoint-missing": (
         NETWORK,
@@ -399,14 +399,14 @@ MISTAKES = {
         "network!.outputs.appSubnetId",
         "''",
         "not in a subnet that is delegated",
-        "private-network",
+        "everything",
     ),
     "network-dead-letters-refused": (
         DATA,
         "'AzureServices', default",
         "'None', default",
         "bypass must be AzureServices",
-        "private-network",
+        "everything",
     ),
     # In front of the app
     "authentication-refuses-events": (
