@@ -494,9 +494,9 @@ MISTAKES = {
     ),
     "calls-logged": (
         "host.json",
-        '"Function.get_status": "Warning"',
-        '"Function.get_status": "Information"',
-        "Function.get_status must be Warning",
+        '      "Function.case_stream_options": "Warning",\n',
+        "",
+        "Function.case_stream_options must be Warning",
     ),
     "host-json-overridden": (
         APP,

@@ -27,7 +27,7 @@ WANTED: Final = {
 _HOST_LOGGING: Final = "AzureFunctionsJobHost__logging__"
 #: What the host says of each call otherwise: two lines, and measurements that the app makes itself.
 #: https://learn.microsoft.com/azure/azure-functions/configure-monitoring
-_QUIET: Final = ("Function.get_status", "Function.stream_status", "Function.on_blob_event", "Host.Aggregator")
+_AGGREGATOR: Final = "Host.Aggregator"
 _LOG_LEVELS: Final = {"debug", "info", "warning", "error", "exception", "log"}
 
 
@@ -54,7 +54,7 @@ def check(project: Project) -> Iterator[Finding]:
         for name in case.settings:
             if name.startswith(_HOST_LOGGING):
                 yield case.app.finding(f"alerts: {name} overrides host.json, which is what is checked")
-    yield from _check_logging(project.host.get("logging", {}))
+    yield from _check_logging(project.host.get("logging", {}), functions)
 
 
 def _begins(logged: list[str], line: str) -> bool:
@@ -95,7 +95,7 @@ def _check_dimensions(case: Case) -> Iterator[Finding]:
                 yield alert.finding(f"alerts: it looks at {where}, ours are {sorted(ours)}")
 
 
-def _check_logging(logging: dict[str, Any]) -> Iterator[Finding]:
+def _check_logging(logging: dict[str, Any], functions: dict[str, str]) -> Iterator[Finding]:
     """Check what is stored: every line of the app, for the alerts; of the rest no more than a share, for the bill."""
     sampling = logging.get("applicationInsights", {}).get("samplingSettings", {})
     excluded = str(sampling.get("excludedTypes", "")).split(";")
@@ -104,10 +104,11 @@ def _check_logging(logging: dict[str, Any]) -> Iterator[Finding]:
     if not sampling.get("isEnabled", True) or "Request" in excluded:
         yield Finding("host.json", "cost: every poll would leave a row; do not exclude Request from sampling")
     levels = logging.get("logLevel", {})
-    for name in _QUIET:
+    called = [f"Function.{name}" for name, trigger in functions.items() if trigger != "timer_trigger"]
+    for name in (*called, _AGGREGATOR):
         if levels.get(name) != "Warning":
             yield Finding("host.json", f"cost: logLevel of {name} must be Warning, or the host logs each call")
-    for name in (*(f"{each}.User" for each in _QUIET if each.startswith("Function.")), "Host.Results", "default"):
+    for name in (*(f"{each}.User" for each in called), "Host.Results", "default"):
         if levels.get(name, levels.get("default")) != "Information":
             yield Finding(
                 "host.json", f"alerts: logLevel of {name} must be Information, or lines or requests are missing"
