@@ -9,7 +9,7 @@ from aiohttp import web
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 
 from localdev.azurite import ACCOUNT, ACCOUNT_KEY
-from localdev.ports import LOOPBACK
+from localdev.ports import LOOPBACK, names_this_machine
 from shared.model.folders import first_segment
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ async def serve(port: int, make_config: Callable[[], dict[str, Any]], dist: Path
 async def _revalidate(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Make browsers revalidate, so that a rebuilt page shows at the next reload."""
+    """Make browsers revalidate, so that a rebuilt page shows at the next reload. Other sites get nothing."""
+    if not names_this_machine(request.headers.get("Host", "")):
+        raise web.HTTPForbidden
     response = await handler(request)
     response.headers["Cache-Control"] = "no-cache"
     return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 LOCAL_NAMES = ("localhost", LOOPBACK, "::1")
+_THIS_MACHINE = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])\.?(:\d+)?", re.IGNORECASE)
 
 
 class PortInUseError(Exception):
@@ -51,6 +53,15 @@ def require_free(port: int, wanted_by: str) -> None:
             raise PortInUseError(
                 f"port {port}, wanted by {wanted_by}, is in use; stop what listens there or choose another port"
             ) from error
+
+
+def names_this_machine(host: str) -> bool:
+    """Tell whether a Host header addresses this machine by name.
+
+    A page of any site can make its own name resolve to 127.0.0.1 (DNS rebinding), and its requests are then of the same
+    origin to the browser: their Host gives them away.
+    """
+    return _THIS_MACHINE.fullmatch(host) is not None
 
 
 def reach_directly(environ: MutableMapping[str, str]) -> None:

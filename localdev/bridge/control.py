@@ -4,6 +4,9 @@
 - `GET /__bridge__/dead-letters`: events that will not be delivered, with the reason.
 - `PUT /__bridge__/chaos`, body like `dup=0.3,reorder=0.5`: misbehave from now on; an empty body ends it.
 - `POST /__bridge__/redeliver?last=N`: deliver the last N delivered events once more.
+
+A web page in the developer's browser can send requests here, too. It is refused (403): it names a Host of its own, or
+an Origin.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from localdev.bridge import chaos
 from localdev.bridge.http1 import response
+from localdev.ports import names_this_machine
 
 if TYPE_CHECKING:
     from localdev.bridge.delivery import Delivery
@@ -44,6 +48,8 @@ class Control:
         return response(status, "application/json", json.dumps(value).encode())
 
     def _route(self, head: Head, body: bytes) -> tuple[HTTPStatus, Any]:
+        if head.get("origin") or not names_this_machine(head.get("host")):
+            return HTTPStatus.FORBIDDEN, {"error": "the control endpoint answers tools on this machine, no web pages"}
         target = urlsplit(head.target)
         match head.method, target.path.removeprefix(PREFIX):
             case "GET", "stats":

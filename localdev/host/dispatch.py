@@ -18,6 +18,7 @@ from localdev.host.routes import Router
 from localdev.host.timers import Timers
 from localdev.host.upstream import WorkerPool
 from localdev.host.worker import Worker
+from localdev.ports import names_this_machine
 
 _ABSOLUTE_FORM = re.compile(rb"[a-z][a-z0-9+.-]*://[^/?#]*", re.IGNORECASE)
 
@@ -72,7 +73,7 @@ class Dispatcher:
         else:
             return self._relay(target, path, query, request, client)
         call = Call(request.method, path, _query(query), _headers(request))
-        if not call.is_for_this_machine():
+        if not names_this_machine(call.headers.get("host", "")):
             client.respond(HTTPStatus.FORBIDDEN)
             return None
         if self._keys and not self._keys.allow(level, _key(call.query, call.headers)):

@@ -7,14 +7,11 @@ developer's browser is such a caller: so a request has to name this machine in i
 import asyncio
 import json
 import logging
-import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from localdev.host.connection import ClientConnection
-
-_LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])\.?(:\d+)?", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
 
@@ -36,14 +33,6 @@ class Call(NamedTuple):
     def media_type(self) -> str:
         """Return what the body says it is, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-    def is_for_this_machine(self) -> bool:
-        """Tell whether it is addressed to this machine by name.
-
-        A page of any site can make its own name resolve to 127.0.0.1 (DNS rebinding), and its requests are then of
-        the same origin to the browser: their Host gives them away.
-        """
-        return _LOOPBACK.fullmatch(self.headers.get("host", "")) is not None
 
 
 class Answer(NamedTuple):

@@ -259,6 +259,15 @@ async def test_no_more_requests_than_allowed_run_at_once(start: Start, webhook: 
     assert most == 8
 
 
+@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}])
+async def test_the_control_endpoint_answers_no_web_page(bridge: Bridge, headers: dict[str, str]) -> None:
+    """One in the developer's browser could have events dropped."""
+    url = f"{bridge.url}/__bridge__/chaos"
+    async with aiohttp.ClientSession() as session, session.put(url, data="drop=1", headers=headers) as answer:
+        assert answer.status == 403
+    assert bridge.delivery.chaos.drop == 0
+
+
 async def test_the_control_endpoint(bridge: Bridge) -> None:
     """Statistics, dead letters, live chaos and redelivery are there over HTTP; nonsense is refused."""
     url = f"{bridge.url}/__bridge__"
