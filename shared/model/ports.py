@@ -38,6 +38,8 @@ class Entity:
     partition: str = ""
 
 
+#: Selected in a scan, it has the entities tell when they were written.
+WRITTEN_AT: Final = "Timestamp"
 #: The ETag of a merge into whatever version of the entity there is.
 ANY_VERSION: Final = "*"
 

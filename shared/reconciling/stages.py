@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from shared.clock import is_due
 from shared.errors import ContainerAbsent
 from shared.model.ledger import COUNTED_BY, path_hashes
-from shared.model.ports import PropertyRange
+from shared.model.ports import WRITTEN_AT, PropertyRange
 from shared.model.tally import fold
 from shared.reconciling.comparison import Comparison, KeyRange
 from shared.reconciling.difference import Difference, complete_sketch
@@ -40,6 +40,10 @@ _NO_BLOB: Final = "what-time-is-it"
 COLLECT_EVERY: Final = timedelta(days=1)
 _HOW_TO_AUDIT_CASES: Final = "`python -m ops reconcile --full` has no limit, or raise RECONCILE_SLICE_SECONDS"
 _HOW_TO_BEGIN_ANEW: Final = "once more; `python -m ops recount` does not need them to stand still"
+
+
+#: Between the Timestamp of a row and the Date of an answer, both the service's.
+_SERVICE_SKEW: Final = timedelta(seconds=5)
 
 
 class TimeIsUp(Exception):  # noqa: N818
@@ -173,7 +177,7 @@ class Pass:
 
         That must not end with counts that are known to be wrong: they would be served.
         """
-        while not await self._is_audited(stored) and self._run.report.bootstrap:
+        while not await self._is_audited(stored) and self._run.report.bootstrap and self._commits:
             log.warning("counts have changed while rows of a deleted tally were added up: %s", _HOW_TO_BEGIN_ANEW)
             stored = await self._parts.counts.open()
             self._begin_audit(stored)
@@ -212,7 +216,8 @@ class Pass:
         is_resumed = run.is_listing_begun
         comparison = Comparison(self._parts.folders.locations, KeyRange(run.after_key, run.upto_key))
         paths_within = _range_of(only) if only is not None else None
-        rows = self._parts.table.scan(partition, COUNTED_BY, after=run.after_key or TALLY_KEY, within=paths_within)
+        columns = (*COUNTED_BY, WRITTEN_AT) if report.bootstrap else COUNTED_BY
+        rows = self._parts.table.scan(partition, columns, after=run.after_key or TALLY_KEY, within=paths_within)
         rows = self._held_against_the_tally(rows) if report.bootstrap else rows
         await comparison.read(rows, self._keep_going, may_end_early=report.bootstrap or not is_resumed)
         run.upto_key = comparison.keys.upto
@@ -235,16 +240,15 @@ class Pass:
     async def _held_against_the_tally(self, pages: AsyncIterator[list[Entity]]) -> AsyncIterator[list[Entity]]:
         """Pass on the rows that a first run meets, and note if the tally, which is new then, does not count them.
 
-        Pages between which it has not moved are of one moment. More rows in them than it counts are a proof, which
-        traffic cannot feign.
+        A row that counts and was not written since the tally was read counted then. More of them than it counted are a
+        proof, which traffic cannot feign: what it writes is newer.
         """
         stored, rows = await self._parts.counts.glance(), 0
         async for page in pages:
-            before, stored = stored, await self._parts.counts.glance()
-            if stored is None or before is None or stored.etag != before.etag:
-                rows = 0
-            else:
-                rows += sum(map(len, counted_paths(page, self._run.listed).values()))
+            if stored is not None and stored.read_at is not None:
+                since = stored.read_at - _SERVICE_SKEW
+                old = (row for row in page if row.written_at is not None and row.written_at < since)
+                rows += sum(map(len, counted_paths(old, self._run.listed).values()))
                 self._run.is_miscounted |= rows > sum(stored.tally.counts().values())
             yield page
 

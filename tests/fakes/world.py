@@ -119,7 +119,7 @@ class World:
         self.random = Random(seed)
         self.clock = FakeClock()
         self.blobs = MemoryBlobs(self.clock)
-        self.table = MemoryTable()
+        self.table = MemoryTable(now=self.clock.now)
         self.topic = MemoryTopic(self.clock) if announces else None
         self.process = self.new_process()
 

@@ -135,6 +135,7 @@ async def test_a_tally_that_was_deleted_while_it_is_moved(world: World) -> None:
         return await commit(partition, writes)
 
     world.table.commit = deleting  # type: ignore[method-assign]
+    world.clock.advance(60)
     stored = await process.counts.start_anew()
     assert (stored.partition, stored.tally.ready) == ("g1", False)
     await process.reconciler.run()

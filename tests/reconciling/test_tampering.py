@@ -6,6 +6,7 @@ that the tally is not the sum of its rows shows when the rows are all right and 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from random import Random
@@ -20,7 +21,7 @@ from shared.reconciling.report import OnProgress
 from shared.reconciling.run import Stage
 from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.fakes import memory_table
-from tests.fakes.world import World
+from tests.fakes.world import Process, World
 from tests.reconciling.listings import slow_down
 
 BLOBS = 20
@@ -235,6 +236,43 @@ async def test_i4_a_tally_that_somebody_has_deleted_is_made_of_its_rows(filled: 
     report = await filled.new_process().reconciler.run()
     assert (report.bootstrap, report.miscounted) == (True, {"queued": -BLOBS})
     assert filled.stored_tally().sums == filled.truth()
+
+
+async def without_a_tally(filled: World, uploads: int, monkeypatch: pytest.MonkeyPatch) -> Process:
+    """Delete the tally, and have images uploaded during each page of a scan. Returns a new process."""
+    monkeypatch.setattr(memory_table, "PAGE_SIZE", 7)
+    await filled.table.commit(PARTITION, [Write(TALLY_KEY, None, filled.table.entities(PARTITION)[TALLY_KEY].etag)])
+    coming, scan, other = iter(range(uploads)), filled.table.scan, filled.new_process()
+
+    async def scanned(*args: Any, **options: Any) -> AsyncIterator[list[Entity]]:
+        async for page in scan(*args, **options):
+            for number in itertools.islice(coming, 5):
+                await other.delivery.take(filled.blobs.put(f"output/{number}.jpg"))
+            yield page
+
+    filled.table.scan = scanned  # type: ignore[method-assign]
+    return filled.new_process()
+
+
+@pytest.mark.parametrize("uploads", [1, 3, 1000])
+async def test_i4_traffic_does_not_hide_that_a_tally_was_deleted(
+    filled: World, uploads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first run is not ready with what is still missing."""
+    process = await without_a_tally(filled, uploads, monkeypatch)
+    report = await process.reconciler.run()
+    assert (report.bootstrap, report.miscounted["queued"]) == (True, -BLOBS)
+    assert filled.stored_tally().sums == filled.truth()
+
+
+async def test_i4_to_verify_a_tally_that_was_deleted_ends_under_traffic(
+    filled: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It changes nothing, so it need not go on until it is right."""
+    process = await without_a_tally(filled, 100_000, monkeypatch)
+    await process.counts.open()
+    await process.reconciler.verify()
+    assert not filled.stored_tally().ready
 
 
 @pytest.mark.parametrize("uploads", [0, 1, 3])
