@@ -51,6 +51,14 @@ def is_due(last: datetime, every: timedelta, now: datetime) -> bool:
     return not timedelta(0) <= now - last < every
 
 
+def read_moment(text: object) -> datetime | None:
+    """Read a stored moment; None for what is none, because somebody has edited it."""
+    try:
+        return from_iso(str(text))
+    except ValueError:
+        return None
+
+
 def to_iso(moment: datetime) -> str:
     """Write a moment as it is stored and served: ISO 8601, UTC, always six digits of a second."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")

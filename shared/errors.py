@@ -23,7 +23,7 @@ What a request gets for an error is a matter of ``shared/serving/problems.py``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -132,6 +132,10 @@ class OutcomeUnknown(StorageError):  # noqa: N818
 
 class NotPublished(BlobStatusError):  # noqa: N818
     """The topic did not take the event."""
+
+
+#: What reading stored data raises that no release has written.
+NONSENSE: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def advice(error: StorageError) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from shared.errors import EventNotUnderstood, OtherTopic, Rejected
+from shared.errors import EventNotUnderstood, OtherTopic, OutcomeUnknown, Rejected
 from shared.intake.event_grid import parse
 from shared.model.changes import DirectoryChange
 from shared.model.ledger import Outcome
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from shared.writing.writer import Writer
 
 log = logging.getLogger(__name__)
+
+#: Event Grid takes a delivery that has not ended after 30 s for failed, whatever comes of it.
+LONGEST_SECONDS: Final = 28.0
 
 
 class Delivery:
@@ -80,11 +83,15 @@ class Delivery:
         Raises:
             StorageError: An outage; the event must be delivered again.
         """
-        refusal = await self._count(text)
-        # Nothing of the attempt is held from here on, because thousands of events may wait for the quarantine at once.
-        if refusal:
-            await self._quarantine.put(text, refusal)
-            telemetry.EVENTS.add(1, {"outcome": "quarantined"})
+        try:
+            async with asyncio.timeout(LONGEST_SECONDS):
+                refusal = await self._count(text)
+                # Nothing of the attempt is held from here on: thousands of events may wait for the quarantine at once.
+                if refusal:
+                    await self._quarantine.put(text, refusal)
+                    telemetry.EVENTS.add(1, {"outcome": "quarantined"})
+        except TimeoutError:
+            raise OutcomeUnknown("storage has not answered within the time of a delivery") from None
 
     async def health(self) -> dict[str, object]:
         """Return this part's members of the health report."""

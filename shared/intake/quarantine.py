@@ -21,7 +21,7 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from shared.clock import from_iso, is_due, to_iso
+from shared.clock import is_due, read_moment, to_iso
 from shared.errors import Conflict, Rejected
 from shared.intake.quarantine_rows import Rows, entry_of
 from shared.model.ports import Write
@@ -206,7 +206,8 @@ class Quarantine:
         """Purge events older than the retention, unless some process has done so within a day."""
         now = self._clock.now()
         found = await self._table.read(CONTROL_PARTITION, _PURGED)
-        if found is not None and not is_due(from_iso(str(found.properties["purged_at"])), PURGE_EVERY, now):
+        last = read_moment(found.properties.get("purged_at")) if found is not None else None
+        if last is not None and not is_due(last, PURGE_EVERY, now):
             return
         dropped, is_done = await self.purge(now - retention, PURGE_SECONDS)
         if dropped:

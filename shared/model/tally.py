@@ -81,7 +81,6 @@ class Tally:
         sums: Folder → its :class:`Sum`.
         doubt: A token that changes whenever a blob may have come or gone without leaving a row: a look that began
             under another one is repeated.
-        moved_to: The partition in which the counts were started anew; "" while this tally is the current one.
         writer: The process that is named to commit for the others, or None.
         sketch: The sketch of the row keys of all that counts, as far as it is made; or None: it was never begun, an
             older release has written the tally since and dropped it, or it was found not to be right.
@@ -97,7 +96,6 @@ class Tally:
     ready: bool = False
     sums: Mapping[str, Sum] = field(default_factory=lambda: dict.fromkeys(FOLDERS, Sum()))
     doubt: str = ""
-    moved_to: str = ""
     writer: NamedWriter | None = None
     sketch: Sketch | None = None
     recent: Recent | None = None
@@ -173,8 +171,6 @@ def to_properties(tally: Tally, stored: Tally | None = None) -> Properties:
         properties |= {"case_revision": tally.recent.revision, **_texts(_CASES, tally.recent.to_texts(), known)}
     if tally.doubt:
         properties["doubt"] = tally.doubt
-    if tally.moved_to:
-        properties["moved_to"] = tally.moved_to
     if tally.writer is not None:
         properties |= name_properties(tally.writer)
     for folder, total in tally.sums.items():
@@ -233,7 +229,6 @@ def from_properties(properties: Mapping[str, object]) -> Tally:
             for folder in in_order((*FOLDERS, *_named(properties)))
         },
         doubt=str(properties.get("doubt", "")),
-        moved_to=str(properties.get("moved_to", "")),
         writer=_named_writer(properties),
         sketch=Sketch.from_texts(digest_key, _numbered(_SKETCH, properties)),
         recent=_recent(properties),

@@ -19,8 +19,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from shared.clock import from_iso, to_iso
-from shared.errors import BlobStatusError, Conflict, StorageError
+from shared.clock import read_moment, to_iso
+from shared.errors import NONSENSE, BlobStatusError, Conflict, StorageError
 from shared.model.ports import Write
 from shared.reconciling.run import Run
 
@@ -78,12 +78,13 @@ class Lease:
         if entity is not None:
             self._etag = entity.etag
             found = {name: str(value) for name, value in entity.properties.items()}
-            if from_iso(found["until"]) > self._clock.now() and not self._is_over(entity.etag):
+            until = read_moment(found.get("until"))
+            if until is not None and until > self._clock.now() and not self._is_over(entity.etag):
                 raise AlreadyRunning(
-                    f"a reconciliation is running in {found['owner']}, until {found['until']} or later"
+                    f"a reconciliation is running in {found.get('owner')}, until {found['until']} or later"
                 )
             self.unfinished = _read_run(found.get("run", ""))
-            self.collected_at = from_iso(found["collected_at"]) if found.get("collected_at") else None
+            self.collected_at = read_moment(found.get("collected_at"))
             self.last_report = found.get("report", "")
         try:
             await self._write(self.unfinished, self._lease_seconds)
@@ -122,7 +123,7 @@ class Lease:
                 await self._write(unfinished, 0.0)
             except AlreadyRunning:  # or a write of our own has landed whose answer was lost, or not waited for
                 entity = await self._table.read(CONTROL_PARTITION, _KEY)
-                if entity is not None and entity.properties["owner"] == self._owner:
+                if entity is not None and entity.properties.get("owner") == self._owner:
                     self._etag = entity.etag
                     await self._write(unfinished, 0.0)
 
@@ -160,5 +161,5 @@ def _read_run(text: str) -> Run | None:
     """Read an unfinished run, or None: there is none, or another version of the app has written it."""
     try:
         return Run.from_text(text) if text else None
-    except (KeyError, TypeError, ValueError):
+    except NONSENSE:
         return None

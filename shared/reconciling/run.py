@@ -113,7 +113,7 @@ class Run:
 
     @classmethod
     def from_text(cls, text: str) -> Run:
-        """Read it back; a KeyError, TypeError or ValueError where another version of the app has written it."""
+        """Read it back; one of ``errors.NONSENSE`` where another version of the app has written it, or somebody."""
         found = json.loads(text)
         digest_key = bytes.fromhex(found["digest_key"])
         changed = {

@@ -28,7 +28,10 @@ DETAILS: Final[dict[str, tuple[str | list[str], str]]] = {
     "status_reads": ("integer", "Reads of tally and cases since this instance started: they do not grow with clients."),
     "asyncio_tasks": ("integer", "Tasks of this instance, now: more and more of them are a leak."),
     "counts_changed_at": ("string", "When a count last changed, UTC; absent while the counts are not known."),
-    "last_event_age_seconds": (["number", "null"], "Since an event last changed a count here; null before one."),
+    "last_event_age_seconds": (
+        ["number", "null"],
+        "Since the newest event applied or looked at here; null before one.",
+    ),
     "events": ("object", "Delivered events since this instance started, by outcome."),
     "named_writer": ("string", "Which instance commits for all, as this one knows: this, another or none."),
     "quarantined_by_this_instance": ("integer", "Events put into quarantine since this instance started."),

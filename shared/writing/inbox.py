@@ -21,7 +21,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.clock import from_iso, to_iso
-from shared.errors import Conflict, OutcomeUnknown, Rejected, StorageError
+from shared.errors import NONSENSE, Conflict, OutcomeUnknown, Rejected, StorageError
 from shared.model.changes import BlobChange
 from shared.model.ledger import Observation, Outcome, Transition
 from shared.model.ports import Write
@@ -154,7 +154,7 @@ class Inbox:
             return None
         try:
             answers = [_answer_from(each) for each in json.loads(str(entity.properties["outcomes"]))]
-        except _NONSENSE as error:
+        except NONSENSE as error:
             raise Conflict(f"the outcomes of what was handed over make no sense: {error!r}") from error
         if len(answers) != count:
             raise Conflict(f"{count} intents were answered by {len(answers)} outcomes")
@@ -225,7 +225,7 @@ class Inbox:
             intents = [_intent(json.loads(text), entity.partition, generation, deadline) for text in texts]
             if unknown := {intent.folder for intent in intents} - set(self._folders):
                 raise ValueError(f"there is no folder {unknown}")
-        except _NONSENSE as error:
+        except NONSENSE as error:
             log.warning("something in the inbox is not understood, and left alone: %r", error)
             return []
         return intents
@@ -284,8 +284,6 @@ def _intent(stored: dict[str, Any], owner: str, generation: tuple[str, str], dea
     return Intent(path, folder, change, seen, base, deadline, is_bound=True, owner=owner, generation=generation)
 
 
-#: What reading something raises that no release has written.
-_NONSENSE: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 #: What an outcome that is no transition is called; the owner raises it as if the commit had been its own.
 _FAILURES: Final[dict[str, type[StorageError]]] = {
     "row changed": RowChanged,

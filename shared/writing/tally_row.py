@@ -49,6 +49,10 @@ _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 TALLY_KEY: Final = "!tally"
 
 
+def _number_of(partition: str) -> int:
+    return int(partition.removeprefix("g"))
+
+
 class ForeignTally(Refused):
     """The table holds counts of something else: another account, folder map or suffix list."""
 
@@ -108,7 +112,7 @@ class Counts:
         self._without_sketch = tallies.without_sketch(in_order(self.folders), has_cases=case_of is not None)
         self._partition = PARTITION
         self._confirmed_at = float("-inf")
-        self._confirming = asyncio.Lock()
+        self._confirming: asyncio.Task[None] | None = None
 
     @property
     def partition(self) -> str:
@@ -225,12 +229,19 @@ class Counts:
         Raises:
             ForeignTally: It is not; the event is for another process.
         """
-        async with self._confirming:
-            if self._clock.monotonic() - self._confirmed_at <= TRUSTED_SECONDS:
-                return
-            began = self._clock.monotonic()
+        if self._clock.monotonic() - self._confirmed_at <= TRUSTED_SECONDS:
+            return
+        if self._confirming is None:  # one read for all who wait for it
+            self._confirming = asyncio.create_task(self._confirm(), name="confirm what is counted")
+        await asyncio.shield(self._confirming)
+
+    async def _confirm(self) -> None:
+        began = self._clock.monotonic()
+        try:
             await self.open()
             self._confirmed_at = began
+        finally:
+            self._confirming = None
 
     async def start_anew(self) -> StoredTally:
         """Begin the next generation, empty and not ready, with what this process counts.
@@ -245,7 +256,7 @@ class Counts:
         if current is None:
             return await self.open()
         partition, row = current
-        number = int(partition.removeprefix("g"))
+        number = _number_of(partition)
         while True:
             number += 1
             try:
@@ -297,7 +308,7 @@ class Counts:
             entity = await self._table.read(partition, TALLY_KEY, select)
             if entity is not None:
                 moved_to = str(entity.properties.get("moved_to"))
-                if not _GENERATION.fullmatch(moved_to):
+                if not _GENERATION.fullmatch(moved_to) or _number_of(moved_to) <= _number_of(partition):
                     return partition, entity
                 self._partition = partition = moved_to
             elif partition == PARTITION or not is_remembered:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from localdev import virtual_time
 from shared.errors import OutcomeUnknown, Refused, Rejected
-from shared.intake.delivery import Delivery
+from shared.intake.delivery import LONGEST_SECONDS, Delivery
 from shared.model.folders import FolderMap, Location
 from shared.model.tally import Tally
 from shared.writing.tally_row import PARTITION, TALLY_KEY, ForeignTally
@@ -46,6 +47,51 @@ async def test_i1_every_change_of_an_event_is_applied(world: World) -> None:
         await delivery.take(event)
     assert world.stored_tally().sums == world.truth()
     assert world.stored_tally().counts() == {"queued": 0, "input": 0, "output": 2}
+
+
+DIRECTORY_DELETED = json.dumps(
+    {
+        "id": "1",
+        "topic": "/subscriptions/a",
+        "subject": "/blobServices/default/containers/queued/blobs/a",
+        "eventType": "Microsoft.Storage.DirectoryDeleted",
+        "eventTime": "2026-01-01T00:00:30Z",
+        "dataVersion": "2",
+        "data": {"url": "https://a.dfs.core.windows.net/queued/a", "recursive": "true"},
+    }
+)
+CREATED = {
+    "id": "1",
+    "topic": "/subscriptions/a",
+    "eventType": "Microsoft.Storage.BlobCreated",
+    "eventTime": "2026-01-01T00:00:30Z",
+    "dataVersion": "",
+    "data": {"sequencer": "1", "eTag": "0x1"},
+}
+
+
+@pytest.mark.parametrize("seconds", [0.01, 5.0, 13.0])
+@pytest.mark.parametrize("name", ["queued/blobs/a.jpg", "queued/blobs/a.txt", ""])
+def test_every_delivery_ends_in_time(name: str, seconds: float) -> None:
+    """Whatever the event is and however slow storage: Event Grid waits 30 s, and so many come at once."""
+    text = json.dumps(CREATED | {"subject": f"/blobServices/default/containers/{name}"}) if name else DIRECTORY_DELETED
+
+    async def within() -> None:
+        world = await World().bootstrap()
+        process, clock = world.new_process(), virtual_time.VirtualClock()
+        process.counts._clock = process.writer._clock = clock
+        delivery, loop = process.delivery, asyncio.get_running_loop()
+        world.table.pause = lambda: asyncio.sleep(seconds)
+        began, reads = loop.time(), world.table.reads
+        results = await asyncio.gather(*(delivery.take(text) for _ in range(10)), return_exceptions=True)
+        assert loop.time() - began <= LONGEST_SECONDS + 0.1
+        assert {type(each) for each in results} <= {type(None), OutcomeUnknown}
+        if "txt" in name:
+            assert results == [None] * 10
+            assert world.table.reads - reads <= 2, "they share what they read"
+        process.writer.close()
+
+    virtual_time.run(within())
 
 
 async def test_i5_a_rename_that_fails_half_way_comes_again(world: World) -> None:

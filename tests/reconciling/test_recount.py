@@ -450,7 +450,7 @@ async def test_a_recount_that_was_cut_short_can_be_run_again(world: World) -> No
     assert dict(stored.tally.sums) == truth(world, stored.tally)
 
 
-NONSENSE = [None, "?", "", "-1", -1, 1.5, True, "9" * 40, "2026-13-01"]
+NONSENSE = [None, "?", "", "-1", -1, 1.5, True, "9" * 40, "2026-13-01", "g1", "g0"]
 
 
 @pytest.mark.parametrize("name", [*sorted(tallies.without_sketch(FOLDERS, has_cases=True)), "sketch000", "sketch031"])

@@ -7,13 +7,16 @@ that the tally is not the sum of its rows shows when the rows are all right and 
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 
+from shared.errors import StorageError
 from shared.model.ledger import Properties, Row, row_key, to_properties
 from shared.model.ports import Entity, Page, Write
 from shared.reconciling import comparison
@@ -294,6 +297,31 @@ async def test_i4_a_first_run_in_slices_is_not_ready_with_what_is_still_missing(
 
 
 ODD = [None, "", "no", 7, -1, True, False, "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "ffff"]
+
+
+@pytest.mark.parametrize("name", ["owner", "until", "run", "collected_at", "report"])
+async def test_i4_a_control_row_that_was_touched_stops_no_reconciliation(filled: World, name: str) -> None:
+    """Whatever stands there where a lease, a checkpoint or a report would: the run begins anew."""
+    slow_down(filled, 4)
+    unfinished = await filled.process.reconciler.run(slice_seconds=1)
+    assert not unfinished.finished
+    control = {key: entity for key, entity in filled.table.entities("control").items() if name in entity.properties}
+    ((key, entity),) = control.items()
+    run = json.loads(str(entity.properties["run"]))
+    odd_runs = [json.dumps(run | {field: odd}) for field in run for odd in (None, [], {}, "x", -1, [[]])]
+    for odd in (*ODD, "[]", "{}", "[" * 5000, "1e999", *(odd_runs if name == "run" else ())):
+        properties = {each: value for each, value in entity.properties.items() if each != name}
+        state = filled.table.entities("control")[key]
+        await filled.table.commit(
+            "control", [Write(key, properties | ({name: odd} if odd is not None else {}), state.etag)]
+        )
+        for _ in range(3):
+            with suppress(StorageError):
+                await filled.new_process().reconciler.run_scheduled(600)
+            filled.clock.advance(3600)
+        report = await filled.process.reconciler.last_report()
+        assert report is not None
+        assert report["finished"], odd
 
 
 @pytest.mark.parametrize("seed", range(40))
