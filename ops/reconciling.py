@@ -60,8 +60,9 @@ async def reconcile(services: Services, given: argparse.Namespace, out: Output) 
         else:
             location = None
             report = await _run(services, given, out, bars)
-    _show(report, out, "corrected", ("added", "removed"), location)
-    return Exit.DONE
+    has_cases = services.settings.folders.cases is not None
+    _show(report, out, "corrected", ("added", "removed"), location, of_cases=has_cases)
+    return _exit_of(report)
 
 
 async def verify(services: Services, given: argparse.Namespace, out: Output) -> Exit:
@@ -79,7 +80,12 @@ async def recount_(services: Services, given: argparse.Namespace, out: Output) -
     with out.bars() as bars:
         report = await recount(services.table, services.counts, services.reconciler, services.clock, bars)
     _show(report, out, "corrected", ("added", "removed"))
-    return Exit.DONE
+    return _exit_of(report)
+
+
+def _exit_of(report: Report) -> Exit:
+    """Tell whether a run has put everything right."""
+    return Exit.DIFFERENCES if report.refused or report.disputed or report.unreadable else Exit.DONE
 
 
 async def _run(services: Services, given: argparse.Namespace, out: Output, on_progress: OnProgress) -> Report:
@@ -107,10 +113,19 @@ def _location(settings: Settings, text: str) -> Location:
     return location
 
 
-def _show(report: Report, out: Output, what: str, sides: tuple[str, str], location: Location | None = None) -> None:
+def _show(
+    report: Report,
+    out: Output,
+    what: str,
+    sides: tuple[str, str],
+    location: Location | None = None,
+    *,
+    of_cases: bool = False,
+) -> None:
     """Show a report; ``what`` names all differences, also in the document, ``sides`` the two kinds.
 
-    With a ``location`` it is about that alone.
+    With a ``location`` it is about that alone; ``of_cases``: there are counts of cases, which only a comparison of
+    everything looks at.
     """
     data: dict[str, object] = asdict(report) | {what: report.corrected}
     text: list[Renderable] = []
@@ -128,7 +143,7 @@ def _show(report: Report, out: Output, what: str, sides: tuple[str, str], locati
     if report.miscounted_cases:
         text.append(
             f"miscounted cases: {report.miscounted_cases:,}: their counts disagreed with their rows, so something else "
-            "writes to the table"
+            f"writes to the table{'' if what == 'corrected' else '; `reconcile --full` corrects them'}"
         )
     if report.refused:
         text.append(f"REFUSED: {report.refused:,} blobs are not counted: storage does not take their rows")
@@ -142,9 +157,9 @@ def _show(report: Report, out: Output, what: str, sides: tuple[str, str], locati
             f"UNREADABLE: {report.unreadable:,} rows make no sense and count nothing: something else wrote them"
         )
     is_first = report.bootstrap and what == "corrected" and location is None
-    exact = (
-        "the counts are exact" if location is None else f"nothing differs under {location.container}/{location.prefix}"
-    )
+    is_told_by_sketch = of_cases and (report.clean or bool(report.capacity))
+    whole = "the totals are exact (cases: reconcile --full)" if is_told_by_sketch else "the counts are exact"
+    exact = whole if location is None else f"nothing differs under {location.container}/{location.prefix}"
     found = exact if report.is_exact else f"{report.corrected:,} {'counted' if is_first else what}"
     how = "first reconciliation, " if is_first else "resumed, " if report.resumed else ""
     text.append(f"{found}: {how}{report.listed:,} listed in {report.duration_seconds:.1f} s")

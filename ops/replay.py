@@ -32,6 +32,8 @@ async def replay(services: Services, given: argparse.Namespace, out: Output) -> 
     container, _, prefix = given.where.lstrip("/").partition("/")
     if not container:
         raise WrongArgument("replay takes CONTAINER or CONTAINER/PREFIX")
+    if container in {place.container for place in services.settings.folders.locations.values()}:
+        raise WrongArgument(f"{container} holds images that are counted, and no dead letters")
     letters = DeadLetters(services.blobs, container)
     run = _Run(services, letters, dry_run=given.dry_run, delete=given.delete)
     names = await letters.names(prefix)
@@ -113,6 +115,7 @@ class _Run:
         outcomes = {str(outcome): count for outcome, count in self._services.writer.stats.events.items()}
         added = {
             "newly quarantined": self._services.quarantine.added - self._quarantined_before,
+            "already in quarantine": self._services.quarantine.repeated,
             OF_ANOTHER_TOPIC: self._services.delivery.of_other_topics,
         }
         return outcomes | {outcome: count for outcome, count in added.items() if count}

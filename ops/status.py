@@ -77,7 +77,7 @@ async def _status_of_case(services: Services, case: str, stored: StoredTally | N
 
 def _ready(tally: Tally | None) -> str:
     is_ready = tally is not None and tally.ready
-    return f"ready        {'yes' if is_ready else 'no: never reconciled to the end, the app answers 503'}"
+    return f"ready        {'yes' if is_ready else 'no: not reconciled to the end yet, the app answers 503'}"
 
 
 def _lines(tally: Tally | None, report: dict[str, Any] | None, quarantined: int, waiting: int) -> list[str]:
@@ -97,10 +97,14 @@ def _lines(tally: Tally | None, report: dict[str, Any] | None, quarantined: int,
 def _reconciled(report: dict[str, Any] | None) -> str:
     if report is None:
         return "never"
-    added, removed = (sum(report.get(side, {}).values()) for side in ("added", "removed"))
-    found = "clean" if not added and not removed else f"{added:,} added, {removed:,} removed"
+    numbers = {side: sum(report.get(side, {}).values()) for side in ("added", "removed")}
+    numbers |= {"folders miscounted": len(report.get("miscounted", {}))}
+    wrong = ("miscounted_cases", "refused", "disputed", "unreadable")
+    numbers |= {name.replace("_", " "): int(report.get(name, 0)) for name in wrong}
     if report.get("bootstrap"):
-        found = "first time"
+        del numbers["added"]
+    found = ", ".join(f"{number:,} {what}" for what, number in numbers.items() if number)
+    found = found or ("first time" if report.get("bootstrap") else "clean")
     vanished = "".join(f"; {folder} had VANISHED" for folder in report.get("vanished", []))
     listed, seconds = int(report.get("listed", 0)), float(report.get("duration_seconds", 0))
     return f"{moment(str(report['started_at']))}: {found}, {listed:,} listed in {seconds:.1f} s{vanished}"

@@ -19,7 +19,6 @@ from shared.errors import SettingsError, TableAbsent
 from shared.services import Services
 from shared.settings.app import Settings
 from shared.settings.storage import is_storage
-from shared.writing.tally_row import ForeignTally
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -76,7 +75,7 @@ async def connected(target: Target, *, creates_table: bool, any_counts: bool = F
     Args:
         target: The account and table.
         creates_table: Whether to make the table if there is none, as the start of the app does.
-        any_counts: Whether the table may hold the counts of other settings.
+        any_counts: Whether the table may hold the counts of other settings, or some that cannot be read.
 
     Raises:
         SettingsError: The SDK cannot use the connection string.
@@ -88,10 +87,8 @@ async def connected(target: Target, *, creates_table: bool, any_counts: bool = F
         if creates_table:
             await services.table.create()  # the rest of the app's start is left out: signals end this tool at once
         try:
-            await services.counts.read()
-        except ForeignTally:
             if not any_counts:
-                raise
+                await services.counts.read()
         except TableAbsent:
             raise WrongArgument(
                 f"account {target.account} has no table {target.settings.counts_table}: check STORAGE and "

@@ -13,7 +13,8 @@
     │   ├── Conflict               a condition did not hold; nothing was written: re-read, re-decide
     │   ├── Rejected               this operation will never be taken (a 400); nothing was written
     │   ├── Refused                storage is there and says no (403); an outage for us
-    │   │   └── TableAbsent            there is no such table, or it is being deleted
+    │   │   ├── TableAbsent            there is no such table, or it is being deleted
+    │   │   └── CountsUnreadable       something else has written to the row of the counts
     │   ├── ContainerAbsent        a definite answer that there is no such container
     │   └── OutcomeUnknown         anything else: it may or may not have been written; re-read, re-decide
     └── NotPublished           a topic did not take an event
@@ -106,6 +107,10 @@ class TableAbsent(Refused):
     """The table was never made, was deleted, or is being deleted: then it cannot be made for a while."""
 
 
+class CountsUnreadable(Refused):
+    """The row of the counts makes no sense: a person or a script has written to it."""
+
+
 class ContainerAbsent(StorageError):  # noqa: N818
     """Storage says definitely that this container does not exist; a failed or refused listing never says that.
 
@@ -152,5 +157,7 @@ def advice(error: StorageError) -> str:
     if isinstance(error, TableAbsent) or (isinstance(error, Refused) and error.status == 409):  # noqa: PLR2004
         return "something is being deleted or changed there: try again in a minute, that is always safe"
     if isinstance(error, Refused):
-        return "check STORAGE, COUNTS_TABLE and the folders (docs/configuration.md)"
+        is_edited = isinstance(error, CountsUnreadable)
+        how = "check STORAGE, COUNTS_TABLE and the folders (docs/configuration.md)"
+        return "start the counts anew: `python -m ops recount --yes`" if is_edited else how
     return "check that the storage account of STORAGE is reachable, then try again: that is always safe"

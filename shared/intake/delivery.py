@@ -139,7 +139,8 @@ class Delivery:
             change = replace(change, look=True)
         outcome = await self._writer.apply(change, folder)
         if outcome in {Outcome.APPLIED, Outcome.LOOK} and change.event_time is not None:
-            self.last_applied_event_at = max(change.event_time, self.last_applied_event_at or change.event_time)
+            happened_at = min(change.event_time, self._clock.now())
+            self.last_applied_event_at = max(happened_at, self.last_applied_event_at or happened_at)
         telemetry.EVENTS.add(1, {"outcome": outcome, "folder": folder})
         if change.event_time is not None:
             age = self._clock.now() - change.event_time

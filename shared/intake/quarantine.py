@@ -64,6 +64,7 @@ class Quarantine:
 
     Attributes:
         added: How many events this process has added.
+        repeated: How many it was given that were there already.
     """
 
     def __init__(self, table: Table, bodies: Bodies, clock: Clock, random: Random) -> None:
@@ -72,7 +73,7 @@ class Quarantine:
         self._bodies = bodies
         self._clock = clock
         self._retried: dict[str, str | None] = {}  # keys of the events that retry() is delivering
-        self.added = 0
+        self.added = self.repeated = 0
 
     async def put(self, text: str, reason: str) -> str:
         """Keep an event and the reason; body first, so that no index entry lacks its body.
@@ -98,6 +99,7 @@ class Quarantine:
         if not is_for_row:
             await self._bodies.put(key, text)
             added = await self._rows.add(key, self._row(reason, size_bytes))
+        self.repeated += not added
         if added:
             self.added += added
             telemetry.QUARANTINED.add(added)

@@ -60,11 +60,15 @@ class StatusSnapshot:
     def _timestamp(self) -> str | None:
         return to_iso(self.tally.changed_at) if self.tally.changed_at is not None else None
 
+    def _counts(self) -> dict[str, int]:
+        """Return the counts as they are shown: one that something else has made negative is none until it is right."""
+        return {folder: max(0, count) for folder, count in self.tally.counts().items()}
+
     @property
     def data(self) -> dict[str, object]:
         """What the status endpoint and the topic say of the counts."""
         return {
-            **{f"{folder}_count": count for folder, count in self.tally.counts().items()},
+            **{f"{folder}_count": count for folder, count in self._counts().items()},
             "timestamp": self._timestamp,
             "version": self.version,
         }
@@ -78,7 +82,7 @@ class StatusSnapshot:
     def frame(self) -> bytes:
         """The Server-Sent Event of the same counts."""
         data = {
-            **{_IN_FRAME.get(folder, folder): count for folder, count in self.tally.counts().items()},
+            **{_IN_FRAME.get(folder, folder): count for folder, count in self._counts().items()},
             "timestamp": self._timestamp,
             "version": self.version,
         }

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from shared.errors import Conflict, Refused
+from shared.errors import Conflict, CountsUnreadable, Refused
 from shared.model import cases
 from shared.model import tally as tallies
 from shared.model.cases import StoredCase
@@ -147,8 +147,8 @@ class Counts:
             return None
         if stored.tally.fingerprint != self._fingerprint or stored.tally.sums.keys() != self.folders:
             raise ForeignTally(
-                "the table holds the counts of another storage account, folder map or suffix list; "
-                "put the old settings back, or start the counts anew with `python -m ops recount`"
+                "the table holds the counts of another storage account, folder map, IMAGE_SUFFIXES or CASE_FROM; put "
+                "the old settings back, or start the counts anew with the new ones: `python -m ops recount --yes`"
             )
         return stored
 
@@ -281,7 +281,7 @@ class Counts:
         """Read the tally of the last generation, whatever it counts.
 
         Raises:
-            Refused: Its row cannot be read.
+            CountsUnreadable: Its row cannot be read.
             StorageError: As the table raises it.
         """
         current = await self._current_row(select)
@@ -291,9 +291,8 @@ class Counts:
         try:
             tally = tallies.from_properties(entity.properties)
         except (KeyError, ValueError) as error:
-            raise Refused(
-                f"something else has written to the row of the counts, which cannot be read any more ({error!r}); "
-                "start the counts anew with `python -m ops recount`"
+            raise CountsUnreadable(
+                f"something else has written to the row of the counts, which cannot be read any more ({error!r})"
             ) from error
         return StoredTally(tally, entity.etag, entity.written_at, partition, entity.read_at)
 

@@ -37,6 +37,13 @@ def test_frame_bytes():
     )
 
 
+def test_a_count_that_was_made_negative_is_none():
+    """Something else has written to the table; it is right again after the next reconciliation."""
+    shown = snapshot(queued=-3, processing=3, completed=0)
+    assert [shown.data[f"{folder}_count"] for folder in ("queued", "input", "output")] == [0, 3, 0]
+    assert b'"queued":0,' in shown.frame
+
+
 EXTRA = {"review": Sum(2), "output": Sum(85), "input": Sum(3), "failed": Sum(1), "queued": Sum(12)}
 
 

@@ -95,3 +95,19 @@ def test_i4_a_case_whose_row_makes_no_sense(cases: Account) -> None:
     assert cases.run("reconcile", "--full", "--json").data["miscounted_cases"] == 1
     assert cases.run("status", "--case", "b", "--json").data["counts"]["queued"] == 1
     assert cases.run("verify").code == 0
+
+
+def test_a_case_that_is_wrong_is_not_called_exact(cases: Account) -> None:
+    """A run that lists and compares the totals says so; the comparison of everything corrects the case."""
+    edit(cases, "a", queued_count=7)
+    told = cases.run("verify")
+    assert (told.code, "miscounted cases: 1" in told.out, "`reconcile --full` corrects them" in told.out) == (
+        1,
+        True,
+        True,
+    )
+    plain = cases.run("reconcile")
+    assert "the totals are exact (cases: reconcile --full)" in plain.out
+    full = cases.run("reconcile", "--full")
+    assert "1 corrected" in full.out
+    assert cases.run("verify").code == 0

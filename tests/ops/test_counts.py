@@ -109,6 +109,7 @@ def test_i4_a_tally_that_somebody_has_edited(account: Account) -> None:
         assert (told.code, "MISCOUNTED: queued +5" in told.out) == (1, True)
         assert account.counts() == (7, 0, 0)
     assert account.run("reconcile", "--json").data["miscounted"] == {"queued": 5}
+    assert "1 folders miscounted" in account.run("status").out
     assert account.counts() == (2, 0, 0)
     assert account.run("verify").code == 0
 
@@ -124,7 +125,9 @@ def test_rows_that_something_else_has_written(account: Account) -> None:
     account.do(write)
     told = account.run("verify")
     assert (told.code, "UNREADABLE: 2 rows" in told.out) == (1, True)
-    assert "UNREADABLE: 2 rows" in account.run("reconcile", "--full").out
+    told = account.run("reconcile", "--full")
+    assert (told.code, "UNREADABLE: 2 rows" in told.out) == (1, True)
+    assert "2 unreadable" in account.run("status").out
     assert account.run("verify", "--json").data["unreadable"] == 2
     assert account.counts() == (0, 0, 0)
 
@@ -141,7 +144,7 @@ def test_blobs_whose_rows_storage_does_not_take(account: Account, monkeypatch: p
 
     monkeypatch.setattr(AzureTable, "commit", refuses)
     result = account.run("reconcile")
-    assert (result.code, "REFUSED: 1 blobs" in result.out) == (0, True)
+    assert (result.code, "REFUSED: 1 blobs" in result.out) == (1, True)
     assert account.counts() == (1, 0, 0)
 
 

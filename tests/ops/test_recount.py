@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from shared.model.ports import Write
 from shared.reconciling import reconciler
+from shared.services import Services
+from shared.writing.tally_row import PARTITION, TALLY_KEY
 from tests.ops.conftest import Account
 
 
@@ -32,6 +35,25 @@ def test_new_suffixes_are_refused_until_recounted(account: Account, monkeypatch:
     assert account.counts() == (2, 0, 0)
     monkeypatch.delenv("IMAGE_SUFFIXES")
     assert account.run("status").code == 2
+
+
+def test_counts_that_cannot_be_read_are_counted_anew(account: Account) -> None:
+    """Every other command names this one, which needs nothing of what somebody has written there."""
+    account.upload_before_now("a.jpg")
+    account.run("reconcile")
+
+    async def edit(services: Services) -> None:
+        tally = await services.table.read(PARTITION, TALLY_KEY)
+        assert tally is not None
+        odd = tally.properties | {"queued_digest": "zz"}
+        await services.table.commit(PARTITION, [Write(TALLY_KEY, odd, tally.etag)])
+
+    account.do(edit)
+    refused = account.run("status")
+    assert (refused.code, "`python -m ops recount --yes`" in refused.err) == (4, True)
+    assert "check STORAGE" not in refused.err
+    assert account.run("recount", "--yes").code == 0
+    assert account.counts() == (1, 0, 0)
 
 
 def test_nothing_is_made_by_a_refused_command(fresh: Account) -> None:
