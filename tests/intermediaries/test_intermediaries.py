@@ -44,7 +44,6 @@ class Shown:
     queued: int | None = None
     state: str = ""
     transport: str = ""
-    live_seconds: float = 0.0
     at: float = field(default_factory=time.time)
     history: list[dict[str, Any]] = field(default_factory=list)
 
