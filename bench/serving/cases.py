@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING
 from bench.load.generated import SqliteTable
 from bench.load.ledgers import FINGERPRINT, FOLDER, NoHeads, connected, created, new_table
 from bench.load.virtual_table import VirtualTable
+from bench.load.watched_table import WatchedTable
 from bench.report import Claim, finish
-from bench.writing.throughput import BURST, TimedTable, burst
+from bench.writing.throughput import BURST, burst
 from localdev import virtual_time
 from localdev.azurite import Azurite
 from shared.clock import SystemClock
@@ -123,7 +124,7 @@ async def followed() -> Numbers:
     clock, random = virtual_time.VirtualClock(), Random(1)
     table = VirtualTable(random, clock)
     await open_ledger(table, clock)
-    writer, seen = new_writer(table, clock), TimedTable(table)
+    writer, seen = new_writer(table, clock), WatchedTable(table)
     watch = Watch(Counts(seen, FINGERPRINT, clock, case_of=case_of), clock, INTERVAL_SECONDS)
     await watch.latest()
     await asyncio.sleep(10)
@@ -222,7 +223,7 @@ async def bursts(tables: Tables) -> Numbers:
     for number in range(ROUNDS):
         for has_cases in (True, False) if number % 2 else (False, True):
             finds_case = case_of if has_cases else None
-            table, clock = TimedTable(await new_table(tables)), SystemClock()
+            table, clock = WatchedTable(await new_table(tables)), SystemClock()
             counts = await open_ledger(table, clock, finds_case)
             changes = [created(f"case {each % BURST_CASES}/{each}.jpg") for each in range(BURST)]
             writer = new_writer(table, clock, finds_case)
