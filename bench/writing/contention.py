@@ -20,6 +20,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from bench.load.driver import percentile
 from bench.load.ledgers import FINGERPRINT, FOLDER, NoHeads, connected, created, new_name, new_table, open_ledger
 from shared.azure.inbox import AzureInbox
 from shared.clock import SystemClock
@@ -141,12 +142,12 @@ async def contend(connection_string: str, **options: Any) -> dict[str, float]:
     events = sum(share.events for share in shares)
     attempts = sum(share.attempts for share in shares)
     rates = [share.events / share.seconds for share in shares]
-    latencies = sorted(latency for share in shares for latency in share.latencies)
+    latencies = [latency for share in shares for latency in share.latencies]
     return {
         "attempts_per_transaction": attempts / (attempts - sum(share.conflicts for share in shares)),
         "reads_per_event": sum(share.reads for share in shares) / events,
         "events_per_second": events / max(share.seconds for share in shares),
         "fairness": min(rates) / max(rates),
         "p50_seconds": statistics.median(latencies),
-        "p99_seconds": latencies[int(len(latencies) * 0.99)],
+        "p99_seconds": percentile(latencies, 99),
     }
