@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from localdev.testbed import STATUS, Stack, container
-from tests.e2e.stack import counts_of, eventually, running_stack
+from tests.e2e.stack import counts_of, running_stack
+from tests.waiting import eventually
 
 CASES = 10
 UPLOADS = 200

@@ -12,7 +12,8 @@ from httpx_sse import aconnect_sse
 
 from localdev.testbed import STATUS, STREAM, Stack, container
 from shared.azure.table import AzureTable
-from tests.e2e.stack import App, eventually, plus
+from tests.e2e.stack import App, plus
+from tests.waiting import eventually
 
 
 async def upload(stack: Stack, name: str) -> None:

@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from localdev.testbed import ROOT, Stack
+from localdev.processes import ROOT
+from localdev.testbed import Stack
 from tests.e2e.stack import running_stack
 from tests.intermediaries import proxies
 from tests.intermediaries.conftest import INSTALL_SECONDS
