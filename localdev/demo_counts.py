@@ -36,7 +36,7 @@ class StatusEndpoint:
         token: Bearer token, or "".
     """
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str, token: str = "") -> None:
+    def __init__(self, session: aiohttp.ClientSession, base_url: str, token: str) -> None:
         self._session = session
         self._base_url = base_url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}

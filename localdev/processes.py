@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[1]
 LEASH: Final = Path(__file__).with_name("leash.py")
+#: Where Event Grid, and the bridge, deliver to the app.
+WEBHOOK: Final = "/runtime/webhooks/EventGrid?functionName=on_blob_event"
 LAST_LINES: Final = 20
 MARGIN_SECONDS: Final = 3.0  # for the leash's own work after its grace
 READY_SECONDS: Final = 60.0  # measured: under 3 s for every one of ours; a busy machine may need many times that
@@ -178,6 +181,25 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def host_command(port: int, *options: str, core_tools: bool) -> list[str]:
+    """Return the command line of a functions host with the app: Core Tools, or the bundled one, which takes options."""
+    if core_tools:
+        return [shutil.which("func") or "func", "start", "--port", str(port)]
+    return [sys.executable, "-m", "localdev.host", str(ROOT), "--port", str(port), *options]
+
+
+def bridge_command(port: int, azurite_url: str, functions_url: str, journal: Path, *options: str) -> list[str]:
+    """Return the command line of the bridge between storage clients and Azurite, which delivers to the app."""
+    command = [sys.executable, "-m", "localdev.bridge", "--port", str(port), "--azurite", azurite_url]
+    return [*command, "--function-url", f"{functions_url}{WEBHOOK}", "--journal", str(journal), *options]
+
+
+def memory_kb(pid: int | str, what: str = "VmRSS") -> int:
+    """Return the memory that a process has now (``VmRSS``), or has had at most (``VmHWM``). Linux only."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{what}:"))
 
 
 def told_to_stop() -> asyncio.Event:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sys
 import time
 from contextlib import AsyncExitStack, suppress
@@ -25,7 +24,7 @@ import aiohttp
 from localdev.azurite import Azurite
 from localdev.plan import PAGE, Plan, without_storage
 from localdev.ports import free_port
-from localdev.processes import ROOT, Process, ProcessError
+from localdev.processes import Process, ProcessError, bridge_command, host_command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +35,6 @@ REQUEST_SECONDS: Final = 10.0
 PREFIX_WIDTH: Final = 9
 
 _COLOURS: Final = {"bridge": 36, "functions": 35}  # cyan, magenta
-_WEBHOOK: Final = "/runtime/webhooks/EventGrid?functionName=on_blob_event"
 _TIMER_OFF: Final = dict.fromkeys(("AzureWebJobs.reconcile.Disabled", "AzureWebJobs__reconcile__Disabled"), "true")
 
 
@@ -100,7 +98,8 @@ class Stack:
             self._start_part("bridge", self._bridge_command(), os.environ)
             await _until_answers(session, f"{self._plan.blob_url}/__bridge__/stats")
             if self._plan.host:
-                self._start_part("functions", _host_command(self._plan), self._app_environ())
+                host = host_command(self._plan.ports.functions, core_tools=self._plan.host == "func")
+                self._start_part("functions", host, self._app_environ())
             await asyncio.to_thread(self._azurite.start)
             await sdk
             await self._prepare()
@@ -130,12 +129,8 @@ class Stack:
 
     def _bridge_command(self) -> list[str]:
         plan = self._plan
-        return [
-            *(sys.executable, "-m", "localdev.bridge"),
-            *("--port", str(plan.ports.blob), "--azurite", self._azurite.blob_url),
-            *("--journal", str(plan.data / "bridge.sqlite"), "--schema", plan.schema.value),
-            *("--function-url", f"{plan.functions_url}{_WEBHOOK}"),
-        ]
+        journal, schema = plan.data / "bridge.sqlite", ("--schema", plan.schema.value)
+        return bridge_command(plan.ports.blob, self._azurite.blob_url, plan.functions_url, journal, *schema)
 
     def _app_environ(self) -> dict[str, str]:
         """Return the app's environment: this process's, with the storage that runs here."""
@@ -176,13 +171,6 @@ class Stack:
     async def __aexit__(self, *_: object) -> None:
         await self._parts.aclose()
         self.ended.cancel()
-
-
-def _host_command(plan: Plan) -> list[str]:
-    port = str(plan.ports.functions)
-    if plan.host == "func":
-        return [shutil.which("func") or "func", "start", "--port", port]
-    return [sys.executable, "-m", "localdev.host", str(ROOT), "--port", port]
 
 
 async def _until_answers(session: aiohttp.ClientSession, url: str) -> None:

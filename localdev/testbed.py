@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,7 +13,7 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from localdev.azurite import Azurite
 from localdev.ports import free_ports
-from localdev.processes import ROOT, Process
+from localdev.processes import WEBHOOK, Process, bridge_command, host_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +57,7 @@ class Stack:
     @property
     def webhook(self) -> str:
         """The address that Event Grid delivers to."""
-        return f"{self.host_url}/runtime/webhooks/EventGrid?functionName=on_blob_event"
+        return f"{self.host_url}{WEBHOOK}"
 
     def start_azurite(self) -> None:
         """Start the storage, and make the three containers."""
@@ -76,19 +74,15 @@ class Stack:
     def start_host(self, port: int | None = None, *options: str, answers: int = 200, **environ: str) -> Process:
         """Start a functions host (the bundled one, or Core Tools with FUNCTIONS_HOST=func) until health answers."""
         port = port or self.host_port
-        if os.environ.get("FUNCTIONS_HOST") == "func":
-            command = [shutil.which("func") or "func", "start", "--port", str(port)]
-        else:
-            command = [sys.executable, "-m", "localdev.host", str(ROOT), "--port", str(port), *options]
+        command = host_command(port, *options, core_tools=os.environ.get("FUNCTIONS_HOST") == "func")
         log, env = self.folder / f"host-{port}.log", {**self.environ, **environ}
         host = self.run(Process("the functions host", command, output=log, env=env))
         return host.until(lambda: _answers(f"http://127.0.0.1:{port}/api/health", answers))
 
     def start_bridge(self, *options: str) -> Process:
         """Start the bridge between the storage clients and Azurite."""
-        command = [sys.executable, "-m", "localdev.bridge", "--port", str(self.bridge_port)]
-        command += ["--azurite", self.azurite.blob_url, "--function-url", self.webhook]
-        command += ["--journal", str(self.folder / "bridge.sqlite"), *options]
+        journal = self.folder / "bridge.sqlite"
+        command = bridge_command(self.bridge_port, self.azurite.blob_url, self.host_url, journal, *options)
         bridge = self.run(Process("the bridge", command, output=self.folder / "bridge.log", env=self.environ))
         return bridge.until(lambda: _answers(f"{self.bridge_url}/__bridge__/stats", 200))
 

@@ -154,7 +154,3 @@ class VirtualTable:
 
     def _date(self) -> datetime:
         return self._clock.now().replace(microsecond=0)
-
-
-def _lies(row: Entity, within: PropertyRange | None) -> bool:
-    return within is None or within.low <= str(row.properties.get(within.name, "")) < within.high

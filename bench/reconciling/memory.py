@@ -18,7 +18,7 @@ from random import Random
 
 from bench.load.generated import FOLDER_MAP, GeneratedBlobs, SqliteTable, name_of
 from bench.load.ledgers import FINGERPRINT, FOLDER, open_ledger
-from bench.load.proc import memory_kb
+from localdev.processes import memory_kb
 from shared.clock import SystemClock
 from shared.model.ledger import path_hashes
 from shared.model.sketch import Sketch

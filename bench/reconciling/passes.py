@@ -144,7 +144,7 @@ async def clean(account: AzuriteAccount, pairs: int) -> dict[str, float]:
         "names_per_second": statistics.median(ours),
         "bare_listing_names_per_second": statistics.median(bare),
         "clean_pass_over_bare_listing": statistics.median(ratios),
-        "ledger_writes": account.table.ledger_writes,
+        "ledger_writes": account.table.rows_written,
     }
 
 

@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING
 
 from bench.load.generated import FOLDER_MAP
 from bench.load.ledgers import FINGERPRINT, FOLDER, created, deleted
+from bench.load.watched_table import WatchedTable
 from shared.errors import StorageError
 from shared.reconciling.parts import Parts
 from shared.reconciling.reconciler import Reconciler
-from shared.writing.tally_row import PARTITION, Counts
+from shared.writing.tally_row import Counts
 from shared.writing.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
     from shared.clock import Clock
     from shared.model.changes import BlobChange
     from shared.model.ledger import Observation, Transition
-    from shared.model.ports import Entity, Heads, Listing, Page, PropertyRange, Table, Write
+    from shared.model.ports import Heads, Listing, Page, Table
     from shared.reconciling.report import Report
     from shared.writing.cache import Remembered
 
@@ -36,37 +37,6 @@ MAX_UNDER_WAY = 400
 #: Delivered before the pass begins, so that the traffic is steady by then.
 DELIVERED_BEFORE = 60
 DIFFERENT_CASES = 100
-
-
-class WatchedTable:
-    """A table that counts what is asked of the ledger."""
-
-    def __init__(self, table: Table) -> None:
-        self.ledger_writes = self.reads = self.scans = 0
-        self._table = table
-
-    async def read(self, partition: str, row_key: str, select: Sequence[str] | None = None) -> Entity | None:
-        """Read one entity."""
-        self.reads += 1
-        return await self._table.read(partition, row_key, select)
-
-    async def scan(
-        self,
-        partition: str,
-        select: Sequence[str] | None = None,
-        *,
-        after: str = "",
-        within: PropertyRange | None = None,
-    ) -> AsyncIterator[list[Entity]]:
-        """Iterate over a partition."""
-        self.scans += partition == PARTITION
-        async for page in self._table.scan(partition, select, after=after, within=within):
-            yield page
-
-    async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
-        """Do all of the writes or none."""
-        self.ledger_writes += len(writes) if partition == PARTITION else 0
-        return await self._table.commit(partition, writes)
 
 
 class WatchedListing:

@@ -22,11 +22,13 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
+from bench.load.driver import percentile
 from bench.load.generated import SqliteTable
 from bench.load.ledgers import FINGERPRINT, FOLDER, NoHeads, connected, created, new_table
 from bench.load.virtual_table import VirtualTable
+from bench.load.watched_table import WatchedTable
 from bench.report import Claim, finish
-from bench.writing.throughput import BURST, TimedTable, burst
+from bench.writing.throughput import BURST, burst
 from localdev import virtual_time
 from localdev.azurite import Azurite
 from shared.clock import SystemClock
@@ -123,7 +125,7 @@ async def followed() -> Numbers:
     clock, random = virtual_time.VirtualClock(), Random(1)
     table = VirtualTable(random, clock)
     await open_ledger(table, clock)
-    writer, seen = new_writer(table, clock), TimedTable(table)
+    writer, seen = new_writer(table, clock), WatchedTable(table)
     watch = Watch(Counts(seen, FINGERPRINT, clock, case_of=case_of), clock, INTERVAL_SECONDS)
     await watch.latest()
     await asyncio.sleep(10)
@@ -142,7 +144,7 @@ async def followed() -> Numbers:
         await asyncio.sleep(random.expovariate(EVENTS_A_SECOND))
     await asyncio.gather(*events)
     await asyncio.sleep(5)
-    late = sorted(seconds for client in clients.values() for seconds in client.late)
+    late = [seconds for client in clients.values() for seconds in client.late]
     assert len(late) == len(events), "a change was not heard of"
     for wait in waits:
         wait.cancel()
@@ -151,7 +153,7 @@ async def followed() -> Numbers:
         "reads_per_second_1000_cases": (reads[1] - reads[0]) / SECONDS,
         "reads_per_second_nobody": nobody,
         "false_wakes": sum(client.false_wakes for client in clients.values()),
-        "wake_p99_seconds": late[int(0.99 * len(late))],
+        "wake_p99_seconds": percentile(late, 99),
     }
 
 
@@ -222,7 +224,7 @@ async def bursts(tables: Tables) -> Numbers:
     for number in range(ROUNDS):
         for has_cases in (True, False) if number % 2 else (False, True):
             finds_case = case_of if has_cases else None
-            table, clock = TimedTable(await new_table(tables)), SystemClock()
+            table, clock = WatchedTable(await new_table(tables)), SystemClock()
             counts = await open_ledger(table, clock, finds_case)
             changes = [created(f"case {each % BURST_CASES}/{each}.jpg") for each in range(BURST)]
             writer = new_writer(table, clock, finds_case)

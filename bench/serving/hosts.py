@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.load.counting import counting
-from bench.load.proc import memory_kb, run_and_wait_seconds
 from localdev.ports import free_ports
-from localdev.processes import Process
+from localdev.processes import Process, memory_kb
 from localdev.testbed import STATUS, STREAM, Stack
 
 if TYPE_CHECKING:
@@ -153,6 +152,12 @@ def ask(url: str, body: bytes | None = None, **headers: str) -> tuple[bytes, Mes
     request = urllib.request.Request(url, body, {"Content-Type": "application/json", **headers})  # noqa: S310
     with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
         return response.read(), response.headers
+
+
+def run_and_wait_seconds(pid: int) -> tuple[float, float]:
+    """Return for how long a process's main thread has run, and for how long it has waited for a processor."""
+    run_ns, wait_ns, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+    return int(run_ns) / 1e9, int(wait_ns) / 1e9
 
 
 def health(url: str) -> dict[str, float]:

@@ -10,9 +10,9 @@ from shared.model.sketch import capacity
 # --- blobs
 
 
-def list_calls(names: int, folders: int = 3) -> int:
-    """Return the List calls of a pass, at most: each folder's last page may be short."""
-    return math.ceil(names / FACTS.names_a_page) + folders - 1
+def list_calls(names: int) -> int:
+    """Return the List calls of a pass, at most: the last page of each of the three folders may be short."""
+    return math.ceil(names / FACTS.names_a_page) + 2
 
 
 def pass_seconds(names: int) -> float:

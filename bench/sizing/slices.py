@@ -128,16 +128,14 @@ def comparison_slices(
     return next((number for number in range(1, slices_a_day + 1) if run.one_slice()), None)
 
 
-def first_count(
-    names: int, rows_a_second: float, slice_seconds: float, slices_a_day: int = SLICES_A_DAY, days: int = MOST_DAYS
-) -> tuple[int | None, float]:
+def first_count(names: int, rows_a_second: float, slice_seconds: float) -> tuple[int | None, float]:
     """Return the slices of a first count, begun anew each day with what is counted, and the most rows held at a time.
 
-    None: it takes more than so many days.
+    None: it takes more than ``MOST_DAYS``.
     """
     run = SlicedRun(names, names, rows_a_second, slice_seconds, parts=[Part(1.0, 0.0)])
-    for number in range(days * slices_a_day):
-        if number and number % slices_a_day == 0:
+    for number in range(MOST_DAYS * SLICES_A_DAY):
+        if number and number % SLICES_A_DAY == 0:
             run.begin_anew()
         if run.one_slice():
             return number + 1, run.most_rows

@@ -20,6 +20,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from bench.load.driver import percentile
 from bench.load.ledgers import FINGERPRINT, FOLDER, NoHeads, connected, created, new_name, new_table, open_ledger
 from shared.azure.inbox import AzureInbox
 from shared.clock import SystemClock
@@ -66,7 +67,6 @@ class Share:
     conflicts: int
     reads: int
     latencies: list[float]
-    ended_at: list[float]
 
 
 def known_name(process: int, worker: int, number: int) -> str:
@@ -96,7 +96,7 @@ async def _run(load: Load, process: int, start: Barrier) -> Share:
         await asyncio.gather(*(work(worker) for worker in range(load.workers)))
     seconds = ended_at[-2]  # the last delivery may stay for others, as long as its process is named
     stats = writer.stats
-    return Share(seconds, len(latencies), stats.transactions, stats.conflicts, stats.reads, latencies, ended_at)
+    return Share(seconds, len(latencies), stats.transactions, stats.conflicts, stats.reads, latencies)
 
 
 def _take_barrier(start: Barrier) -> None:
@@ -142,15 +142,12 @@ async def contend(connection_string: str, **options: Any) -> dict[str, float]:
     events = sum(share.events for share in shares)
     attempts = sum(share.attempts for share in shares)
     rates = [share.events / share.seconds for share in shares]
-    while_all_work = min(share.ended_at[-1 - load.workers] for share in shares)
-    done = [sum(at <= while_all_work for at in share.ended_at) for share in shares]
-    latencies = sorted(latency for share in shares for latency in share.latencies)
+    latencies = [latency for share in shares for latency in share.latencies]
     return {
         "attempts_per_transaction": attempts / (attempts - sum(share.conflicts for share in shares)),
         "reads_per_event": sum(share.reads for share in shares) / events,
         "events_per_second": events / max(share.seconds for share in shares),
         "fairness": min(rates) / max(rates),
-        "done_while_all_work": min(done) / max(done),
         "p50_seconds": statistics.median(latencies),
-        "p99_seconds": latencies[int(len(latencies) * 0.99)],
+        "p99_seconds": percentile(latencies, 99),
     }

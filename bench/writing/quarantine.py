@@ -19,7 +19,7 @@ from pathlib import Path
 
 import httpx
 
-from bench.load.proc import memory_kb
+from localdev.processes import memory_kb
 from localdev.testbed import Stack, running_stack
 from shared.services import Services
 from shared.settings.app import Settings

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from bench.load.ledgers import FINGERPRINT, FOLDER, NoHeads, connected, created, deleted, new_table, open_ledger
 from bench.load.mass import TABLE, fill
+from bench.load.watched_table import WatchedTable
 from bench.report import Claim, finish
 from bench.writing import naive
 from bench.writing.contention import contend
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from bench.load.ledgers import Tables
     from shared.model.changes import BlobChange
-    from shared.model.ports import Entity, Table, Write
+    from shared.model.ports import Table
 
     type Numbers = dict[str, float]
 
@@ -88,35 +89,6 @@ CLAIMS = [
 ]
 
 
-class TimedTable:
-    """A table that counts and times the calls made of it."""
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-        self.reads = self.commits = self.rows_written = 0
-        self.seconds = 0.0
-
-    async def read(self, partition: str, row_key: str, select: Sequence[str] | None = None) -> Entity | None:
-        """Read one entity, or None."""
-        self.reads += 1
-        started = time.perf_counter()
-        try:
-            return await self._table.read(partition, row_key, select)
-        finally:
-            self.seconds += time.perf_counter() - started
-
-    async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
-        """Do all of the writes or none."""
-        self.commits += 1
-        started = time.perf_counter()
-        try:
-            etags = await self._table.commit(partition, writes)
-        finally:
-            self.seconds += time.perf_counter() - started
-        self.rows_written += len(writes)
-        return etags
-
-
 class Ledger:
     """A ledger and the fresh processes that write to it."""
 
@@ -138,9 +110,9 @@ class Ledger:
         counts = Counts(table, FINGERPRINT, SystemClock())
         return cls(table, counts, (await counts.open()).tally.counts()[FOLDER])
 
-    def writer(self) -> tuple[Writer, TimedTable]:
+    def writer(self) -> tuple[Writer, WatchedTable]:
         """Return a writer that remembers nothing, as a fresh process does, and the table it sees."""
-        table = TimedTable(self.table)
+        table = WatchedTable(self.table)
         clock = SystemClock()
         return Writer(table, Counts(table, FINGERPRINT, clock), NoHeads(), clock, Random(1)), table
 
@@ -157,7 +129,7 @@ def names_of(kind: str, count: int) -> list[str]:
     return [f"{kind}/{number}.jpg" for number in range(count)]
 
 
-async def burst(writer: Writer, table: TimedTable, changes: list[BlobChange]) -> Numbers:
+async def burst(writer: Writer, table: WatchedTable, changes: list[BlobChange]) -> Numbers:
     """Apply all at once."""
     started = time.perf_counter()
     await asyncio.gather(*(writer.apply(each, FOLDER) for each in changes))

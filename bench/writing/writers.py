@@ -26,6 +26,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from bench.load.driver import percentile
 from bench.load.ledgers import FINGERPRINT, FOLDER, NoHeads
 from bench.load.virtual_table import VirtualTable
 from bench.report import DOCS, RESULTS, markdown, number, quoted, surroundings
@@ -300,11 +301,6 @@ def _ready(tally: Tally) -> Tally:
     return replace(tally, ready=True, known_since=START - timedelta(days=1))
 
 
-def percentile(values: list[float], share: float) -> float:
-    """Return a percentile."""
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))] if values else float("nan")
-
-
 def measure(line: Line, seed: int = 1) -> dict[str, float]:
     """Run a line; return its figures."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
@@ -319,10 +315,10 @@ def measure(line: Line, seed: int = 1) -> dict[str, float]:
         "instances": line.instances,
         "events_per_second": line.events_per_second,
         "commit_ms": line.commit_ms,
-        "p50_ms": round(1000 * percentile(readable, 0.5)),
-        "p99_ms": round(1000 * percentile(readable, 0.99)),
-        "acknowledged_p50_ms": round(1000 * percentile(acknowledged, 0.5)),
-        "acknowledged_p99_ms": round(1000 * percentile(acknowledged, 0.99)),
+        "p50_ms": round(1000 * percentile(readable, 50)),
+        "p99_ms": round(1000 * percentile(readable, 99)),
+        "acknowledged_p50_ms": round(1000 * percentile(acknowledged, 50)),
+        "acknowledged_p99_ms": round(1000 * percentile(acknowledged, 99)),
         "attempts": round(ledger.late_attempts / max(1, ledger.late_committed), 3),
         "failed": seen.failed,
         "failed_of_killed": seen.own_failed,

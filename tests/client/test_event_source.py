@@ -18,7 +18,8 @@ import pytest
 from localdev.ports import free_port
 from tests.client.conftest import INSTALL_SECONDS, ROOT
 from localdev.testbed import STREAM, Stack, container
-from tests.e2e.stack import eventually, running_stack
+from tests.e2e.stack import running_stack
+from tests.waiting import eventually
 
 OUTAGE_SECONDS = 18
 #: A source comes back after two to six seconds, and a host that has lost its storage takes a moment to notice.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -13,6 +12,7 @@ import httpx
 from localdev import testbed
 from localdev.testbed import FOLDERS, STATUS, Stack
 from tests.leaks.secrets import secret
+from tests.waiting import eventually
 
 
 @contextlib.contextmanager
@@ -99,10 +99,3 @@ def counts_of(response: httpx.Response) -> tuple[int, ...]:
 def plus(counts: tuple[int, ...], *delta: int) -> tuple[int, ...]:
     """Add per folder."""
     return tuple(count + change for count, change in zip(counts, delta, strict=True))
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
-    """Wait until something holds."""
-    async with asyncio.timeout(seconds):
-        while not await condition():
-            await asyncio.sleep(0.05)

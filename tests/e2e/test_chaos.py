@@ -19,7 +19,8 @@ import pytest
 
 from localdev.testbed import Stack
 from tests.e2e.load import Load
-from tests.e2e.stack import App, bridge_stats, eventually, listed, newest_blob, running_stack
+from tests.e2e.stack import App, bridge_stats, listed, newest_blob, running_stack
+from tests.waiting import eventually
 
 FULL = os.environ.get("CHAOS") == "full"
 IMAGES, HOST_KILLS, AZURITE_RESTARTS = (2000, 5, 2) if FULL else (300, 2, 1)

@@ -12,7 +12,8 @@ import pytest
 
 from localdev.processes import ProcessError
 from localdev.testbed import STATUS, STREAM, Stack, container
-from tests.e2e.stack import App, eventually, listed, running_stack
+from tests.e2e.stack import App, listed, running_stack
+from tests.waiting import eventually
 
 
 @pytest.fixture

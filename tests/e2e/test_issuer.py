@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import pytest
 
 from localdev.processes import Process
 from localdev.testbed import STATUS, Stack
@@ -20,13 +18,6 @@ MOST_GROWTH_KB = 20 * 1024
 DRIP_SECONDS = 1.0
 ANSWERED_SECONDS = 5.0
 STOPPED_SECONDS = 5.0
-
-
-@pytest.fixture
-def issuer() -> Iterator[LocalIssuer]:
-    """Run an issuer."""
-    with local_issuer() as running:
-        yield running
 
 
 def processes(pid: int) -> list[int]:
@@ -73,9 +64,9 @@ def stopped_while_fetching(client: httpx.Client, issuer: LocalIssuer, host: Proc
     return seconds
 
 
-def test_an_issuer_without_end(tmp_path: Path, issuer: LocalIssuer) -> None:
+def test_an_issuer_without_end(tmp_path: Path) -> None:
     """Two gigabytes cost no memory; a drip holds no thread, names are resolved, and the process ends when told to."""
-    with Stack(tmp_path, **settings_of(issuer)) as stack:
+    with local_issuer() as issuer, Stack(tmp_path, **settings_of(issuer)) as stack:
         stack.azurite.start()
         storage = stack.azurite.connection_string.replace("127.0.0.1", "localhost")
         host = stack.start_host(STORAGE=storage)

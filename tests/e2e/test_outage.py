@@ -18,7 +18,8 @@ import pytest
 
 from shared.writing.batch import BUDGET_SECONDS
 from tests.e2e.load import Load
-from tests.e2e.stack import App, bridge_stats, eventually, listed, running_stack
+from tests.e2e.stack import App, bridge_stats, listed, running_stack
+from tests.waiting import eventually
 
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "8"))
 SECONDS_TO_CONVERGE = 60

@@ -12,7 +12,7 @@ import pytest
 from azure.storage.blob.aio import ContainerClient
 
 from localdev.azurite import Azurite
-from localdev.testbed import ROOT
+from localdev.processes import ROOT
 
 BLOBS = {"queued": 170, "input": 45, "output": 0}
 PAGES = 9 + 3 + 1

@@ -22,7 +22,8 @@ import pytest
 from localdev.ports import free_ports
 from localdev.processes import Process
 from localdev.testbed import STATUS, Stack
-from tests.e2e.stack import App, counts_of, eventually, running_stack
+from tests.e2e.stack import App, counts_of, running_stack
+from tests.waiting import eventually
 
 FULL = os.environ.get("CHAOS") == "full"
 NEW = {"QUEUED_FOLDER": "queued/fast", "IMAGE_SUFFIXES": "jpg,gif"}

@@ -131,11 +131,6 @@ def test_a_token_that_ends_while_a_stream_is_open(secured: httpx.Client) -> None
     assert secured.get(STREAM, headers=headers).status_code == 401
 
 
-def test_a_preflight_needs_no_token(secured: httpx.Client) -> None:
-    """Browsers send none with OPTIONS."""
-    assert secured.options(STATUS).status_code == 204
-
-
 @pytest.mark.skipif(os.environ.get("FUNCTIONS_HOST") == "func", reason="Core Tools makes up its own keys")
 def test_function_keys(tmp_path: Path) -> None:
     """AUTH_MODE=function: the platform asks for the key before the app is reached; liveness is open to all."""

@@ -10,7 +10,8 @@ import pytest
 
 from localdev.host.logs import MARK
 from localdev.testbed import STATUS, STREAM
-from tests.e2e.stack import App, eventually, running_stack
+from tests.e2e.stack import App, running_stack
+from tests.waiting import eventually
 
 UNREADABLE = "the tally cannot be read"
 

@@ -14,11 +14,12 @@ import httpx
 import pytest
 
 from bench.load.driver import Driver, get
-from bench.serving.hosts import created_event, memory_kb
+from bench.serving.hosts import created_event
 from bench.serving.storm import storm
-from localdev.processes import Process
+from localdev.processes import WEBHOOK, Process, memory_kb
 from localdev.testbed import STATUS, STREAM, Stack
-from tests.e2e.stack import eventually, running_stack
+from tests.e2e.stack import running_stack
+from tests.waiting import eventually
 
 POLL_INTERVAL_SECONDS = 0.5
 PARKED = 1000
@@ -37,7 +38,7 @@ class Server:
     def __init__(self, stack: Stack, port: int) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
-        self._webhook = f"{self.url}/runtime/webhooks/EventGrid?functionName=on_blob_event"
+        self._webhook = f"{self.url}{WEBHOOK}"
         self.http = httpx.AsyncClient(base_url=self.url, timeout=60)
         self.stack = stack
 

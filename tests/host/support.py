@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +72,6 @@ def running(app_dir: Path, *arguments: str, env: dict[str, str] | None = None) -
         yield host
     finally:
         host.kill()
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for a condition, not longer than the deadline."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not await condition():
-            await asyncio.sleep(0.01)
 
 
 async def seen(client: httpx.AsyncClient) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 
 from localdev.host.logs import MARK
-from tests.host.test_runtime_host import app, running, until
+from tests.host.support import app, running
+from tests.waiting import eventually
 
 
 async def test_what_the_platform_drops_is_marked(tmp_path: Path) -> None:
@@ -21,7 +22,7 @@ async def test_what_the_platform_drops_is_marked(tmp_path: Path) -> None:
         async def is_said() -> bool:
             return "the last" in host.said
 
-        await until(is_said)
+        await eventually(is_said)
         lines = [line for line in host.said.splitlines() if " late: " in line]
     marked = {line.partition(" late: ")[2].removesuffix(f" {MARK}"): line.endswith(MARK) for line in lines}
     assert marked == {

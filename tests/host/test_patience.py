@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -10,7 +10,8 @@ import pytest
 from localdev.host import connection
 from localdev.host.connection import ClientConnection
 from localdev.host.request import Handler, Request
-from tests.host.support import DEADLINE_SECONDS, STATUS, Host, get, seen, until
+from tests.host.support import DEADLINE_SECONDS, STATUS, Host, get, seen
+from tests.waiting import eventually
 
 PATIENCE_SECONDS = 0.3
 DELIVERY = (
@@ -115,7 +116,7 @@ async def test_a_request_that_does_not_get_complete_is_closed(
             answer = await reader.read()
         dripping.cancel()
         assert STATUS.findall(answer) == statuses
-    await until(_is(lambda: not holding[0].connections))
+    await eventually(lambda: not holding[0].connections)
 
 
 async def test_a_body_that_moves_on_and_a_parked_request_are_not_slow(holding: tuple[Holding, int]) -> None:
@@ -140,7 +141,7 @@ async def test_an_idle_connection_is_kept(holding: tuple[Holding, int]) -> None:
     async with connected(port) as (reader, writer):
         for number in range(2):
             writer.write(get("/"))
-            await until(_is(lambda number=number: len(server.clients) > number))
+            await eventually(lambda number=number: len(server.clients) > number)
             server.clients[number].respond(200)
             assert STATUS.findall(await reader.readuntil(b"\r\n\r\n")) == [b"200"]
             await asyncio.sleep(2 * PATIENCE_SECONDS)
@@ -181,14 +182,14 @@ async def test_a_held_client_that_sends_no_more_is_held(host: Host, client: http
         async def parked() -> bool:
             return int((await seen(client))["parked"]) >= 2
 
-        await until(parked)
+        await eventually(parked)
         writer.write_eof()
         leaver.close()
 
         async def noticed() -> bool:
             return "half-closed-leaver" in (await seen(client)).get("left", [])
 
-        await until(noticed)
+        await eventually(noticed)
         assert "half-closed" not in (await seen(client)).get("left", [])
         await client.post("/api/wake")
         assert (await reader.read()).endswith(b"woken")
@@ -203,10 +204,3 @@ async def test_a_quiet_stream_whose_client_sends_no_more_ends(host: Host, versio
         writer.write_eof()
         with contextlib.suppress(ConnectionError):
             assert b"data: wake" not in await reader.read()
-
-
-def _is(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
-    async def holds() -> bool:
-        return condition()
-
-    return holds

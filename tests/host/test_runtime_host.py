@@ -23,8 +23,8 @@ from tests.host.support import (
     raw,
     running,
     seen,
-    until,
 )
+from tests.waiting import eventually
 
 WEBHOOK = "/runtime/webhooks/EventGrid?functionName=on_event"
 
@@ -320,7 +320,7 @@ async def test_an_overrun_ends_the_worker_and_every_client(tmp_path: Path, name:
                 return b'"parked"' in await raw(host, get("/v1/seen", "Connection: close"))
             return False
 
-        await until(is_back)
+        await eventually(is_back)
         assert b'"marked"' not in await raw(host, get("/v1/seen", "Connection: close")), "the worker is another"
         assert f"{name} overran functionTimeout (2.0 s)" in host.said
         assert host.is_running
@@ -336,7 +336,7 @@ async def test_hundred_parked_requests_wake(client: httpx.AsyncClient) -> None:
     async def all_parked() -> bool:
         return int((await seen(client))["parked"]) >= 100
 
-    await until(all_parked)
+    await eventually(all_parked)
     assert (await client.post("/api/wake")).status_code == 204
     assert {answer.text for answer in await asyncio.gather(*parked)} == {"woken"}
 
@@ -349,13 +349,13 @@ async def test_parked_request_learns_that_the_client_left(host: Host, client: ht
     async def parked() -> bool:
         return int((await seen(client))["parked"]) >= 1
 
-    await until(parked)
+    await eventually(parked)
     writer.close()
 
     async def noticed() -> bool:
         return "leaver" in (await seen(client)).get("left", [])
 
-    await until(noticed)
+    await eventually(noticed)
 
 
 async def test_stream_arrives_as_it_is_made(host: Host, client: httpx.AsyncClient) -> None:
@@ -373,7 +373,7 @@ async def test_stream_arrives_as_it_is_made(host: Host, client: httpx.AsyncClien
     async def closed() -> bool:
         return len((await seen(client)).get("stream", [])) > before
 
-    await until(closed)
+    await eventually(closed)
 
 
 # --- timers and admin ------------------------------------------------------------------------------------------------
@@ -385,7 +385,7 @@ async def test_timers(client: httpx.AsyncClient) -> None:
     async def ticked() -> bool:
         return len((await seen(client)).get("tick", [])) >= 2
 
-    await until(ticked)
+    await eventually(ticked)
     notes = await seen(client)
     assert notes["at_start"][:2] == ["begin", "end"]
     assert set(notes["tick"]) == {"false"}
@@ -401,7 +401,7 @@ async def test_admin_fires_one_at_a_time(client: httpx.AsyncClient) -> None:
     async def ran() -> bool:
         return len((await seen(client))["at_start"]) >= before + 6
 
-    await until(ran)
+    await eventually(ran)
     assert (await seen(client))["at_start"][before:] == ["begin", "end"] * 3
 
 
@@ -413,7 +413,7 @@ async def test_admin_runs_events_and_disabled_functions(client: httpx.AsyncClien
     async def ran() -> bool:
         return '{"by":"admin"}' in (await seen(client)).get("off_event", [])
 
-    await until(ran)
+    await eventually(ran)
 
 
 @pytest.mark.parametrize(
@@ -549,7 +549,7 @@ async def _stops_with_parked_requests(folder: Path, number: signal.Signals) -> N
             async def parked() -> bool:
                 return int((await seen(client))["parked"]) >= 2
 
-            await until(parked)
+            await eventually(parked)
         started = time.monotonic()
         assert await asyncio.to_thread(host.end, number) == 0, host.said
         assert time.monotonic() - started < 5
@@ -570,7 +570,7 @@ async def test_stop_lets_requests_finish(tmp_path: Path) -> None:
         async def stopping() -> bool:
             return "stopping" in host.said
 
-        await until(stopping)
+        await eventually(stopping)
         assert len(await reader.read()) == 20_000_000
         writer.close()
         assert await asyncio.to_thread(host.wait, DEADLINE_SECONDS) == 0

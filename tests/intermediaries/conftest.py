@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from localdev.testbed import ROOT
+from localdev.processes import ROOT
 
 INSTALL_SECONDS = 600
 

@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from localdev.testbed import ROOT, Stack
+from localdev.processes import ROOT
+from localdev.testbed import Stack
 from tests.e2e.stack import running_stack
 from tests.intermediaries import proxies
 from tests.intermediaries.conftest import INSTALL_SECONDS
@@ -44,7 +45,6 @@ class Shown:
     queued: int | None = None
     state: str = ""
     transport: str = ""
-    live_seconds: float = 0.0
     at: float = field(default_factory=time.time)
     history: list[dict[str, Any]] = field(default_factory=list)
 

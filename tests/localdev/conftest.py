@@ -12,7 +12,8 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from localdev.azurite import Azurite
 from localdev.bridge import Bridge, BridgeSettings, DeliverySettings
-from tests.localdev.support import Webhook, eventually
+from tests.localdev.support import Webhook
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

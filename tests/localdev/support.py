@@ -1,9 +1,7 @@
-"""Helpers of these tests: waiting for a condition, and a webhook that records events."""
+"""Helpers of these tests: signatures, and a webhook that records events."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
@@ -13,20 +11,13 @@ from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
 from localdev.azurite import ACCOUNT, ACCOUNT_KEY
 from localdev.ports import LOOPBACK, free_port
+from localdev.processes import WEBHOOK
 from tests.leaks.secrets import secret
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from azure.storage.blob.aio import ContainerClient
-
-
-async def eventually(condition: Callable[[], object], *, seconds: float = 15.0) -> None:
-    """Waits until `condition()` is true; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"still not so after {seconds} s: {condition}"
-        await asyncio.sleep(0.01)
 
 
 def sas(container: ContainerClient) -> str:
@@ -61,12 +52,12 @@ class Webhook:
     @property
     def url(self) -> str:
         """Where events are posted."""
-        return f"http://{LOOPBACK}:{self.port}/runtime/webhooks/EventGrid?functionName=on_blob_event"
+        return f"http://{LOOPBACK}:{self.port}{WEBHOOK}"
 
     async def start(self) -> None:
         """Listens, on the same port each time."""
         app = web.Application(client_max_size=2**24)
-        app.router.add_post("/runtime/webhooks/EventGrid", self._receive)
+        app.router.add_post(WEBHOOK.partition("?")[0], self._receive)
         self._runner = web.AppRunner(app, shutdown_timeout=1)
         await self._runner.setup()
         await web.TCPSite(self._runner, LOOPBACK, self.port).start()

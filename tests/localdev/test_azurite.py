@@ -18,7 +18,7 @@ from localdev import azurite as module
 from localdev.azurite import Azurite, AzuriteError
 from localdev.ports import LOOPBACK, PortInUseError, free_port, require_free
 from localdev.processes import ProcessError
-from tests.localdev.support import eventually
+from tests.waiting import eventually
 
 
 async def test_what_was_written_is_there_after_stop_and_start(tmp_path: Path) -> None:

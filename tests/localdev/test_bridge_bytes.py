@@ -14,7 +14,8 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from localdev.azurite import ACCOUNT
 from localdev.bridge import Bridge, proxy
 from localdev.ports import LOOPBACK
-from tests.localdev.support import Webhook, eventually, sas
+from tests.localdev.support import Webhook, sas
+from tests.waiting import eventually
 
 # Large bodies: the SDK hands them to aiohttp as bytes, which warns about it.
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")

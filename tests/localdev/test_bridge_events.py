@@ -23,7 +23,8 @@ from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClien
 from localdev.azurite import ACCOUNT, ACCOUNT_KEY, Azurite
 from localdev.bridge import Bridge
 from localdev.ports import free_port
-from tests.localdev.support import Webhook, eventually, sas, unwritten
+from tests.localdev.support import Webhook, sas, unwritten
+from tests.waiting import eventually
 
 # Large bodies: the SDK hands them to aiohttp as bytes, which warns about it.
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")

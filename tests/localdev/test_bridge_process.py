@@ -22,8 +22,9 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from localdev.azurite import ACCOUNT, ACCOUNT_KEY, Azurite
 from localdev.ports import LOOPBACK, free_port
-from localdev.processes import Process
-from tests.localdev.support import Webhook, eventually, unwritten
+from localdev.processes import Process, memory_kb
+from tests.localdev.support import Webhook, unwritten
+from tests.waiting import eventually
 
 MEGABYTE = 1_000_000
 
@@ -139,12 +140,6 @@ async def test_wrong_starts_say_what_is_wrong(launch: Launch, azurite: Azurite) 
     assert (code, "allowed: dup=P" in output, "Traceback" in output) == (1, True, False)
 
 
-def peak_memory(pid: int) -> int:
-    """The most resident memory that a process has had, in bytes."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-
-
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc")
 async def test_large_bodies_are_streamed(launch: Launch, direct: BlobServiceClient) -> None:
     """200 MB up in one Put Blob and down in one Get Blob, by SAS, while the bridge grows by less than 20 MB."""
@@ -162,7 +157,7 @@ async def test_large_bodies_are_streamed(launch: Launch, direct: BlobServiceClie
         for _ in range(total // MEGABYTE):
             yield block
 
-    before = peak_memory(bridge.pid)
+    before_kb = memory_kb(bridge.pid, "VmHWM")
     headers = {"x-ms-blob-type": "BlockBlob", "content-length": str(total), "x-ms-version": "2021-12-02"}
     async with aiohttp.ClientSession() as session:
         async with session.put(url, data=source(), headers=headers) as answer:
@@ -171,7 +166,7 @@ async def test_large_bodies_are_streamed(launch: Launch, direct: BlobServiceClie
             async for data, _ in answer.content.iter_chunks():
                 received += len(data)
     assert received == total
-    assert peak_memory(bridge.pid) - before < 20 * MEGABYTE
+    assert memory_kb(bridge.pid, "VmHWM") - before_kb < 20 * 1024
     await container.delete_container()
 
 

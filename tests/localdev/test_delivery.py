@@ -14,7 +14,8 @@ import pytest
 from localdev.bridge import Bridge, Chaos, DeliverySettings, Schema
 from localdev.bridge.delivery import RETRY_SCHEDULE, Delivery
 from localdev.bridge.journal import Journal
-from tests.localdev.support import Webhook, eventually
+from tests.localdev.support import Webhook
+from tests.waiting import eventually
 
 
 def make_events(count: int, start: int = 0) -> list[dict]:

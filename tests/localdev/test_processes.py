@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from localdev.processes import Process, ProcessError
-from tests.localdev.support import eventually
+from tests.waiting import eventually
 
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
 

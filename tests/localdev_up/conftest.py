@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.localdev_up.support import Up, eventually
+from tests.localdev_up.support import Up
+from tests.waiting import until
 
 CHAOS = "dup=0.3,reorder=0.5,delay=2"
 
@@ -21,7 +22,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         running.until_ready()
         yield running
         assert running.end(signal.SIGTERM) == 0, running.text
-        eventually(running.nothing_left)
+        until(running.nothing_left)
 
 
 @pytest.fixture

@@ -8,21 +8,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from tests.waiting import until
+
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 90.0  # seconds when alone; the machine may be busy with other tests
-
-
-def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until `condition()` is true; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"still not so after {seconds} s: {condition}"
-        time.sleep(0.05)
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -63,7 +55,7 @@ class Up:
 
     def until_ready(self) -> None:
         """Wait for the line that says so."""
-        eventually(lambda: self.find(r"^(?:storage )?ready ") or self.process.poll() is not None, READY_SECONDS)
+        until(lambda: self.find(r"^(?:storage )?ready ") or self.process.poll() is not None, READY_SECONDS)
         assert self.process.poll() is None, self.text
         self.seen = descendants(self.process.pid)
 

@@ -12,7 +12,8 @@ import pytest
 
 from localdev import demo, up
 from localdev.ports import LOOPBACK
-from tests.localdev_up.support import Up, eventually, named, run
+from tests.localdev_up.support import Up, named, run
+from tests.waiting import until
 
 
 def test_killed_up_leaves_nothing(tmp_path: Path) -> None:
@@ -21,7 +22,7 @@ def test_killed_up_leaves_nothing(tmp_path: Path) -> None:
         running.until_ready()
         assert len(running.seen) >= 5, "Azurite, and bridge and functions host each with a leash"
         assert running.end(signal.SIGKILL) == -signal.SIGKILL
-        eventually(running.nothing_left)
+        until(running.nothing_left)
 
 
 def test_second_stack_touches_nothing(
@@ -42,7 +43,7 @@ def test_second_stack_touches_nothing(
             f"port {blob_port}, wanted by the blob service, is in use; choose another with --blob-port or BLOB_PORT\n"
         )
         assert first.end(signal.SIGTERM) == 0
-        eventually(first.nothing_left)
+        until(first.nothing_left)
         assert "stopping" in first.lines
         assert first.lines[-1] == "stopped"
 
@@ -86,9 +87,9 @@ def test_part_that_dies_is_named(tmp_path: Path) -> None:
         running.until_ready()
         os.kill(named(running.seen, "localdev.bridge"), signal.SIGKILL)
         assert running.process.wait(30) == 1
-        eventually(lambda: running.find(r"^bridge ended unexpectedly \(exit status 137\); its last lines:$"))
+        until(lambda: running.find(r"^bridge ended unexpectedly \(exit status 137\); its last lines:$"))
         assert running.find(r"^    ready http")
-        eventually(running.nothing_left)
+        until(running.nothing_left)
 
 
 @pytest.mark.usefixtures("environ")

@@ -28,7 +28,8 @@ from localdev.processes import LEASH
 from localdev.storage import prepare
 from localdev.up import banner
 from shared.settings.app import Settings
-from tests.localdev_up.support import ROOT, descendants, eventually, processes
+from tests.localdev_up.support import ROOT, descendants, processes
+from tests.waiting import until
 
 SAID_SECONDS = 10.0  # one second when alone; the SDK's own pauses begin with 15
 
@@ -58,7 +59,7 @@ def test_leash_let_go_ends_the_command_and_its_children() -> None:
         assert len(started) == 2
         process.stdin.close()
         assert process.wait(20) == 128 + signal.SIGTERM
-        eventually(lambda: not started & set(processes()))
+        until(lambda: not started & set(processes()))
 
 
 def test_flags_win_over_variables(environ: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,11 @@ import httpx
 from azure.storage.blob import BlobServiceClient
 
 from localdev.page import config
+from localdev.processes import WEBHOOK
 from shared.settings.app import Settings
 from tests.localdev_up.conftest import CHAOS
-from tests.localdev_up.support import ROOT, Up, eventually, run
+from tests.localdev_up.support import ROOT, Up, run
+from tests.waiting import until
 
 STATUS = "/api/cases/storage/status"
 
@@ -37,7 +39,7 @@ def test_upload_wakes_a_held_poll(up: Up) -> None:
 
     with ThreadPoolExecutor() as pool, BlobServiceClient.from_connection_string(up.connection_string) as service:
         polling = pool.submit(poll)
-        eventually(lambda: httpx.get(f"{up.functions_url}/api/health").json()["waiters"] == 1)
+        until(lambda: httpx.get(f"{up.functions_url}/api/health").json()["waiters"] == 1)
         service.get_blob_client("queued", f"case-1/{uuid.uuid4().hex}.jpg").upload_blob(b"x")
         answer = polling.result()
     assert answer.status_code == 200
@@ -85,10 +87,10 @@ def test_requests_of_test_http_are_accepted(up: Up) -> None:
             "{{$timestamp}}": str(int(time.time())),
         }.items():
             body = body.replace(name, value)  # noqa: PLW2901
-        url = f"{up.functions_url}/runtime/webhooks/EventGrid?functionName=on_blob_event"
+        url = f"{up.functions_url}{WEBHOOK}"
         answer = httpx.post(url, content=body, headers=dict(line.split(": ") for line in head.splitlines()))
         assert answer.status_code in {200, 202}, answer.text
-    eventually(lambda: counts(up) == before)
+    until(lambda: counts(up) == before)
 
 
 def test_further_folders_are_counted(tmp_path: Path) -> None:
@@ -104,7 +106,7 @@ def test_further_folders_are_counted(tmp_path: Path) -> None:
             data = httpx.get(up.functions_url + STATUS).json()["data"]
             return data["failed_count"], data["review_count"]
 
-        eventually(lambda: counted() == (1, 1))
+        until(lambda: counted() == (1, 1))
         given = ["--base-url", up.functions_url, "--connection-string", up.connection_string]
         done = run("localdev.demo", "--images", "3", "--rate", "30", *given, EXTRA_FOLDERS=extra)
         assert "counts equal the listing: queued 0, input 0, output 3, failed 1, review 1\n" in done.stdout, done.stderr
@@ -120,6 +122,6 @@ def test_demo_ends_with_equal_counts(up: Up) -> None:
     found = re.search(r"^counts equal the listing: queued (\d+), input 0, output (\d+)$", done.stdout, re.MULTILINE)
     assert found is not None, done.stdout
     stats = f"{bridge_url(up)}/__bridge__/stats"
-    eventually(lambda: (now := httpx.get(stats).json())["queued"] + now["in_flight"] == 0)
+    until(lambda: (now := httpx.get(stats).json())["queued"] + now["in_flight"] == 0)
     assert counts(up) == {"queued": int(found[1]), "input": 0, "output": int(found[2])}
     assert counts(up)["output"] >= 30

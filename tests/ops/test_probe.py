@@ -64,9 +64,9 @@ class Scripted:
         return self.heard
 
 
-async def found_by(app: Scripted, wait_seconds: float = 200) -> dict[str, Finding]:
+async def found_by(app: Scripted) -> dict[str, Finding]:
     """Return the findings, by what they are about."""
-    return {each.what: each for each in await examine(app, wait_seconds)}  # type: ignore[arg-type]
+    return {each.what: each for each in await examine(app, 200)}  # type: ignore[arg-type]
 
 
 async def test_nothing_in_front():

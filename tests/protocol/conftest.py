@@ -7,7 +7,7 @@ import contextlib
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -72,13 +72,6 @@ def deployment(request: pytest.FixtureRequest) -> Iterator[Deployment]:
     assert found.requests <= MAX_REQUESTS
 
 
-@pytest.fixture
-async def caller(deployment: Deployment) -> AsyncIterator[Caller]:
-    """Return who asks it."""
-    async with calling(deployment) as found:
-        yield found
-
-
 @pytest.fixture(scope="session")
 def _secured(request: pytest.FixtureRequest) -> Iterator[Deployment]:
     if given(request.config, "--base-url"):
@@ -93,13 +86,6 @@ def _secured(request: pytest.FixtureRequest) -> Iterator[Deployment]:
         yield other_deployment(request.getfixturevalue("stack"), token=token(), **settings)
 
 
-@pytest.fixture
-async def secured(_secured: Deployment) -> AsyncIterator[Caller]:
-    """Return who asks a deployment that wants tokens, and has one."""
-    async with calling(_secured) as found:
-        yield found
-
-
 @pytest.fixture(scope="session")
 def _of_cases(stack: Stack) -> Iterator[Deployment]:
     from tests.e2e.issuer import running_issuer, token
@@ -108,23 +94,9 @@ def _of_cases(stack: Stack) -> Iterator[Deployment]:
         yield other_deployment(stack, token=token(cases="mine"), JWT_CASES_CLAIM="cases", **settings)
 
 
-@pytest.fixture
-async def of_cases(_of_cases: Deployment) -> AsyncIterator[Caller]:
-    """Return who asks a deployment that limits tokens to cases, and has one for the case "mine"."""
-    async with calling(_of_cases) as found:
-        yield found
-
-
 @pytest.fixture(scope="session")
 def _unreconciled(stack: Stack) -> Deployment:
     return other_deployment(stack, answers=503, COUNTS_TABLE="neverreconciled", RECONCILE_ON_START="false")
-
-
-@pytest.fixture
-async def unreconciled(_unreconciled: Deployment) -> AsyncIterator[Caller]:
-    """Return who asks a deployment whose account has never been reconciled."""
-    async with calling(_unreconciled) as found:
-        yield found
 
 
 @pytest.fixture(scope="session")
@@ -135,24 +107,10 @@ def _without_storage(stack: Stack) -> Deployment:
     return other_deployment(stack, answers=503, STORAGE=absent.connection_string)
 
 
-@pytest.fixture
-async def without_storage(_without_storage: Deployment) -> AsyncIterator[Caller]:
-    """Return who asks a deployment whose storage is not there."""
-    async with calling(_without_storage) as found:
-        yield found
-
-
 @pytest.fixture(scope="session")
 def _keyed(stack: Stack) -> Deployment:
     key = secret("a function key", secrets.token_urlsafe(24))
     return other_deployment(stack, "--enable-auth", code=key, AUTH_MODE="function", HOST_FUNCTION_KEY=key)
-
-
-@pytest.fixture
-async def keyed(_keyed: Deployment) -> AsyncIterator[Caller]:
-    """Return who asks a deployment that leaves keys to the platform, and has one."""
-    async with calling(_keyed) as found:
-        yield found
 
 
 @pytest.fixture(scope="session")
@@ -160,11 +118,31 @@ def _crowded(stack: Stack) -> Deployment:
     return other_deployment(stack, MAX_WAITERS="1", CORS_ORIGINS="*")
 
 
-@pytest.fixture
-async def crowded(_crowded: Deployment) -> AsyncIterator[Caller]:
-    """Return who asks a deployment that has room for one waiter, and is open to all origins."""
-    async with calling(_crowded) as found:
-        yield found
+def asking(deployment: str) -> Any:
+    """Make the fixture of who asks the deployment of another fixture."""
+
+    @pytest.fixture
+    async def asks(request: pytest.FixtureRequest) -> AsyncIterator[Caller]:
+        async with calling(request.getfixturevalue(deployment)) as found:
+            yield found
+
+    return asks
+
+
+#: Asks the deployment that is checked.
+caller = asking("deployment")
+#: Asks a deployment that wants tokens, and has one.
+secured = asking("_secured")
+#: Asks a deployment that limits tokens to cases, and has one for the case "mine".
+of_cases = asking("_of_cases")
+#: Asks a deployment whose account has never been reconciled.
+unreconciled = asking("_unreconciled")
+#: Asks a deployment whose storage is not there.
+without_storage = asking("_without_storage")
+#: Asks a deployment that leaves keys to the platform, and has one.
+keyed = asking("_keyed")
+#: Asks a deployment that has room for one waiter, and is open to all origins.
+crowded = asking("_crowded")
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ async def test_p66_a_bad_token(secured: Caller, path: str) -> None:
 async def test_p67_wrong_method(caller: Caller, method: str) -> None:
     """405 `method-not-allowed`, with `Allow`."""
     for path in (STATUS, STREAM):
-        answer = await caller.get(path, method=method)
+        answer = await caller.http.request(method, path, headers=caller.deployment.credentials, content=b"{}")
         assert is_problem(answer, 405, "method-not-allowed")
         assert {each.strip() for each in answer.headers["allow"].split(",")} == {"GET", "HEAD", "OPTIONS"}
 

@@ -50,8 +50,8 @@ def changed_at(answer: httpx.Response) -> datetime:
     return datetime.fromisoformat(answer.json()["data"]["timestamp"])
 
 
-async def waits_out(caller: Caller, **asked: object) -> None:
-    """Assert that a request with the current version is held for WAIT and then answered 304."""
+async def waits_out(caller: Caller, **asked: object) -> httpx.Response:
+    """Assert that a request with the current version is held for WAIT and then answered 304; return the answer."""
 
     async def ask(before: httpx.Response) -> httpx.Response:
         version = version_of(before)
@@ -67,6 +67,7 @@ async def waits_out(caller: Caller, **asked: object) -> None:
     _, answer = await caller.steady(ask)
     assert answer.status_code == 304
     assert WAIT * (1 - EARLY) - TIMER_SECONDS <= took[-1] <= WAIT + SLACK_SECONDS
+    return answer
 
 
 async def wakes(caller: Caller, headers: dict[str, str] | None = None, **query: str) -> None:
@@ -303,7 +304,8 @@ def tagged(tag: str, answer: httpx.Response) -> dict[str, str]:
 
 async def test_p30_prefer_wait(caller: Caller) -> None:
     """`Prefer: wait=N` holds the request while the validator matches, up to N seconds or its token's end; then 304."""
-    await waits_out(caller, If_None_Match='"{version}"', Prefer=f"wait={WAIT:g}")
+    answer = await waits_out(caller, If_None_Match='"{version}"', Prefer=f"wait={WAIT:g}")
+    assert answer.headers["preference-applied"] == f"wait={WAIT:g}"
 
 
 async def test_p31_query_wait(caller: Caller) -> None:
@@ -485,7 +487,7 @@ async def test_p61_a_wait_that_is_none(caller: Caller, value: str) -> None:
 
 async def test_p62_twice(caller: Caller) -> None:
     """400 `bad-request`: a query parameter of this page that is there twice."""
-    for query in ("wait=1&wait=1", "since=a&since=a", "from=now&from=now"):
+    for query in ("wait=1&wait=1", "since=a&since=b", "from=now&from=now"):
         assert is_problem(await caller.get(f"{STATUS}?{query}"), 400, "bad-request")
 
 

@@ -16,10 +16,11 @@ from random import Random
 import httpx
 import pytest
 
+from localdev.processes import memory_kb
 from localdev.testbed import STATUS, Stack
 from tests.e2e.issuer import running_issuer, token
-from tests.e2e.stack import eventually
 from tests.e2e.test_hostile_input import answer_to, bad_request, malformed, valid_event
+from tests.waiting import eventually
 
 MANY = int(os.environ.get("FUZZ", "2000"))
 BATCH = 20
@@ -64,12 +65,6 @@ def with_token(random: Random, request: bytes, good: str) -> bytes:
     return b"\r\n".join([first, b"Authorization: Bearer " + crafted_token(random, good).encode(), rest])
 
 
-def resident_kb(pid: int) -> int:
-    """Return what a process holds in memory."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
-
-
 async def in_parallel(count: int, concurrent: int, step) -> list:
     """Do a step so many times, a few at a time."""
     limit = asyncio.Semaphore(concurrent)
@@ -111,6 +106,6 @@ async def test_fuzzed_requests_and_events_with_tokens(stack: Stack) -> None:
             assert all(200 <= status < 500 for status in statuses), set(statuses)
             deliveries = int(MANY * share) // BATCH
             assert set(await in_parallel(deliveries, CONCURRENT_DELIVERIES, deliver)) == {202}
-            held_kb.append(resident_kb(pid))
+            held_kb.append(memory_kb(pid))
         assert await is_ready()
     assert held_kb[2] - held_kb[1] < MOST_GROWTH_KB, held_kb

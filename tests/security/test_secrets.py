@@ -13,8 +13,8 @@ import pytest
 
 from localdev.testbed import STATUS, STREAM, Stack
 from tests.e2e.issuer import running_issuer, token
-from tests.e2e.stack import eventually
 from tests.leaks.secrets import found, masked, secret
+from tests.waiting import eventually
 
 FUNCTION_KEY = secret("a function key", "function-key-that-is-secret")
 SIGNATURE = secret("a signature", "c2lnbmF0dXJlLXRoYXQtaXMtc2VjcmV0")

@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import aiohttp
 import pytest
@@ -20,7 +20,7 @@ from shared.serving.issuer import MOST_BYTES, Issuer, IssuerError
 from shared.serving.issuer_keys import LIFESPAN_SECONDS, REFETCH_SECONDS
 from shared.serving.problems import Unauthorized
 from shared.settings.tokens import JwtSettings
-from tests.e2e.issuer import AUDIENCE, DISCOVERY, ISSUER, LocalIssuer, endless, local_issuer, page, public, token
+from tests.e2e.issuer import AUDIENCE, DISCOVERY, ISSUER, LocalIssuer, endless, page, public, token
 from tests.fakes.memory_blobs import FakeClock
 
 GOOD_KEYS = {"keys": [public(kid="1")]}
@@ -30,19 +30,6 @@ MANY = 40
 
 #: Without a limit, what is slow here takes twice as long and more; a machine that is busy takes its time, too.
 LONG_BEFORE_SECONDS = 8.0
-
-
-@pytest.fixture
-def issuer() -> Iterator[LocalIssuer]:
-    """Run an issuer."""
-    with local_issuer() as running:
-        yield running
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    """Return the clock that the keys age by."""
-    return FakeClock()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from shared.serving.auth import BearerTokens
 from shared.serving.jwk import read_key_set
 from shared.serving.problems import Unauthorized
 from shared.settings.tokens import ALGORITHMS, JwtSettings
-from tests.e2e.issuer import AUDIENCE, ISSUER, LocalIssuer, PrivateKey, local_issuer, page, public, token
+from tests.e2e.issuer import AUDIENCE, ISSUER, LocalIssuer, PrivateKey, page, public, token
 from tests.fakes.memory_blobs import FakeClock
 
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -65,13 +65,6 @@ def test_a_key_with_alg_counts_for_it_alone(kind, algorithm):
     key, fitting = KINDS[kind]
     expected = {("1", algorithm)} if algorithm in fitting else set()
     assert found(public(key, kid="1", alg=algorithm, use="sig", key_ops=["verify"])) == expected
-
-
-@pytest.fixture
-def issuer():
-    """Run an issuer."""
-    with local_issuer() as running:
-        yield running
 
 
 def checker(issuer: LocalIssuer, *algorithms: str) -> BearerTokens:

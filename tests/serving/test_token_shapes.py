@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jwt
@@ -18,7 +17,7 @@ from shared.serving.auth import LEEWAY_SECONDS, BearerTokens, _holds
 from shared.serving.problems import Unauthorized
 from shared.settings.app import Settings
 from tests.builders import ROOT
-from tests.e2e.issuer import LocalIssuer, local_issuer, public
+from tests.e2e.issuer import LocalIssuer, public
 from tests.leaks.secrets import secret
 
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -146,13 +145,6 @@ ROWS = {
     name: (re.findall(r"`([^`]+)`", cells)[0], dict(re.findall(r"`(JWT_\w+)=([^`]+)`", cells)))
     for name, cells in re.findall(r"^\| ([A-Z][^|,]+?)(?:, [^|]+)? \| (`https:.+) \|$", TABLE, re.MULTILINE)
 }
-
-
-@pytest.fixture
-def issuer() -> Iterator[LocalIssuer]:
-    """Run an issuer."""
-    with local_issuer() as running:
-        yield running
 
 
 def test_the_table_has_the_seven():

@@ -18,7 +18,6 @@ from tests.simulation.mutants import MUTANTS, mutated
 from tests.simulation.scenarios import SCENARIOS, Outcome, simulate
 
 _PROGRESS_SECONDS = 15.0
-_SHOWN = 10
 
 
 def main() -> None:
