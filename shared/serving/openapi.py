@@ -121,8 +121,8 @@ def _case_paths() -> Json:
         "name": "case",
         "in": "path",
         "required": True,
-        "description": "The case, as it stands in the blobs' names (CASE_FROM), percent-encoded.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": protocol.MAX_CASE_CHARACTERS},
+        "description": "The case, as in the blobs' names (CASE_FROM), percent-encoded; 2,048 characters at most.",
+        "schema": {"type": "string", "minLength": 1},
     }
     paths = {
         "/cases/{case}/storage/status": _status("Case", (403, 404)),

@@ -41,6 +41,6 @@ def test_without_a_network_npm_says_why(tmp_path: Path, script: str) -> None:
 def test_the_operator_needs_no_node() -> None:
     """`make ops` makes .venv, and nothing else."""
     environ = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}  # of a `make` that runs this
-    command = ["make", "-n", "ops", "ARGS=status"]
+    command = ["make", "--no-print-directory", "-n", "ops", "ARGS=status"]
     shown = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True)
     assert shown.stdout.splitlines() == ["./localdev/setup.sh python", ".venv/bin/python -m ops status"]
