@@ -15,6 +15,7 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
+from shared.clock import read_moment
 from shared.model import cases
 from shared.model import tally as tallies
 from shared.model.folders import FolderMap
@@ -483,7 +484,8 @@ class Checker:
             return
         if (_case_counts(old) != _case_counts(new)) != (old["revision"] != new["revision"]):
             self.fail("I7", f"the revision of {new['case']} does not move with its counts")
-        if old["revision"] > new["revision"] or old["changed_at"] > new["changed_at"]:
+        former, moment = read_moment(old["changed_at"]), read_moment(new["changed_at"])  # somebody may have edited it
+        if old["revision"] > new["revision"] or (former is not None and (moment is None or former > moment)):
             self.fail("I6", f"the revision or the time of {new['case']} went back")
 
     def _check_mark(
